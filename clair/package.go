@@ -1,0 +1,67 @@
+package clair
+
+// The kinds a Package may have.
+const (
+	// Binary is a package as it is installed.
+	Binary = "binary"
+	// Source is a package that binary packages were built from.
+	Source = "source"
+)
+
+// Package is a piece of software, as it is installed or as an advisory speaks
+// of it.
+type Package struct {
+	// ID is scoped to the document the package stands in.
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Kind is Binary or Source (others are carried but mean nothing here).
+	Kind string `json:"kind,omitempty"`
+	// Source is the package this one was built from. Its own Source is nil.
+	Source *Package `json:"source,omitempty"`
+	// NormalizedVersion is "" or KIND:N.N.N.N.N.N.N.N.N.N; see NormalizedVersion.
+	NormalizedVersion string `json:"normalized_version"`
+	// Module is the RPM module stream, such as "nodejs:18".
+	Module string `json:"module,omitempty"`
+	Arch   string `json:"arch,omitempty"`
+	// CPE is "" or a CPE 2.3 formatted string.
+	CPE string `json:"cpe"`
+}
+
+// Distribution is an operating system release, with the fields of its
+// os-release file.
+type Distribution struct {
+	// ID is scoped to the document the distribution stands in.
+	ID string `json:"id"`
+	// DID is os-release's ID, such as "debian".
+	DID             string `json:"did"`
+	Name            string `json:"name"`
+	Version         string `json:"version"`
+	VersionCodeName string `json:"version_code_name"`
+	VersionID       string `json:"version_id"`
+	Arch            string `json:"arch"`
+	CPE             string `json:"cpe"`
+	PrettyName      string `json:"pretty_name"`
+}
+
+// Repository is where packages come from: a language's package index, or a
+// vendor's repository named by a CPE.
+type Repository struct {
+	// ID is scoped to the document the repository stands in.
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"`
+	Key  string `json:"key,omitempty"`
+	URI  string `json:"uri,omitempty"`
+	CPE  string `json:"cpe"`
+}
+
+// Environment is one place where a package was found.
+type Environment struct {
+	// PackageDB is the database or file that names the package.
+	PackageDB string `json:"package_db"`
+	// IntroducedIn is the lowest layer that holds it.
+	IntroducedIn Digest `json:"introduced_in"`
+	// DistributionID and RepositoryIDs refer to the maps of the report.
+	DistributionID string   `json:"distribution_id"`
+	RepositoryIDs  []string `json:"repository_ids"`
+}

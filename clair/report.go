@@ -1,0 +1,91 @@
+package clair
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// The states of an index report, in their order.
+const (
+	StateCheckManifest = "CheckManifest"
+	StateFetchLayers   = "FetchLayers"
+	StateScanLayers    = "ScanLayers"
+	StateCoalesce      = "Coalesce"
+	StateIndexManifest = "IndexManifest"
+	// StateIndexFinished is the state of a report that can be matched.
+	StateIndexFinished = "IndexFinished"
+	// StateIndexError is the state of a report whose Err says what failed.
+	StateIndexError = "IndexError"
+)
+
+// Manifest is what a client asks to have indexed: an image and its layers,
+// bottom first.
+type Manifest struct {
+	Hash   Digest  `json:"hash"`
+	Layers []Layer `json:"layers"`
+}
+
+// Layer is one layer of a Manifest and where to fetch it.
+type Layer struct {
+	Hash    Digest      `json:"hash"`
+	URI     string      `json:"uri"`
+	Headers http.Header `json:"headers"`
+}
+
+// IndexReport is the content of a manifest. Maps are keyed by the ids of
+// their members; "repository" is singular in Clair's JSON.
+type IndexReport struct {
+	Hash          Digest                   `json:"manifest_hash"`
+	State         string                   `json:"state"`
+	Packages      map[string]*Package      `json:"packages"`
+	Distributions map[string]*Distribution `json:"distributions"`
+	Repositories  map[string]*Repository   `json:"repository"`
+	Environments  map[string][]Environment `json:"environments"`
+	Success       bool                     `json:"success"`
+	Err           string                   `json:"err"`
+}
+
+// VulnerabilityReport is an index report's content with the vulnerabilities
+// that affect it.
+type VulnerabilityReport struct {
+	Hash            Digest                    `json:"manifest_hash"`
+	Packages        map[string]*Package       `json:"packages"`
+	Distributions   map[string]*Distribution  `json:"distributions"`
+	Repositories    map[string]*Repository    `json:"repository"`
+	Environments    map[string][]Environment  `json:"environments"`
+	Vulnerabilities map[string]*Vulnerability `json:"vulnerabilities"`
+	// PackageVulnerabilities maps a package's id to vulnerability ids, each
+	// once.
+	PackageVulnerabilities map[string][]string `json:"package_vulnerabilities"`
+	Enrichments            Enrichments         `json:"enrichments"`
+}
+
+// Enrichments are the messages of each enricher by media type, in the order
+// in which they are to be written: Quay's client reads the first key as CVSS.
+type Enrichments []Enrichment
+
+// Enrichment is what one enricher says of a report.
+type Enrichment struct {
+	Type     string
+	Messages []json.RawMessage
+}
+
+// MarshalJSON writes an object whose keys keep their order.
+func (e Enrichments) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, one := range e {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		key, err := json.Marshal(one.Type)
+		if err != nil {
+			return nil, err
+		}
+		val, err := json.Marshal(one.Messages)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, key...), ':'), val...)
+	}
+	return append(b, '}'), nil
+}

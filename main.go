@@ -1,0 +1,4 @@
+// Oriel is a vulnerability server for one machine.
+package main
+
+func main() {}
