@@ -1,0 +1,33 @@
+// Package store keeps everything Oriel knows in one SQLite file. It is the
+// only room with SQL, and knows nothing of HTTP or of how versions compare.
+//
+// # Update operations
+//
+// An import compares its feed with the updater's open rows and writes what
+// changed. These rules hold at every moment, crashes included:
+//
+//  1. An updater's operations are numbered by a counter that never repeats. A
+//     row lives over [added, removed) and is visible at operation s when
+//     added <= s < removed. The current view is visibility at the updater's
+//     greatest complete operation.
+//  2. Import M marks known rows as seen, inserts unknown ones as [M, open) and
+//     closes open ones that the feed lacks with removed = M, in short
+//     transactions that nobody can see. One last commit lists M, and with it
+//     makes M complete. Closed rows are never touched again.
+//  3. A crashed or failed import needs no undo: its number is listed nowhere,
+//     so its rows are visible nowhere; the open ones serve as the base of the
+//     next import and the closed ones are garbage.
+//  4. Deleting an operation deletes its listing alone.
+//  5. A hash that comes back is a second row with a disjoint interval, so
+//     diffs go by hash.
+//  6. A row is garbage when no listed operation and no pin lies in its
+//     interval. Garbage goes in short steps, never from under an import.
+//  7. A Snapshot and a Pin hold rows, not the listing of operations.
+//  8. One import per updater at a time.
+//
+// # Connections
+//
+// One connection writes and a few read; SQLite's write-ahead log lets them
+// work side by side. Nobody writes for longer than a few tens of milliseconds
+// at a time, and no statement stays open while a caller works on a row.
+package store

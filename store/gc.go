@@ -1,0 +1,261 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+
+	"oriel/clair"
+)
+
+// gcRows is how many rows one step of garbage collection takes.
+const gcRows = 500
+
+// GC deletes the operations of each updater and kind but for the newest keep,
+// then whatever rows no operation and no pin sees, and gives space back to the
+// file system where a good part of the file is free. It goes in short steps,
+// stops early when an import begins, and returns the number of rows deleted.
+func (db *DB) GC(ctx context.Context, keep int) (int64, error) {
+	if keep < 1 {
+		return 0, fmt.Errorf("collect garbage: keep %d operations: must be at least 1", keep)
+	}
+	if err := db.retire(ctx, keep); err != nil {
+		return 0, fmt.Errorf("retire update operations: %w", err)
+	}
+	var total int64
+	for _, c := range []collector{vulnGarbage, enrichmentGarbage} {
+		n, err := db.collect(ctx, c)
+		total += n
+		if err != nil {
+			return total, fmt.Errorf("collect garbage: %w", err)
+		}
+	}
+	n, err := db.sweepAdvisories(ctx)
+	total += n
+	if err == nil && total > 0 {
+		err = db.shrink(ctx)
+	}
+	if err != nil {
+		return total, fmt.Errorf("collect garbage: %w", err)
+	}
+	return total, nil
+}
+
+// retire deletes the listings of operations beyond the newest keep.
+func (db *DB) retire(ctx context.Context, keep int) error {
+	return db.tx(ctx, func(tx *sql.Tx) error {
+		const retire = `DELETE FROM update_operation WHERE id IN (
+			SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY updater, kind ORDER BY seq DESC) AS place FROM update_operation)
+			WHERE place > ?)`
+		_, err := tx.ExecContext(ctx, retire, keep)
+		return err
+	})
+}
+
+// collector is the SQL of collecting one relation's garbage.
+type collector struct {
+	kind clair.Kind
+	// find: (updater, after, up to, limit) -> ids and advisories (or 0) of
+	// rows of a gap between two operations: added after the first and
+	// removed by the second.
+	find string
+	// drop deletes what goes with the rows of a JSON array of ids, then them.
+	drop []string
+	// last deletes, for a JSON array of the rows' second column, what no row
+	// refers to any more.
+	last string
+}
+
+var vulnGarbage = collector{
+	kind: clair.KindVulnerability,
+	find: `SELECT id, advisory_id FROM vuln_row
+		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2 LIMIT ?4`,
+	drop: []string{`DELETE FROM vuln_row WHERE id IN (SELECT value FROM json_each(?))`},
+	last: `DELETE FROM advisory WHERE id IN (SELECT value FROM json_each(?))
+		AND NOT EXISTS (SELECT 1 FROM vuln_row WHERE advisory_id = advisory.id)`,
+}
+
+var enrichmentGarbage = collector{
+	kind: clair.KindEnrichment,
+	find: `SELECT id, 0 FROM enrichment_row
+		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2 LIMIT ?4`,
+	drop: []string{
+		`DELETE FROM enrichment_tag WHERE row_id IN (SELECT value FROM json_each(?1))
+			AND (updater_id, tag) IN (SELECT r.updater_id, t.value FROM enrichment_row AS r, json_each(r.tags) AS t
+				WHERE r.id IN (SELECT value FROM json_each(?1)))`,
+		`DELETE FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
+	},
+}
+
+// collect takes the garbage of one relation, updater by updater.
+func (db *DB) collect(ctx context.Context, c collector) (int64, error) {
+	updaters, err := readPage(ctx, db.read, `SELECT id FROM updater ORDER BY id`, scanID)
+	if err != nil {
+		return 0, err
+	}
+	var total int64
+	for _, u := range updaters {
+		for more := true; more; {
+			var n int64
+			if n, more, err = db.collectStep(ctx, c, u); err != nil {
+				return total, err
+			}
+			total += n
+		}
+	}
+	return total, nil
+}
+
+// collectStep takes some of an updater's garbage and says whether there may be
+// more to take now.
+func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n int64, more bool, err error) {
+	if !db.imports.TryLock() {
+		return 0, false, nil // an import is running; the next collection goes on
+	}
+	defer db.imports.Unlock()
+	db.opening.Lock()
+	defer db.opening.Unlock()
+	held, err := db.held(ctx, c.kind, updater)
+	if err != nil {
+		return 0, false, err
+	}
+	err = db.tx(ctx, func(tx *sql.Tx) error {
+		after := int64(0)
+		for _, upTo := range append(held, math.MaxInt64) {
+			got, err := c.gap(ctx, tx, updater, after, upTo)
+			if n += got; err != nil {
+				return err
+			}
+			if got == gcRows {
+				more = true
+				return nil
+			}
+			after = upTo
+		}
+		return nil
+	})
+	return n, more, err
+}
+
+// held lists in order the operations whose rows must stay: the listed and the
+// pinned ones.
+func (db *DB) held(ctx context.Context, kind clair.Kind, updater int64) ([]int64, error) {
+	const list = `SELECT o.seq FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE u.id = ?1 AND o.kind = ?2
+		UNION SELECT p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE u.id = ?1`
+	seqs, err := readPage(ctx, db.read, list, scanID, updater, string(kind))
+	if err != nil {
+		return nil, err
+	}
+	db.mu.Lock()
+	for s, until := range db.snapshots {
+		if db.now().After(until) {
+			delete(db.snapshots, s)
+		} else if seq, ok := s.seqs[updater]; ok && s.kind == kind {
+			seqs = append(seqs, seq)
+		}
+	}
+	db.mu.Unlock()
+	slices.Sort(seqs)
+	return slices.Compact(seqs), nil
+}
+
+// gap deletes at most gcRows of the rows that lived only between two
+// operations.
+func (c collector) gap(ctx context.Context, tx *sql.Tx, updater, after, upTo int64) (int64, error) {
+	rows, err := tx.QueryContext(ctx, c.find, updater, after, upTo, gcRows)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	var ids, advisories []int64
+	for rows.Next() {
+		var id, advisory int64
+		if err := rows.Scan(&id, &advisory); err != nil {
+			return 0, err
+		}
+		ids, advisories = append(ids, id), append(advisories, advisory)
+	}
+	if err := rows.Err(); err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	rows.Close()
+	for _, drop := range c.drop {
+		if _, err := tx.ExecContext(ctx, drop, idList(ids)); err != nil {
+			return 0, err
+		}
+	}
+	if c.last != "" {
+		if _, err := tx.ExecContext(ctx, c.last, idList(advisories)); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(ids)), nil
+}
+
+// sweepAdvisories deletes advisories whose rows an import that did not
+// complete never wrote. It looks only after such an import.
+func (db *DB) sweepAdvisories(ctx context.Context) (int64, error) {
+	if !db.imports.TryLock() {
+		return 0, nil
+	}
+	defer db.imports.Unlock()
+	var unfinished bool
+	err := db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM updater WHERE unfinished > 0)`).Scan(&unfinished)
+	if err != nil || !unfinished {
+		return 0, classify(err)
+	}
+	const find = `SELECT id FROM advisory AS a WHERE id > ?
+		AND NOT EXISTS (SELECT 1 FROM vuln_row AS r WHERE r.advisory_id = a.id) ORDER BY id LIMIT ?`
+	const drop = `DELETE FROM advisory WHERE id IN (SELECT value FROM json_each(?))`
+	const swept = `UPDATE updater SET unfinished = 0 WHERE unfinished > 0`
+	var total int64
+	for after := int64(0); ; {
+		ids, err := readPage(ctx, db.read, find, scanID, after, gcRows)
+		if err != nil {
+			return total, err
+		}
+		if len(ids) == 0 {
+			return total, db.exec(ctx, swept)
+		}
+		if err := db.exec(ctx, drop, idList(ids)); err != nil {
+			return total, err
+		}
+		total += int64(len(ids))
+		after = ids[len(ids)-1]
+	}
+}
+
+const (
+	// shrinkShare is the part of the file that may be free before space is
+	// given back: pages are soon filled again by the next import.
+	shrinkShare = 0.25
+	// shrinkPages is how much one step gives back.
+	shrinkPages = 256
+)
+
+// shrink gives free pages back to the file system in short steps.
+func (db *DB) shrink(ctx context.Context) error {
+	for {
+		var free, all int64
+		err := db.read.QueryRowContext(ctx, `SELECT (SELECT freelist_count FROM pragma_freelist_count),
+			(SELECT page_count FROM pragma_page_count)`).Scan(&free, &all)
+		if err != nil || float64(free) <= shrinkShare*float64(all) || free < shrinkPages {
+			return classify(err)
+		}
+		err = db.tx(ctx, func(tx *sql.Tx) error {
+			rows, err := tx.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, shrinkPages))
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+			}
+			return rows.Err()
+		})
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,468 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"oriel/clair"
+)
+
+// Hash identifies a row among those of its updater: the first 128 bits of a
+// SHA-256 over all that a client would call a change.
+type Hash [16]byte
+
+// relation is the SQL of one table that follows the rules of intervals.
+type relation struct {
+	kind clair.Kind
+	// known: (json array of hex hashes, updater) -> (index, row id).
+	known string
+	// closed: as known, for hashes that have a closed row; "" where nobody asks.
+	closed string
+	// orphans: (updater, seq) -> (id, hash) of open rows added after seq,
+	// in pages by id.
+	orphans string
+	// open: (updater, after hash) -> (hash, row id), in pages by hash.
+	open       string
+	insertOpen string // (updater, hash, row id)
+	deleteOpen string // (updater, hash)
+	closeRow   string // (removed, row id)
+}
+
+const (
+	// batchRows is how many incoming rows are looked up at once.
+	batchRows = 1000
+	// batchBytes is the size at which a batch is full with fewer rows.
+	batchBytes = 2 << 20
+	// pendingBytes bounds the new rows that wait in memory to be written in
+	// order. Their texts are written before and do not wait.
+	pendingBytes = 10 << 20
+	pageRows     = 2000
+)
+
+// incoming is a row of the feed with its hash. The table it goes to gives R.
+type incoming[R any] struct {
+	hash Hash
+	row  R
+	size int
+	// returned says that a row with this hash was closed before.
+	returned bool
+}
+
+// table is how one kind of row is written.
+type table[R any] interface {
+	// prepare does for a batch of new rows what comes before waiting, such
+	// as writing their shared texts, and returns what each of them holds on
+	// to in memory, in bytes.
+	prepare(ctx context.Context, rows []incoming[R]) (int, error)
+	// compare orders rows in which reading will want them close together.
+	compare(a, b R) int
+	// insert writes one row and returns its id.
+	insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in *incoming[R]) (int64, error)
+}
+
+// importer is one running import. add, then complete; both from one goroutine.
+type importer[R any] struct {
+	db      *DB
+	rel     relation
+	table   table[R]
+	updater string
+	id, seq int64
+
+	batch     []incoming[R]
+	batchSize int
+
+	seen         bitmap
+	pending      []incoming[R]
+	pendingSize  int
+	pendingHash  map[Hash]struct{}
+	added, known int64
+}
+
+// begin takes the updater's next number and makes sure that all its open rows
+// are known by hash. The caller ends the import with end.
+func begin[R any](ctx context.Context, db *DB, rel relation, t table[R], updater string) (*importer[R], error) {
+	if err := db.claim(updater); err != nil {
+		return nil, err
+	}
+	im := &importer[R]{db: db, rel: rel, table: t, updater: updater, pendingHash: map[Hash]struct{}{}}
+	if err := im.start(ctx); err != nil {
+		im.end()
+		return nil, err
+	}
+	return im, nil
+}
+
+// claim makes the caller the updater's only importer, until release.
+func (db *DB) claim(updater string) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.importing[updater] {
+		return fmt.Errorf("%w: an import of %s is running", clair.ErrConflict, updater)
+	}
+	db.importing[updater] = true
+	db.imports.RLock()
+	return nil
+}
+
+func (db *DB) release(updater string) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	delete(db.importing, updater)
+	db.imports.RUnlock()
+}
+
+// end lets the next import of the updater begin.
+func (im *importer[R]) end() { im.db.release(im.updater) }
+
+func (im *importer[R]) start(ctx context.Context) error {
+	var last sql.NullInt64
+	err := im.db.tx(ctx, func(tx *sql.Tx) error {
+		const next = `INSERT INTO updater (name, last_seq, unfinished) VALUES (?, 1, 1)
+			ON CONFLICT (name) DO UPDATE SET last_seq = last_seq + 1, unfinished = unfinished + 1 RETURNING id, last_seq`
+		if err := tx.QueryRowContext(ctx, next, im.updater).Scan(&im.id, &im.seq); err != nil {
+			return err
+		}
+		const newest = `SELECT max(seq) FROM update_operation WHERE updater = ? AND kind = ?`
+		return tx.QueryRowContext(ctx, newest, im.updater, string(im.rel.kind)).Scan(&last)
+	})
+	if err != nil {
+		return err
+	}
+	return im.adopt(ctx, last.Int64)
+}
+
+// adopt lists by hash the open rows of imports that never completed and died
+// between writing rows and listing them. Without it nobody would close them.
+func (im *importer[R]) adopt(ctx context.Context, last int64) error {
+	for after := int64(0); ; {
+		rows, err := readPage(ctx, im.db.read, im.rel.orphans, scanHashRow, im.id, last, after, pageRows)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		after = rows[len(rows)-1].id
+		if err := im.list(ctx, rows); err != nil {
+			return err
+		}
+	}
+}
+
+// hashRow is a row known by hash.
+type hashRow struct {
+	hash Hash
+	id   int64
+}
+
+func scanHashRow(rows *sql.Rows) (r hashRow, err error) {
+	var h sql.RawBytes
+	err = rows.Scan(&h, &r.id)
+	copy(r.hash[:], h)
+	return r, err
+}
+
+// list writes rows to the relation of open rows, in the order of their hashes.
+func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
+	slices.SortFunc(rows, func(a, b hashRow) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	stmt, err := im.db.prepare(ctx, im.rel.insertOpen)
+	if err != nil {
+		return err
+	}
+	defer stmt.Close()
+	return im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
+		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, rows[i].hash[:], rows[i].id)
+		return err
+	})
+}
+
+// add takes one row of the feed; rows are worked on in batches.
+func (im *importer[R]) add(ctx context.Context, in incoming[R]) error {
+	im.batch = append(im.batch, in)
+	im.batchSize += in.size
+	if len(im.batch) < batchRows && im.batchSize < batchBytes {
+		return nil
+	}
+	return im.resolve(ctx)
+}
+
+// resolve marks the known rows of the batch as seen and keeps the others.
+func (im *importer[R]) resolve(ctx context.Context) error {
+	if len(im.batch) == 0 {
+		return nil
+	}
+	ids, err := im.lookup(ctx, im.rel.known, im.batch)
+	if err != nil {
+		return err
+	}
+	fresh := im.batch[:0]
+	for i, in := range im.batch {
+		if ids[i] != 0 {
+			if im.seen.set(ids[i]) {
+				im.known++
+			}
+			continue
+		}
+		if _, twice := im.pendingHash[in.hash]; twice {
+			continue
+		}
+		im.pendingHash[in.hash] = struct{}{}
+		fresh = append(fresh, in)
+	}
+	if err := im.markReturned(ctx, fresh); err != nil {
+		return err
+	}
+	size, err := im.table.prepare(ctx, fresh)
+	if err != nil {
+		return err
+	}
+	im.pending = append(im.pending, fresh...)
+	im.pendingSize += size
+	clear(im.batch)
+	im.batch, im.batchSize = im.batch[:0], 0
+	if im.pendingSize < pendingBytes {
+		return nil
+	}
+	return im.flush(ctx)
+}
+
+// markReturned finds out which new rows have been there before.
+func (im *importer[R]) markReturned(ctx context.Context, fresh []incoming[R]) error {
+	if im.rel.closed == "" || len(fresh) == 0 {
+		return nil
+	}
+	ids, err := im.lookup(ctx, im.rel.closed, fresh)
+	for i, id := range ids {
+		fresh[i].returned = id != 0
+	}
+	return err
+}
+
+// lookup runs a query that gives ids for hashes; 0 is for those it does not
+// give.
+func (im *importer[R]) lookup(ctx context.Context, query string, batch []incoming[R]) ([]int64, error) {
+	list := make([]byte, 0, len(batch)*35+2)
+	list = append(list, '[')
+	for i, in := range batch {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(hex.AppendEncode(append(list, '"'), in.hash[:]), '"')
+	}
+	rows, err := im.db.read.QueryContext(ctx, query, string(append(list, ']')), im.id)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	ids := make([]int64, len(batch))
+	for rows.Next() {
+		var i int
+		var id int64
+		if err := rows.Scan(&i, &id); err != nil {
+			return nil, classify(err)
+		}
+		ids[i] = id
+	}
+	return ids, classify(rows.Err())
+}
+
+// flush writes the pending rows in the order in which they will be read, then
+// lists them by hash.
+func (im *importer[R]) flush(ctx context.Context) error {
+	slices.SortFunc(im.pending, func(a, b incoming[R]) int {
+		if c := im.table.compare(a.row, b.row); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.hash[:], b.hash[:])
+	})
+	written := make([]hashRow, len(im.pending))
+	err := im.db.inSlices(ctx, len(im.pending), func(tx *sql.Tx, i int) error {
+		p := &im.pending[i]
+		id, err := im.table.insert(ctx, tx, im.id, im.seq, p)
+		written[i] = hashRow{p.hash, id}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range written {
+		im.seen.set(w.id)
+	}
+	if err := im.list(ctx, written); err != nil {
+		return err
+	}
+	im.added += int64(len(written))
+	clear(im.pending)
+	clear(im.pendingHash)
+	im.pending, im.pendingSize = im.pending[:0], 0
+	return nil
+}
+
+// complete writes what is left, closes the rows that the feed lacks and lists
+// the operation.
+func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clair.UpdateResult, error) {
+	res := clair.UpdateResult{UpdateOperation: clair.UpdateOperation{
+		Ref: uuid.New(), Updater: im.updater, Fingerprint: fp, Kind: im.rel.kind,
+		Date: im.db.now().UTC().Truncate(time.Millisecond),
+	}}
+	if err := im.resolve(ctx); err != nil {
+		return res, err
+	}
+	if err := im.flush(ctx); err != nil {
+		return res, err
+	}
+	removed, err := im.closeUnseen(ctx)
+	if err != nil {
+		return res, err
+	}
+	res.Added, res.Removed, res.Unchanged = im.added, removed, im.known
+	return res, im.db.tx(ctx, func(tx *sql.Tx) error {
+		const list = `INSERT INTO update_operation (ref, updater, seq, fingerprint, date, kind) VALUES (?, ?, ?, ?, ?, ?)`
+		if _, err := tx.ExecContext(ctx, `UPDATE updater SET unfinished = unfinished - 1 WHERE id = ?`, im.id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, list, res.Ref.String(), im.updater, im.seq, string(fp), res.Date.UnixMilli(), string(im.rel.kind))
+		return err
+	})
+}
+
+func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
+	var removed int64
+	for after := []byte{}; ; {
+		page, err := readPage(ctx, im.db.read, im.rel.open, scanHashRow, im.id, after, pageRows)
+		if err != nil || len(page) == 0 {
+			return removed, err
+		}
+		after = append([]byte{}, page[len(page)-1].hash[:]...)
+		page = slices.DeleteFunc(page, func(r hashRow) bool { return im.seen.has(r.id) })
+		removed += int64(len(page))
+		err = im.db.inSlices(ctx, len(page), func(tx *sql.Tx, i int) error {
+			if _, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, page[i].id); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, im.rel.deleteOpen, im.id, page[i].hash[:])
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+	}
+}
+
+// runImport feeds an import from a producer that hashes rows while the
+// database works on the ones before, so that two processors share the work.
+// The channel between them is the only buffer.
+func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], updater string, fp clair.Fingerprint,
+	produce func(yield func(incoming[R]) error) error,
+) (res clair.UpdateResult, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("update %s: %w", updater, err)
+		}
+	}()
+	im, err := begin(ctx, db, rel, t, updater)
+	if err != nil {
+		return res, err
+	}
+	defer im.end()
+	g, gctx := errgroup.WithContext(ctx)
+	ch := make(chan incoming[R], 64)
+	g.Go(func() error {
+		for in := range ch {
+			if err := im.add(gctx, in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	perr := produce(func(in incoming[R]) error {
+		select {
+		case ch <- in:
+			return nil
+		case <-gctx.Done():
+			return gctx.Err()
+		}
+	})
+	close(ch)
+	if err := g.Wait(); err != nil {
+		return res, err
+	}
+	if perr = errors.Join(perr, ctx.Err()); perr != nil {
+		return res, perr
+	}
+	return im.complete(ctx, fp)
+}
+
+// hasher feeds fields to a hash so that no two lists of fields look alike.
+type hasher struct {
+	h   hash.Hash
+	buf []byte
+}
+
+func newHasher() *hasher { return &hasher{h: sha256.New()} }
+
+func (h *hasher) text(ss ...string) {
+	for _, s := range ss {
+		h.buf = binary.AppendUvarint(h.buf[:0], uint64(len(s)))
+		h.buf = append(h.buf, s...)
+		h.h.Write(h.buf)
+	}
+}
+
+func (h *hasher) number(n int64) {
+	h.buf = binary.AppendVarint(h.buf[:0], n)
+	h.h.Write(h.buf)
+}
+
+// sum returns the hash and starts over.
+func (h *hasher) sum() (out Hash) {
+	h.buf = h.h.Sum(h.buf[:0])
+	copy(out[:], h.buf)
+	h.h.Reset()
+	return out
+}
+
+// bitmap is a set of row ids.
+type bitmap struct{ words []uint64 }
+
+// set adds an id and says whether it was new.
+func (b *bitmap) set(id int64) bool {
+	w, m := int(id>>6), uint64(1)<<(id&63)
+	if w >= len(b.words) {
+		b.words = append(b.words, make([]uint64, w-len(b.words)+1)...)
+	}
+	fresh := b.words[w]&m == 0
+	b.words[w] |= m
+	return fresh
+}
+
+func (b *bitmap) has(id int64) bool {
+	w := int(id >> 6)
+	return w < len(b.words) && b.words[w]&(1<<(id&63)) != 0
+}
+
+// readPage runs one short query and returns all its rows.
+func readPage[T any](ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) (T, error), args ...any) (page []T, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		page = append(page, one)
+	}
+	return page, classify(rows.Err())
+}

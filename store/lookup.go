@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+
+	"oriel/clair"
+)
+
+// Candidates streams the current vulnerabilities that the lookups ask for, all
+// from one moment. keep is asked about each before its advisory is read; the
+// Vulnerability it is given lacks what the advisory says (name, description,
+// links, dates and severities). What is kept is yielded whole, later and in
+// the same order. Distributions and repositories are shared between rows:
+// nothing that is yielded may be changed.
+func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(clair.Candidate) bool) iter.Seq2[clair.Candidate, error] {
+	return func(yield func(clair.Candidate, error) bool) {
+		snap, err := db.Snapshot(ctx)
+		if err != nil {
+			yield(clair.Candidate{}, err)
+			return
+		}
+		defer snap.Close()
+		r := db.newReading(snap.names)
+		for i := range lookups {
+			l := lookup{i: i, Lookup: &lookups[i], snap: snap, r: r, keep: keep}
+			if err := l.prepare(ctx); err != nil {
+				yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err))
+				return
+			}
+			if !l.run(ctx, yield) {
+				return
+			}
+		}
+	}
+}
+
+// lookup is one clair.Lookup at work.
+type lookup struct {
+	*clair.Lookup
+	i    int
+	snap *Snapshot
+	r    *reading
+	keep func(clair.Candidate) bool
+
+	wanted       map[clair.PackageKey]bool
+	names        []string
+	dists, repos string // JSON arrays of ids; "" = any
+}
+
+// lookupNames is how many names are looked up at once.
+const lookupNames = 200
+
+// prepare finds the ids of the distributions and repositories that meet the
+// constraints.
+func (l *lookup) prepare(ctx context.Context) (err error) {
+	l.wanted = make(map[clair.PackageKey]bool, len(l.Packages))
+	for _, p := range l.Packages {
+		l.wanted[p] = true
+		l.names = append(l.names, p.Name)
+	}
+	slices.Sort(l.names)
+	l.names = slices.Compact(l.names)
+	const dists = `SELECT id FROM (SELECT * FROM dist UNION ALL SELECT 0, '', '', '', '', '', '', '', '')
+		WHERE ifnull(did = ?1, 1) AND ifnull(name = ?2, 1) AND ifnull(version = ?3, 1) AND ifnull(version_id = ?4, 1)
+		AND ifnull(pretty_name = ?5, 1)`
+	const repos = `SELECT id FROM (SELECT * FROM repo UNION ALL SELECT 0, '', '', '', '')
+		WHERE ifnull(name = ?1, 1) AND ifnull(key = ?2, 1)`
+	l.dists, err = l.ids(ctx, dists, clair.DistributionDID, clair.DistributionName, clair.DistributionVersion,
+		clair.DistributionVersionID, clair.DistributionPrettyName)
+	if err != nil {
+		return err
+	}
+	l.repos, err = l.ids(ctx, repos, clair.RepositoryName, clair.RepositoryKey)
+	return err
+}
+
+// ids runs a query whose arguments are the values that the fields are to
+// have, null for any; "" if all are null.
+func (l *lookup) ids(ctx context.Context, query string, fields ...clair.Field) (string, error) {
+	args := make([]any, len(fields))
+	constrained := false
+	for i, f := range fields {
+		for _, c := range l.Where {
+			if c.Field == f {
+				args[i], constrained = c.Value, true
+			}
+		}
+	}
+	if !constrained {
+		return "", nil
+	}
+	list, err := readPage(ctx, l.r.db, query, scanID, args...)
+	if err != nil {
+		return "", err
+	}
+	return idList(list), nil
+}
+
+func scanID(rows *sql.Rows) (id int64, err error) {
+	err = rows.Scan(&id)
+	return id, err
+}
+
+// idList is a JSON array of ids.
+func idList(ids []int64) string {
+	b := []byte{'['}
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, id, 10)
+	}
+	return string(append(b, ']'))
+}
+
+func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) bool) bool {
+	for names := range slices.Chunk(l.names, lookupNames) {
+		ids, err := l.candidates(ctx, names)
+		if err != nil {
+			return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err)) && false
+		}
+		for page := range slices.Chunk(ids, streamRows) {
+			if !l.page(ctx, page, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// candidates finds the ids of the rows of some names from the index alone. A
+// set of distributions narrows the search, since a distribution's kernel has
+// thousands of rows in each; repositories are checked within the index.
+func (l *lookup) candidates(ctx context.Context, names []string) ([]int64, error) {
+	const anywhere = `SELECT r.id FROM json_each(?1) AS j
+		CROSS JOIN vuln_row AS r ON r.package_name = j.value
+		WHERE (?2 = '' OR r.repo_id IN (SELECT value FROM json_each(iif(?2 = '', '[]', ?2))))`
+	const within = `SELECT r.id FROM json_each(?1) AS j
+		CROSS JOIN vuln_row AS r ON r.package_name = j.value AND r.dist_id IN (SELECT value FROM json_each(?3))
+		WHERE (?2 = '' OR r.repo_id IN (SELECT value FROM json_each(iif(?2 = '', '[]', ?2))))`
+	list, err := json.Marshal(names)
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	if l.dists == "" {
+		ids, err = readPage(ctx, l.r.db, anywhere, scanID, string(list), l.repos)
+	} else {
+		ids, err = readPage(ctx, l.r.db, within, scanID, string(list), l.repos, l.dists)
+	}
+	slices.Sort(ids)
+	return ids, err
+}
+
+// page reads some rows by id, and yields those that are visible, asked for
+// and kept. It says whether to go on.
+func (l *lookup) page(ctx context.Context, ids []int64, yield func(clair.Candidate, error) bool) bool {
+	const read = `SELECT ` + narrowColumns + ` FROM json_each(?) AS j CROSS JOIN vuln_row AS r ON r.id = j.value`
+	rows, err := readPage(ctx, l.r.db, read, scanNarrow, idList(ids))
+	kept := rows[:0]
+	for i := 0; i < len(rows) && err == nil; i++ {
+		var ok bool
+		if ok, err = l.take(ctx, &rows[i]); ok {
+			kept = append(kept, rows[i])
+		}
+	}
+	if err == nil {
+		err = l.r.advisories(ctx, kept)
+	}
+	if err != nil {
+		return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err)) && false
+	}
+	for _, s := range kept {
+		if !yield(clair.Candidate{Lookup: l.i, Vulnerability: s.v}, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *lookup) take(ctx context.Context, s *stored) (bool, error) {
+	p := s.v.Package
+	if !l.snap.visible(s.updater, s.added, s.removed) || !l.wanted[clair.PackageKey{Name: p.Name, Kind: p.Kind}] {
+		return false, nil
+	}
+	for _, c := range l.Where {
+		if c.Field == clair.PackageModule && p.Module != c.Value {
+			return false, nil
+		}
+	}
+	if err := l.r.refer(ctx, s); err != nil {
+		return false, err
+	}
+	return l.keep == nil || l.keep(clair.Candidate{Lookup: l.i, Vulnerability: s.v}), nil
+}

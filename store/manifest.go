@@ -1,0 +1,338 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"oriel/clair"
+)
+
+// PutIndexReport stores a finished index report and indexes what the manifest
+// holds, in place of what it held before. created says whether the manifest
+// is new. Where it fails half way the report is not finished and can be put
+// again.
+//
+// The index is written in short transactions, so the manifest passes through
+// the state IndexManifest, in which nobody takes its index for whole.
+func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("put index report %s: %w", r.Hash, err)
+		}
+	}()
+	if err := db.writeManifests(ctx); err != nil {
+		return false, err
+	}
+	defer db.manifestsWritten()
+	body, err := json.Marshal(r)
+	if err != nil {
+		return false, err
+	}
+	id, old, created, err := db.beginManifest(ctx, r.Hash)
+	if err != nil {
+		return false, err
+	}
+	before, err := db.internContents(ctx, old)
+	if err != nil {
+		return false, err
+	}
+	after, err := db.internContents(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	// Whatever the moment of a crash, the index holds nothing that the stored
+	// report does not name.
+	if err := db.unindex(ctx, id, subtract(before, after)); err != nil {
+		return false, err
+	}
+	if err := db.putReport(ctx, id, clair.StateIndexManifest, body); err != nil {
+		return false, err
+	}
+	if err := db.index(ctx, id, subtract(after, before)); err != nil {
+		return false, err
+	}
+	return created, db.setState(ctx, id, r.State)
+}
+
+func (db *DB) putReport(ctx context.Context, manifest int64, state string, body []byte) error {
+	return db.tx(ctx, func(tx *sql.Tx) error {
+		const put = `UPDATE index_report SET state = ?, report = ?, date = ? WHERE manifest_id = ?`
+		_, err := tx.ExecContext(ctx, put, state, db.zip.packBytes(body), db.now().UnixMilli(), manifest)
+		return err
+	})
+}
+
+func (db *DB) setState(ctx context.Context, manifest int64, state string) error {
+	return db.exec(ctx, `UPDATE index_report SET state = ? WHERE manifest_id = ?`, state, manifest)
+}
+
+// writeManifests waits until the caller is the only one to write manifests;
+// manifestsWritten lets the next one in.
+func (db *DB) writeManifests(ctx context.Context) error {
+	select {
+	case db.manifests <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (db *DB) manifestsWritten() { <-db.manifests }
+
+// beginManifest marks a manifest as being indexed and returns the report that
+// says what its index holds, if there is one.
+func (db *DB) beginManifest(ctx context.Context, hash clair.Digest) (id int64, old *clair.IndexReport, created bool, err error) {
+	err = db.tx(ctx, func(tx *sql.Tx) error {
+		id, err = findOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
+			`INSERT INTO manifest (hash) VALUES (?) RETURNING id`, string(hash))
+		if err != nil {
+			return err
+		}
+		old, err = db.reportOf(ctx, tx, id)
+		if errors.Is(err, sql.ErrNoRows) {
+			created = true
+			return db.writeEmptyReport(ctx, tx, id, hash)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE index_report SET state = ? WHERE manifest_id = ?`, clair.StateIndexManifest, id)
+		return err
+	})
+	return id, old, created, err
+}
+
+// writeEmptyReport stands for a manifest whose first report is being written.
+func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash clair.Digest) error {
+	empty := clair.IndexReport{
+		Hash: hash, State: clair.StateIndexManifest, Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},
+		Repositories: map[string]*clair.Repository{}, Environments: map[string][]clair.Environment{},
+	}
+	body, err := json.Marshal(empty)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO index_report (manifest_id, state, report, date) VALUES (?, ?, ?, ?)`,
+		id, empty.State, db.zip.packBytes(body), db.now().UnixMilli())
+	return err
+}
+
+// querier is a *sql.DB or a *sql.Tx.
+type querier interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}
+
+// reportOf reads the report of a manifest; sql.ErrNoRows if there is none.
+func (db *DB) reportOf(ctx context.Context, q querier, manifest int64) (*clair.IndexReport, error) {
+	var state string
+	var packed []byte
+	err := q.QueryRowContext(ctx, `SELECT state, report FROM index_report WHERE manifest_id = ?`, manifest).Scan(&state, &packed)
+	if err != nil {
+		return nil, err
+	}
+	return db.decodeReport(state, packed)
+}
+
+func (db *DB) decodeReport(state string, packed []byte) (*clair.IndexReport, error) {
+	body, err := db.zip.unpackBytes(packed)
+	if err != nil {
+		return nil, err
+	}
+	r := &clair.IndexReport{}
+	if err := json.Unmarshal(body, r); err != nil {
+		return nil, fmt.Errorf("decode a stored index report: %w", err)
+	}
+	r.State = state
+	r.Success = r.Success && state == clair.StateIndexFinished
+	return r, nil
+}
+
+// IndexReport reads the report of a manifest, in whatever state it is. An
+// unknown manifest is an ErrNotFound.
+func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error) {
+	const read = `SELECT state, report FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
+	var state string
+	var packed []byte
+	err := db.read.QueryRowContext(ctx, read, string(hash)).Scan(&state, &packed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("index report %s: %w", hash, clair.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("index report %s: %w", hash, classify(err))
+	}
+	r, err := db.decodeReport(state, packed)
+	if err != nil {
+		return nil, fmt.Errorf("index report %s: %w", hash, err)
+	}
+	return r, nil
+}
+
+// place is a package in a distribution and a repository, each by id.
+type place struct{ pkg, dist, repo int64 }
+
+// subtract lists what is in a and not in b, in the order of the index.
+func subtract(a, b map[place]bool) []place {
+	var out []place
+	for p := range a {
+		if !b[p] {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, func(x, y place) int {
+		return slices.Compare([]int64{x.pkg, x.dist, x.repo}, []int64{y.pkg, y.dist, y.repo})
+	})
+	return out
+}
+
+// contents lists the places of a report: every package, and the source it was
+// built from, in each of its environments and repositories.
+func contents(r *clair.IndexReport, add func(clair.Package, clair.Distribution, clair.Repository)) {
+	for _, id := range slices.Sorted(maps.Keys(r.Packages)) {
+		p := r.Packages[id]
+		for _, env := range r.Environments[id] {
+			dist := distKey(r.Distributions[env.DistributionID])
+			repos := []clair.Repository{{}}
+			if len(env.RepositoryIDs) > 0 {
+				repos = repos[:0]
+			}
+			for _, id := range env.RepositoryIDs {
+				repos = append(repos, repoKey(r.Repositories[id]))
+			}
+			for _, repo := range repos {
+				add(indexed(*p, p), dist, repo)
+				if p.Source != nil && p.Source.Name != "" {
+					add(indexed(*p.Source, p), dist, repo)
+				}
+			}
+		}
+	}
+}
+
+// indexed is a package as the index keeps it. A source package is matched in
+// place of its binary, whose architecture and module it therefore takes.
+func indexed(p clair.Package, binary *clair.Package) clair.Package {
+	if p.Version == "" {
+		p.Version = binary.Version
+	}
+	return clair.Package{
+		Name: p.Name, Version: p.Version, Kind: p.Kind,
+		Module: binary.Module, Arch: binary.Arch, NormalizedVersion: p.NormalizedVersion,
+	}
+}
+
+// internContents finds or makes the ids of all that a report holds.
+func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[place]bool, error) {
+	out := map[place]bool{}
+	if r == nil {
+		return out, nil
+	}
+	type triple struct {
+		p clair.Package
+		d clair.Distribution
+		r clair.Repository
+	}
+	var list []triple
+	contents(r, func(p clair.Package, d clair.Distribution, repo clair.Repository) {
+		list = append(list, triple{p, d, repo})
+	})
+	dists, repos := map[clair.Distribution]int64{}, map[clair.Repository]int64{}
+	err := db.inSlices(ctx, len(list), func(tx *sql.Tx, i int) (err error) {
+		var at place
+		if at.pkg, err = internPackage(ctx, tx, list[i].p); err != nil {
+			return err
+		}
+		if at.dist, err = internOnce(ctx, tx, dists, list[i].d, internDist); err != nil {
+			return err
+		}
+		at.repo, err = internOnce(ctx, tx, repos, list[i].r, internRepo)
+		out[at] = true
+		return err
+	})
+	return out, err
+}
+
+// internOnce interns within a transaction, asking the database once for each
+// value.
+func internOnce[K comparable](ctx context.Context, tx *sql.Tx, cache map[K]int64, key K,
+	intern func(context.Context, *sql.Tx, K) (int64, error),
+) (id int64, err error) {
+	if id, ok := cache[key]; ok {
+		return id, nil
+	}
+	if id, err = intern(ctx, tx, key); err == nil {
+		cache[key] = id
+	}
+	return id, err
+}
+
+func (db *DB) index(ctx context.Context, manifest int64, places []place) error {
+	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
+		const insert = `INSERT OR IGNORE INTO manifest_index_row (package_id, dist_id, repo_id, manifest_id) VALUES (?, ?, ?, ?)`
+		p := places[i]
+		_, err := tx.ExecContext(ctx, insert, p.pkg, p.dist, p.repo, manifest)
+		return err
+	})
+}
+
+// unindex takes places away from a manifest, and packages that are then in no
+// manifest.
+func (db *DB) unindex(ctx context.Context, manifest int64, places []place) error {
+	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
+		const remove = `DELETE FROM manifest_index_row WHERE package_id = ? AND dist_id = ? AND repo_id = ? AND manifest_id = ?`
+		const unused = `DELETE FROM package WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM manifest_index_row WHERE package_id = ?1)`
+		p := places[i]
+		if _, err := tx.ExecContext(ctx, remove, p.pkg, p.dist, p.repo, manifest); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, unused, p.pkg)
+		return err
+	})
+}
+
+// DeleteManifests deletes manifests with their reports and whatever no other
+// manifest uses, and returns those that there were.
+func (db *DB) DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]clair.Digest, error) {
+	deleted := []clair.Digest{}
+	if err := db.writeManifests(ctx); err != nil {
+		return deleted, fmt.Errorf("delete manifests: %w", err)
+	}
+	defer db.manifestsWritten()
+	for _, hash := range hashes {
+		ok, err := db.deleteManifest(ctx, hash)
+		if err != nil {
+			return deleted, fmt.Errorf("delete manifest %s: %w", hash, err)
+		}
+		if ok {
+			deleted = append(deleted, hash)
+		}
+	}
+	return deleted, nil
+}
+
+func (db *DB) deleteManifest(ctx context.Context, hash clair.Digest) (bool, error) {
+	var id int64
+	err := db.read.QueryRowContext(ctx, `SELECT id FROM manifest WHERE hash = ?`, string(hash)).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, classify(err)
+	}
+	_, old, _, err := db.beginManifest(ctx, hash)
+	if err != nil {
+		return false, err
+	}
+	places, err := db.internContents(ctx, old)
+	if err != nil {
+		return false, err
+	}
+	if err := db.unindex(ctx, id, subtract(places, nil)); err != nil {
+		return false, err
+	}
+	return true, db.exec(ctx, `DELETE FROM manifest WHERE id = ?`, id)
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"oriel/clair"
+)
+
+// The steps are numbered from 1 in the order of their names. A step that has
+// been released never changes.
+//
+//go:embed migrate/*.sql
+var steps embed.FS
+
+// applicationID marks a file as Oriel's: "ORIL".
+const applicationID = 0x4f52494c
+
+// version of a database file: how many steps it has taken.
+func (db *DB) version(ctx context.Context, q interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}) (version, app, tables int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT (SELECT user_version FROM pragma_user_version),
+		(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)`).
+		Scan(&version, &app, &tables)
+	return version, app, tables, err
+}
+
+// migrate brings the database to the current schema: a new one by the schema
+// itself, an older one step by step, each in a transaction of its own.
+func (db *DB) migrate(ctx context.Context, schema string) error {
+	names, err := fs.Glob(steps, "migrate/*.sql")
+	if err != nil {
+		return err
+	}
+	version, app, tables, err := db.version(ctx, db.write)
+	if err != nil {
+		return err
+	}
+	if err := refuse(version, app, tables, len(names)); err != nil {
+		return err
+	}
+	if tables == 0 && schema != "" {
+		return db.step(ctx, schema, len(names))
+	}
+	for i := version; i < len(names); i++ {
+		text, err := steps.ReadFile(names[i])
+		if err != nil {
+			return err
+		}
+		if err := db.step(ctx, string(text), i+1); err != nil {
+			return fmt.Errorf("migrate to version %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// step runs one text and records the version it leads to, or does neither.
+func (db *DB) step(ctx context.Context, text string, version int) error {
+	return db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version, applicationID))
+		return err
+	})
+}
+
+// checkVersion refuses a database that only reading cannot make current.
+func (db *DB) checkVersion(ctx context.Context) error {
+	names, err := fs.Glob(steps, "migrate/*.sql")
+	if err != nil {
+		return err
+	}
+	version, app, tables, err := db.version(ctx, db.read)
+	if err != nil {
+		return err
+	}
+	if err := refuse(version, app, tables, len(names)); err != nil {
+		return err
+	}
+	if version < len(names) {
+		return fmt.Errorf("%w: the database is of version %d and wants migrating to %d: start the server or run an update once",
+			clair.ErrConflict, version, len(names))
+	}
+	return nil
+}
+
+func refuse(version, app, tables, known int) error {
+	switch {
+	case tables > 0 && app != applicationID:
+		return fmt.Errorf("%w: it is an SQLite database, but not Oriel's", clair.ErrInvalid)
+	case version > known:
+		return fmt.Errorf("%w: the database is of version %d, made by a newer Oriel; this one knows versions up to %d",
+			clair.ErrInvalid, version, known)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"oriel/clair"
+)
+
+// snapshotLife is how long a snapshot holds its rows if nobody closes it. It
+// is a safety net under callers that die, longer than any pass may take.
+const snapshotLife = time.Hour
+
+// Snapshot is the state of all updaters' vulnerabilities at one moment. What
+// it reads stays the same whatever imports, deletions and retention do
+// meanwhile, until Close or for an hour.
+type Snapshot struct {
+	db   *DB
+	kind clair.Kind
+	// seqs is the current operation of each updater, by updater id.
+	seqs  map[int64]int64
+	names map[int64]string
+}
+
+// Snapshot takes the current state. The caller closes it.
+func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
+	return db.snapshot(ctx, clair.KindVulnerability)
+}
+
+func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) {
+	db.opening.RLock()
+	defer db.opening.RUnlock()
+	const current = `SELECT u.id, u.name, max(o.seq) FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater WHERE o.kind = ? GROUP BY u.id`
+	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
+	rows, err := db.read.QueryContext(ctx, current, string(kind))
+	if err != nil {
+		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, seq int64
+		var name string
+		if err := rows.Scan(&id, &name, &seq); err != nil {
+			return nil, fmt.Errorf("take a snapshot: %w", classify(err))
+		}
+		s.seqs[id], s.names[id] = seq, name
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
+	}
+	db.hold(s)
+	return s, nil
+}
+
+// hold pins what the snapshot sees.
+func (db *DB) hold(s *Snapshot) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.snapshots[s] = db.now().Add(snapshotLife)
+}
+
+// Close lets go of the rows. It may be called twice.
+func (s *Snapshot) Close() {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	delete(s.db.snapshots, s)
+}
+
+// Updaters names the updaters that have an operation in the snapshot.
+func (s *Snapshot) Updaters() []string {
+	return slices.Sorted(maps.Values(s.names))
+}
+
+// Vulnerabilities streams one updater's rows, in an order that is the same in
+// every pass.
+func (s *Snapshot) Vulnerabilities(ctx context.Context, updater string) iter.Seq2[*clair.Vulnerability, error] {
+	return func(yield func(*clair.Vulnerability, error) bool) {
+		for id, name := range s.names {
+			if name == updater {
+				s.db.stream(ctx, allVisible(id, s.seqs[id]), s.names)(yield)
+				return
+			}
+		}
+	}
+}
+
+// visible says whether a row is seen in the snapshot.
+func (s *Snapshot) visible(updater, added int64, removed sql.NullInt64) bool {
+	seq, ok := s.seqs[updater]
+	return ok && added <= seq && (!removed.Valid || seq < removed.Int64)
+}
+
+// Pin makes the rows that an operation sees outlive the operation, under the
+// owner's name, in place of what the owner pinned for that updater before. It
+// lasts across restarts, until Unpin. An unknown operation is an ErrNotFound.
+func (db *DB) Pin(ctx context.Context, owner string, op clair.UpdateOperation) error {
+	return db.tx(ctx, func(tx *sql.Tx) error {
+		const pin = `INSERT INTO pin (owner, updater, seq)
+			SELECT ?, updater, seq FROM update_operation WHERE ref = ? AND true
+			ON CONFLICT (owner, updater) DO UPDATE SET seq = excluded.seq`
+		res, err := tx.ExecContext(ctx, pin, owner, op.Ref.String())
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return fmt.Errorf("pin operation %s: %w", op.Ref, cmp.Or(err, clair.ErrNotFound))
+		}
+		return nil
+	})
+}
+
+// Unpin takes back what Pin did.
+func (db *DB) Unpin(ctx context.Context, owner, updater string) error {
+	return db.exec(ctx, `DELETE FROM pin WHERE owner = ? AND updater = ?`, owner, updater)
+}

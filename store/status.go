@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"oriel/clair"
+)
+
+// SetUpdateStatus records how an updater's run went, in place of the last one.
+// A zero LastSuccess leaves the one there is.
+func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
+	const set = `INSERT INTO updater_status
+		(updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample, added, removed, took)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (updater) DO UPDATE SET kind = excluded.kind, last_attempt = excluded.last_attempt,
+			last_success = ifnull(excluded.last_success, last_success), error = excluded.error,
+			fingerprint = excluded.fingerprint, records = excluded.records, skipped = excluded.skipped,
+			skipped_sample = excluded.skipped_sample, added = excluded.added, removed = excluded.removed, took = excluded.took`
+	err := db.exec(ctx, set, s.Updater, string(s.Kind), millis(s.LastAttempt), millis(s.LastSuccess), s.Error,
+		string(s.Fingerprint), s.Records, s.Skipped, s.SkippedSample, s.Added, s.Removed, s.Took.Milliseconds())
+	if err != nil {
+		return fmt.Errorf("record the status of %s: %w", s.Updater, err)
+	}
+	return nil
+}
+
+// UpdateStatuses lists what is known of all updaters' runs, by name.
+func (db *DB) UpdateStatuses(ctx context.Context) ([]clair.UpdateStatus, error) {
+	const list = `SELECT updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample,
+		added, removed, took FROM updater_status ORDER BY updater`
+	all, err := readPage(ctx, db.read, list, scanStatus)
+	if err != nil {
+		return nil, fmt.Errorf("list the status of updaters: %w", err)
+	}
+	return all, nil
+}
+
+func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
+	var attempt, success sql.NullInt64
+	var kind, fp string
+	var took int64
+	err = rows.Scan(&s.Updater, &kind, &attempt, &success, &s.Error, &fp, &s.Records, &s.Skipped, &s.SkippedSample,
+		&s.Added, &s.Removed, &took)
+	s.Kind, s.Fingerprint = clair.Kind(kind), clair.Fingerprint(fp)
+	s.LastAttempt, s.LastSuccess = fromMillis(attempt), fromMillis(success)
+	s.Took = time.Duration(took) * time.Millisecond
+	return s, err
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// zipMin is the length from which compressing a text is worth the time that
+// unpacking it takes.
+const zipMin = 256
+
+// maxText bounds what one stored text may unpack to.
+const maxText = 64 << 20
+
+// zipper compresses texts for storing. It makes its coders at first use.
+type zipper struct {
+	once sync.Once
+	enc  *zstd.Encoder
+	dec  *zstd.Decoder
+}
+
+func (z *zipper) init() {
+	z.once.Do(func() {
+		// With these options neither constructor fails. Few at a time:
+		// each coder has its own window in memory.
+		z.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderLevel(zstd.SpeedFastest),
+			zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(128<<10))
+		z.dec, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxText))
+	})
+}
+
+// pack gives what to store for a text: the text itself, or its compressed
+// bytes where they are shorter.
+func (z *zipper) pack(text string) any {
+	if len(text) < zipMin {
+		return text
+	}
+	if b := z.packBytes([]byte(text)); len(b) < len(text) {
+		return b
+	}
+	return text
+}
+
+// packBytes always compresses.
+func (z *zipper) packBytes(b []byte) []byte {
+	z.init()
+	return z.enc.EncodeAll(b, make([]byte, 0, len(b)/2+64))
+}
+
+// unpack gives the text for what pack returned.
+func (z *zipper) unpack(stored any) (string, error) {
+	switch s := stored.(type) {
+	case string:
+		return s, nil
+	case []byte:
+		b, err := z.unpackBytes(s)
+		return string(b), err
+	default:
+		return "", fmt.Errorf("a stored text is of type %T", stored)
+	}
+}
+
+func (z *zipper) unpackBytes(b []byte) ([]byte, error) {
+	z.init()
+	out, err := z.dec.DecodeAll(b, nil)
+	if err != nil {
+		return nil, fmt.Errorf("unpack a stored text: %w", err)
+	}
+	return out, nil
+}
+
+// inHalves calls f for the two halves of a range of n at once. Texts take as
+// long to compress as to write, and a good part of the time of reading them.
+func inHalves(n int, f func(from, to int)) {
+	var wg sync.WaitGroup
+	wg.Go(func() { f(0, n/2) })
+	f(n/2, n)
+	wg.Wait()
+}
