@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -109,55 +110,58 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context, path string, o Options) error {
-	if err := checkFile(path, o.ReadOnly); err != nil {
+	fresh, err := checkFile(path)
+	if err != nil {
 		return err
 	}
+	if fresh && o.ReadOnly {
+		return fmt.Errorf("%w: there is no database yet", clair.ErrNotFound)
+	}
+	db.read = sql.OpenDB(connector(path, "ro", o.Memory/2/readers, false))
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers)
 	if !o.ReadOnly {
 		if err := db.own(path); err != nil {
 			return err
 		}
-		db.write = sql.OpenDB(connector(path, "rwc", o.Memory/2))
-		db.write.SetMaxOpenConns(1)
-		db.write.SetMaxIdleConns(1)
-		if err := db.migrate(ctx, o.Schema); err != nil {
+	}
+	if !fresh {
+		// Before anything is written: opening for writing alone may do so.
+		if err := db.checkVersion(ctx, o.ReadOnly); err != nil {
 			return err
 		}
 	}
-	db.read = sql.OpenDB(connector(path, "ro", o.Memory/2/readers))
-	db.read.SetMaxOpenConns(readers)
-	db.read.SetMaxIdleConns(readers)
 	if o.ReadOnly {
-		return db.checkVersion(ctx)
+		return nil
 	}
-	return nil
+	db.write = sql.OpenDB(connector(path, "rwc", o.Memory/2, fresh))
+	db.write.SetMaxOpenConns(1)
+	db.write.SetMaxIdleConns(1)
+	return db.migrate(ctx, o.Schema)
 }
 
 // checkFile refuses what is plainly no database before SQLite or the lock
-// leave traces beside it.
-func checkFile(path string, mustExist bool) error {
+// leave traces beside it. fresh says that there is no database yet.
+func checkFile(path string) (fresh bool, err error) {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && !mustExist {
-		return nil
-	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: there is no such file", clair.ErrNotFound)
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	head := make([]byte, 16)
-	n, err := f.Read(head)
-	if n == 0 && err != nil {
-		if info, statErr := f.Stat(); statErr == nil && info.Mode().IsRegular() && info.Size() == 0 {
-			return nil // SQLite takes an empty file for a new database
-		}
-		return fmt.Errorf("read its header: %w", err)
+	n, err := io.ReadFull(f, head)
+	switch {
+	case errors.Is(err, io.EOF):
+		return true, nil // SQLite takes an empty file for a new database
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return false, err
+	case string(head[:n]) != "SQLite format 3\x00":
+		return false, fmt.Errorf("%w: the file is not an SQLite database", clair.ErrInvalid)
 	}
-	if string(head[:n]) != "SQLite format 3\x00" {
-		return fmt.Errorf("%w: the file is not an SQLite database", clair.ErrInvalid)
-	}
-	return nil
+	return false, nil
 }
 
 // own takes the lock beside the database.
@@ -176,7 +180,7 @@ func (db *DB) own(path string) error {
 
 // connector describes connections with a page cache of the given bytes each.
 // Everything is set in the name, since a PRAGMA reaches one connection only.
-func connector(path, mode string, cache int64) *dsn {
+func connector(path, mode string, cache int64, fresh bool) *dsn {
 	v := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)", // first, so that it covers the others
 		fmt.Sprintf("cache_size(-%d)", max(cache>>10, 256)),
@@ -186,7 +190,9 @@ func connector(path, mode string, cache int64) *dsn {
 	if mode == "ro" {
 		v.Add("_pragma", "query_only(1)")
 	} else {
-		v.Add("_pragma", "auto_vacuum(incremental)") // works only before the first table
+		if fresh {
+			v.Add("_pragma", "auto_vacuum(incremental)") // works only before the first table
+		}
 		v.Add("_pragma", "journal_mode(wal)")
 		v.Add("_pragma", "synchronous(normal)")
 		v.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", walPages))

@@ -20,9 +20,7 @@ var steps embed.FS
 const applicationID = 0x4f52494c
 
 // version of a database file: how many steps it has taken.
-func (db *DB) version(ctx context.Context, q interface {
-	QueryRowContext(context.Context, string, ...any) *sql.Row
-}) (version, app, tables int, err error) {
+func (db *DB) version(ctx context.Context, q querier) (version, app, tables int, err error) {
 	err = q.QueryRowContext(ctx, `SELECT (SELECT user_version FROM pragma_user_version),
 		(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)`).
 		Scan(&version, &app, &tables)
@@ -36,11 +34,8 @@ func (db *DB) migrate(ctx context.Context, schema string) error {
 	if err != nil {
 		return err
 	}
-	version, app, tables, err := db.version(ctx, db.write)
+	version, _, tables, err := db.version(ctx, db.write)
 	if err != nil {
-		return err
-	}
-	if err := refuse(version, app, tables, len(names)); err != nil {
 		return err
 	}
 	if tables == 0 && schema != "" {
@@ -69,8 +64,9 @@ func (db *DB) step(ctx context.Context, text string, version int) error {
 	})
 }
 
-// checkVersion refuses a database that only reading cannot make current.
-func (db *DB) checkVersion(ctx context.Context) error {
+// checkVersion refuses a database that is not Oriel's or too new, and for
+// reading one that would have to be migrated.
+func (db *DB) checkVersion(ctx context.Context, readOnly bool) error {
 	names, err := fs.Glob(steps, "migrate/*.sql")
 	if err != nil {
 		return err
@@ -82,7 +78,7 @@ func (db *DB) checkVersion(ctx context.Context) error {
 	if err := refuse(version, app, tables, len(names)); err != nil {
 		return err
 	}
-	if version < len(names) {
+	if readOnly && version < len(names) {
 		return fmt.Errorf("%w: the database is of version %d and wants migrating to %d: start the server or run an update once",
 			clair.ErrConflict, version, len(names))
 	}
