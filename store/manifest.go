@@ -53,6 +53,9 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 	if err := db.putReport(ctx, id, clair.StateIndexManifest, body); err != nil {
 		return false, err
 	}
+	if old != nil && old.State != clair.StateIndexFinished {
+		before = nil // a put or a delete broke off: part of it may be missing
+	}
 	if err := db.index(ctx, id, subtract(after, before)); err != nil {
 		return false, err
 	}

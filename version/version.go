@@ -1,0 +1,140 @@
+// Package version orders versions as each ecosystem does.
+//
+// The orderings come from osv-scalibr's semantic package, which carries the
+// native tools' own test data; the few places where it differs from the
+// native tool are mended here, one file an ecosystem, each with the reason.
+// The package does no I/O and keeps no state.
+//
+// A version that cannot be read is an error and never an order: whoever
+// compares must not guess.
+package version
+
+import (
+	"fmt"
+
+	"github.com/google/osv-scalibr/semantic"
+
+	"oriel/clair"
+)
+
+// Scheme names an ordering. Language ecosystems go by the name of their
+// repository in index reports, so that name is a Scheme as it stands.
+type Scheme string
+
+// The schemes of distributions' package managers.
+const (
+	Debian Scheme = "dpkg"
+	RPM    Scheme = "rpm"
+	Alpine Scheme = "apk"
+)
+
+// maxLength bounds what is parsed. Real versions are shorter by far, and some
+// orderings take more than linear time.
+const maxLength = 512
+
+// Version is a parsed version, for comparing one version with many.
+type Version struct {
+	scheme Scheme
+	text   string
+	parsed semantic.Version
+}
+
+// parser reads a version of one scheme.
+type parser func(string) (semantic.Version, error)
+
+// parsers has every scheme there is. Nothing writes to it.
+var parsers = map[Scheme]parser{
+	Debian: from(semantic.ParseDebianVersion),
+	Alpine: from(semantic.ParseAlpineVersion),
+	// To rpm any text is a version.
+	RPM: func(s string) (semantic.Version, error) { return semantic.ParseRedHatVersion(s), nil },
+
+	"go":        parseGo,
+	"npm":       always(semantic.ParseSemverVersion),
+	"crates.io": always(semantic.ParseSemverVersion),
+	"hex":       always(semantic.ParseSemverVersion),
+	"swift":     always(semantic.ParseSemverVersion),
+	"julia":     always(semantic.ParseSemverVersion),
+	"conan":     always(semantic.ParseSemverVersion),
+	"pub":       always(semantic.ParsePubVersion),
+	"pypi":      from(semantic.ParsePyPIVersion),
+	"maven":     parseMaven,
+	"rubygems":  parseRubyGems,
+	"nuget":     always(semantic.ParseNuGetVersion),
+	"packagist": parsePackagist,
+	"cran":      from(semantic.ParseCRANVersion),
+	"hackage":   from(semantic.ParseHackageVersion),
+}
+
+// from and always adapt the library's functions.
+func from[V semantic.Version](parse func(string) (V, error)) parser {
+	return func(s string) (semantic.Version, error) { return parse(s) }
+}
+
+func always[V semantic.Version](parse func(string) V) parser {
+	return func(s string) (semantic.Version, error) {
+		if !hasDigit(s) {
+			return nil, fmt.Errorf("%w: no number in it", clair.ErrInvalid)
+		}
+		return parse(s), nil
+	}
+}
+
+func hasDigit(s string) bool {
+	for i := range len(s) {
+		if '0' <= s[i] && s[i] <= '9' {
+			return true
+		}
+	}
+	return false
+}
+
+// Known says whether there is such a scheme.
+func Known(s Scheme) bool { return parsers[s] != nil }
+
+// Parse reads a version. The error is an ErrInvalid.
+func Parse(s Scheme, text string) (Version, error) {
+	parse, ok := parsers[s]
+	switch {
+	case !ok:
+		return Version{}, fmt.Errorf("%w: no ordering is known for %q", clair.ErrInvalid, s)
+	case text == "":
+		return Version{}, fmt.Errorf("%w: an empty %s version", clair.ErrInvalid, s)
+	case len(text) > maxLength:
+		return Version{}, fmt.Errorf("%w: a %s version of %d bytes", clair.ErrInvalid, s, len(text))
+	}
+	v, err := parse(text)
+	if err != nil {
+		return Version{}, fmt.Errorf("%w: %s version %q: %w", clair.ErrInvalid, s, text, err)
+	}
+	return Version{scheme: s, text: text, parsed: v}, nil
+}
+
+// String gives the text that was parsed.
+func (v Version) String() string { return v.text }
+
+// Compare returns -1, 0 or 1 as v comes before, with or after o. Versions of
+// two schemes are an ErrInvalid.
+func (v Version) Compare(o Version) (int, error) {
+	if v.scheme != o.scheme || v.parsed == nil {
+		return 0, fmt.Errorf("%w: %q (%s) and %q (%s) have no common order", clair.ErrInvalid, v.text, v.scheme, o.text, o.scheme)
+	}
+	c, err := v.parsed.Compare(o.parsed)
+	if err != nil {
+		return 0, fmt.Errorf("%w: compare %q and %q: %w", clair.ErrInvalid, v.text, o.text, err)
+	}
+	return c, nil
+}
+
+// Compare parses and compares two versions of a scheme.
+func Compare(s Scheme, a, b string) (int, error) {
+	x, err := Parse(s, a)
+	if err != nil {
+		return 0, err
+	}
+	y, err := Parse(s, b)
+	if err != nil {
+		return 0, err
+	}
+	return x.Compare(y)
+}

@@ -1,0 +1,156 @@
+package version
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/internal/corpus"
+)
+
+// schemes maps the ecosystems of fixture files.
+var schemes = map[string]Scheme{
+	"Alpine": Alpine, "Debian": Debian, "Red_Hat": RPM, "Go": "go", "npm": "npm", "semver": "crates.io", "PyPI": "pypi", "Maven": "maven",
+	"RubyGems": "rubygems", "NuGet": "nuget", "Packagist": "packagist", "Pub": "pub", "CRAN": "cran", "Hackage": "hackage",
+}
+
+// contradictions are the numbers of comparisons that the fixtures answer
+// twice. Packagist: once for PHP's version_compare and once for Composer, by
+// which packages are ordered. Maven: 1.1.31_noneautotype and 1.1.31.sec10 were
+// ordered differently by Maven 3.8.7 and by the release that made the larger
+// set.
+var contradictions = map[string]int{
+	"Packagist__curated.txt": 4, "Packagist__generated.txt": 6, "Maven__reftool.txt": 1,
+}
+
+// TestCompare_Fixtures runs every comparison that the native tools answered.
+func TestCompare_Fixtures(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(corpus.Dir(t), "versions", "*__*.txt"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		name := filepath.Base(file)
+		t.Run(name, func(t *testing.T) {
+			ecosystem, _, _ := strings.Cut(name, "__")
+			scheme, ok := schemes[ecosystem]
+			require.True(t, ok, "no scheme for %s", ecosystem)
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			total, wrong := 0, []string(nil)
+			for line := range strings.Lines(string(text)) {
+				f := strings.Fields(line)
+				require.Len(t, f, 3, line)
+				total++
+				if got, err := Compare(scheme, f[0], f[2]); err != nil || "<=>"[got+1:got+2] != f[1] {
+					wrong = append(wrong, strings.TrimSpace(line))
+				}
+			}
+			t.Logf("%s: %d of %d", name, total-len(wrong), total)
+			if len(wrong) > contradictions[name] {
+				t.Errorf("%d wrong:\n%s", len(wrong), strings.Join(wrong[:min(20, len(wrong))], "\n"))
+			}
+		})
+	}
+}
+
+func TestCompare(t *testing.T) {
+	for _, c := range []struct {
+		scheme  Scheme
+		a, b    string
+		want    int
+		because string
+	}{
+		{"go", "v1.2.3", "1.2.3", 0, "the v is spelling"},
+		{"go", "v2.0.0+incompatible", "v2.0.0", 0, "build metadata has no precedence"},
+		{"go", "v0.0.0-20200622213623-75b288015ac9", "v0.0.0-20201216223049-8b5274cf687f", -1, "pseudo-versions by date"},
+		{"go", "v0.0.0-20201216223049-8b5274cf687f", "v0.1.0", -1, "before the first release"},
+		{"go", "go1.21rc2", "1.21.0", -1, "a release candidate of the toolchain"},
+		{"go", "go1.21rc2", "1.21.0-rc.3", -1, ""},
+		{"go", "go1.21.3", "1.21.3", 0, ""},
+		{"go", "go1.21", "1.21.0", 0, ""},
+		{"npm", "1.0.0-beta.11", "1.0.0-beta.2", 1, "numbers in pre-releases"},
+		{"pypi", "1.0.post1", "1.0", 1, ""},
+		{"pypi", "1.0rc1", "1.0", -1, ""},
+		{"pypi", "1!0.1", "2.0", 1, "an epoch"},
+		{"pypi", "1.0.dev1", "1.0a1", -1, ""},
+		{"maven", "4.1.71.Final.1", "4.1.71.Final", 1, "Final is nothing, also in the middle"},
+		{"maven", "1.0-rc1", "1.0", -1, ""},
+		{"maven", "1.0-sp", "1.0", 1, "a service pack"},
+		{"rubygems", "1.0-alpha", "1.0", -1, "a dash starts a pre-release"},
+		{"rubygems", "1.0.rc-alpha", "1.0.rc", -1, ""},
+		{"packagist", "1.10", "1.10.0", 0, "Composer pads"},
+		{"packagist", "v1.0.0+build5", "1.0.0", 0, "Composer cuts build metadata"},
+		{"packagist", "1.0.0-beta1", "1.0.0", -1, ""},
+		{"nuget", "1.0.0.1", "1.0.0", 1, "a fourth number"},
+		{"crates.io", "0.9.0", "0.10.0", -1, ""},
+		{Debian, "1.0~rc1-1", "1.0-1", -1, "a tilde comes before the end"},
+		{Debian, "1:1.0", "2.0", 1, "an epoch"},
+		{RPM, "1.0-1.el9", "1.0-2.el9", -1, ""},
+		{RPM, "1:1.0-1", "2.0-1", 1, "an epoch"},
+		{Alpine, "1.2.3-r1", "1.2.3-r0", 1, ""},
+		{Alpine, "1.2_rc1-r0", "1.2-r0", -1, ""},
+	} {
+		got, err := Compare(c.scheme, c.a, c.b)
+		require.NoError(t, err, "%s: %s, %s", c.scheme, c.a, c.b)
+		require.Equal(t, c.want, got, "%s: %s, %s: %s", c.scheme, c.a, c.b, c.because)
+		back, err := Compare(c.scheme, c.b, c.a)
+		require.NoError(t, err)
+		require.Equal(t, -c.want, back)
+	}
+}
+
+func TestParse_Refuses(t *testing.T) {
+	for scheme, texts := range map[Scheme][]string{
+		"go": {"", "main", "(devel)", strings.Repeat("1.", 600)}, "npm": {"latest"}, Debian: {""}, "nosuch": {"1"},
+	} {
+		for _, text := range texts {
+			_, err := Parse(scheme, text)
+			require.ErrorIs(t, err, clair.ErrInvalid, "%s %.20q", scheme, text)
+		}
+	}
+	a, err := Parse("npm", "1.0.0")
+	require.NoError(t, err)
+	b, err := Parse("pypi", "1.0.0")
+	require.NoError(t, err)
+	_, err = a.Compare(b)
+	require.ErrorIs(t, err, clair.ErrInvalid)
+	_, err = Version{}.Compare(Version{})
+	require.ErrorIs(t, err, clair.ErrInvalid)
+}
+
+func TestEveryEcosystemHasAScheme(t *testing.T) {
+	for _, e := range clair.Ecosystems() {
+		require.True(t, Known(Scheme(e.Repository)), e.Repository)
+	}
+}
+
+func TestNormalize(t *testing.T) {
+	for text, want := range map[string]string{
+		"v1.2.3": "semver:0.1.2.3.0.0.0.0.0.0", "go1.21rc2": "semver:0.1.21.0.0.0.0.0.0.0", "0.0.0-20201216223049-8b5274cf687f": "semver:0.0.0.0.0.0.0.0.0.0",
+		"1.2.3.4": "", "main": "", "1.99999999999.0": "",
+	} {
+		got, ok := Normalize("go", text)
+		require.Equal(t, want, got.String(), text)
+		require.Equal(t, want != "", ok, text)
+	}
+	_, ok := Normalize("pypi", "1.2.3")
+	require.False(t, ok)
+}
+
+func FuzzCompare(f *testing.F) {
+	for s := range parsers {
+		f.Add(string(s), "1.2.3", "1.2.4-rc1+x")
+		f.Add(string(s), "1:2-3", "v1..")
+	}
+	f.Fuzz(func(t *testing.T, scheme, a, b string) {
+		x, errX := Compare(Scheme(scheme), a, b)
+		y, errY := Compare(Scheme(scheme), b, a)
+		if (errX == nil) != (errY == nil) || x != -y {
+			t.Fatalf("%s: %q and %q: %d %v, but back %d %v", scheme, a, b, x, errX, y, errY)
+		}
+	})
+}
