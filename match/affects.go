@@ -1,0 +1,100 @@
+package match
+
+import (
+	"fmt"
+
+	"oriel/clair"
+	"oriel/version"
+)
+
+// Affects says whether a vulnerability affects a record. An error says that
+// their versions cannot be compared; it is an ErrInvalid and means "not
+// known", never "no".
+func Affects(v *clair.Vulnerability, r Record) (bool, error) {
+	t := newTarget(r)
+	if t == nil || v.Package == nil || t.key != keyOf(v, t.ecosystem) || !t.meets(v) {
+		return false, nil
+	}
+	return t.affected(v)
+}
+
+// target is a record under the rule that judges it, with what the rule needs
+// of the record worked out once for many vulnerabilities.
+type target struct {
+	Record
+	rule      *rule
+	scheme    version.Scheme
+	ecosystem clair.Ecosystem // the zero value for distributions
+	key       clair.PackageKey
+	where     []clair.Constraint
+
+	// The record's version, parsed at the first need.
+	parsed    version.Version
+	parseErr  error
+	hasParsed bool
+}
+
+// newTarget prepares a record; nil where no rule applies.
+func newTarget(r Record) *target {
+	rule := ruleFor(r)
+	if rule == nil || r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == unmatchable {
+		return nil
+	}
+	t := &target{Record: r, rule: rule, scheme: rule.scheme}
+	if t.scheme == "" {
+		t.ecosystem, _ = clair.EcosystemByRepository(r.Repo.Name)
+		t.scheme = version.Scheme(r.Repo.Name)
+	}
+	t.key = clair.PackageKey{Name: t.ecosystem.PackageName(r.Package.Name), Kind: r.Package.Kind}
+	for _, f := range rule.fields {
+		t.where = append(t.where, clair.Constraint{Field: f, Value: value(f, r.Package, r.Dist, r.Repo)})
+	}
+	return t
+}
+
+// keyOf is the key by which a vulnerability is found.
+func keyOf(v *clair.Vulnerability, e clair.Ecosystem) clair.PackageKey {
+	return clair.PackageKey{Name: e.PackageName(v.Package.Name), Kind: v.Package.Kind}
+}
+
+// meets compares the fields that are compared literally.
+func (t *target) meets(v *clair.Vulnerability) bool {
+	for _, c := range t.where {
+		if value(c.Field, v.Package, v.Dist, v.Repo) != c.Value {
+			return false
+		}
+	}
+	return true
+}
+
+// affected asks the rule about a vulnerability that meets the fields.
+func (t *target) affected(v *clair.Vulnerability) (bool, error) {
+	ok, err := t.rule.affected(v, t)
+	if err != nil {
+		return false, fmt.Errorf("%s %s and %s of %s: %w", t.Package.Name, t.Package.Version, v.Name, v.Updater, err)
+	}
+	return ok, nil
+}
+
+// version is the record's parsed version.
+func (t *target) version() (version.Version, error) {
+	if !t.hasParsed {
+		t.parsed, t.parseErr = version.Parse(t.scheme, t.Package.Version)
+		t.hasParsed = true
+	}
+	return t.parsed, t.parseErr
+}
+
+// compare orders the record's version and another: -1 if the record's comes
+// before.
+func (t *target) compare(other string) (int, error) {
+	own, err := t.version()
+	if err != nil {
+		return 0, err
+	}
+	v, err := version.Parse(t.scheme, other)
+	if err != nil {
+		return 0, err
+	}
+	return own.Compare(v)
+}

@@ -1,0 +1,208 @@
+package match_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/match"
+)
+
+func language(repo, name, version string) match.Record {
+	return match.Record{
+		Package: &clair.Package{Name: name, Version: version, Kind: clair.Binary},
+		Repo:    &clair.Repository{Name: repo},
+	}
+}
+
+func advisory(repo, name, fixed string) *clair.Vulnerability {
+	return &clair.Vulnerability{
+		Name: "ADV-1", Package: &clair.Package{Name: name, Kind: clair.Binary},
+		Repo: &clair.Repository{Name: repo}, FixedInVersion: fixed,
+	}
+}
+
+func TestAffects_Languages(t *testing.T) {
+	for _, c := range []struct {
+		repo, version, bounds string
+		want                  bool
+	}{
+		{"pypi", "0.9", "fixed=2.0&introduced=1.0", false}, // MAT-10
+		{"pypi", "1.0", "fixed=2.0&introduced=1.0", true},
+		{"pypi", "2.0", "fixed=2.0&introduced=1.0", false},
+		{"pypi", "2.0rc1", "fixed=2.0&introduced=1.0", true},
+		{"pypi", "2.0", "lastAffected=2.0", true},
+		{"pypi", "2.0.1", "lastAffected=2.0", false},
+		{"pypi", "1.0.0", "versions=0.9%2C1.0", true},
+		{"pypi", "1.1", "versions=0.9%2C1.0", false},
+		{"pypi", "1.1", "versions=not%2Cversions", false},
+		{"pypi", "3", "", true},
+		{"pypi", "3", "introduced=1", true},
+		{"pypi", "3", "4.0", true}, // a plain fixed version, as other servers send
+		{"pypi", "3", "introduced=1&limit=3", false},
+		{"pypi", "2.9", "introduced=1&limit=3", true},
+		{"go", "v1.2.3", "fixed=1.2.3&introduced=0", false},
+		{"go", "v1.2.3-rc.1", "fixed=1.2.3&introduced=0", true},
+		{"go", "v0.0.0-20200101000000-abcdefabcdef", "fixed=0.1.0&introduced=0", true},
+		{"maven", "2.14.1", "fixed=2.15.0&introduced=2.13.0", true},
+		{"npm", "4.17.20", "fixed=4.17.21", true},
+		{"rubygems", "6.0.0", "fixed=6.0.0.1", true},
+	} {
+		got, err := match.Affects(advisory(c.repo, "p", c.bounds), language(c.repo, "p", c.version))
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%s %s, %q", c.repo, c.version, c.bounds)
+	}
+}
+
+// Clair's rows of Go modules have a range of normalised versions (MAT-10).
+func TestAffects_Range(t *testing.T) {
+	v := advisory("go", "p", "1.2.0")
+	v.Range = &clair.Range{Lower: "semver:0.1.1.0.0.0.0.0.0.0", Upper: "semver:0.1.2.0.0.0.0.0.0.0"}
+	for version, want := range map[string]bool{"v1.0.9": false, "v1.1.0": true, "v1.1.9": true, "v1.2.0": false} {
+		got, err := match.Affects(v, language("go", "p", version))
+		require.NoError(t, err)
+		require.Equal(t, want, got, version)
+	}
+	v.Range = &clair.Range{Lower: "semver:0.0.0.0.0.0.0.0.0.0", Upper: "semver:65535.0.0.0.0.0.0.0.0.0"}
+	got, err := match.Affects(v, language("go", "p", "v9.9.9"))
+	require.NoError(t, err)
+	require.True(t, got, "an open upper bound")
+	r := language("go", "p", "no version")
+	r.Package.NormalizedVersion = "semver:0.1.1.0.0.0.0.0.0.0"
+	got, err = match.Affects(v, r)
+	require.NoError(t, err)
+	require.True(t, got, "the index report's own normalised version")
+}
+
+func TestAffects_WhatIsCompared(t *testing.T) {
+	v := advisory("pypi", "zope.interface", "fixed=5")
+	for _, c := range []struct {
+		name   string
+		change func(*match.Record)
+		want   bool
+	}{
+		{"same", func(*match.Record) {}, true},
+		{"another_spelling", func(r *match.Record) { r.Package.Name = "Zope_Interface" }, true},
+		{"another_name", func(r *match.Record) { r.Package.Name = "zope" }, false},
+		{"source", func(r *match.Record) { r.Package.Kind = clair.Source }, false},
+		{"another_ecosystem", func(r *match.Record) { r.Repo = &clair.Repository{Name: "npm"} }, false},
+		{"no_repository", func(r *match.Record) { r.Repo = nil }, false},
+		{"unmatchable", func(r *match.Record) { r.Package.NormalizedVersion = "unmatchable" }, false},
+		{"on_a_distribution", func(r *match.Record) { r.Dist = &clair.Distribution{DID: "debian", VersionID: "12"} }, true},
+	} {
+		r := language("pypi", "zope.interface", "4.0")
+		c.change(&r)
+		got, err := match.Affects(v, r)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, c.name)
+	}
+}
+
+func TestAffects_CannotCompare(t *testing.T) {
+	for _, version := range []string{"(devel)", "", "unknown"} {
+		got, err := match.Affects(advisory("go", "p", "fixed=1.0.0"), language("go", "p", version))
+		require.ErrorIs(t, err, clair.ErrInvalid)
+		require.False(t, got)
+	}
+}
+
+var (
+	alpine318 = clair.Distribution{DID: "alpine", Name: "Alpine Linux", VersionID: "3.18", PrettyName: "Alpine Linux v3.18"}
+	debian12  = clair.Distribution{DID: "debian", Name: "Debian GNU/Linux", VersionID: "12", PrettyName: "Debian GNU/Linux 12 (bookworm)"}
+	jammy     = clair.Distribution{DID: "ubuntu", Name: "Ubuntu", VersionID: "22.04", PrettyName: "Ubuntu 22.04 LTS"}
+	amzn2     = clair.Distribution{DID: "amzn", Name: "Amazon Linux", VersionID: "2", PrettyName: "Amazon Linux 2"}
+)
+
+func TestAffects_Distributions(t *testing.T) {
+	for _, c := range []struct {
+		dist           clair.Distribution
+		version, fixed string
+		want           bool
+	}{
+		{alpine318, "1.2.3-r0", "1.2.3-r1", true}, // MAT-06
+		{alpine318, "1.2.3-r1", "1.2.3-r1", false},
+		{alpine318, "1.2.3-r1", "", true},
+		{alpine318, "1.2.3-r1", "0", false},
+		{debian12, "1.0-1", "1.0-1+deb12u1", true}, // MAT-07
+		{debian12, "1:1.0-1", "2.0-1", false},
+		{debian12, "1.0~rc1-1", "1.0-1", true},
+		{debian12, "1.0-1", "0", false},
+		{debian12, "1.0-1", "", true},
+		{jammy, "1.0-1", "0", true},
+		{jammy, "1.0-1", "1.0-0ubuntu1", false},
+		{amzn2, "1.0-1.amzn2", "1.0-2.amzn2", true}, // MAT-08
+		{amzn2, "1.0-2.amzn2", "1.0-2.amzn2", false},
+		{amzn2, "1.0-2.amzn2", "", true},
+	} {
+		v := &clair.Vulnerability{Name: "CVE-1", Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &c.dist, FixedInVersion: c.fixed}
+		r := match.Record{Package: &clair.Package{Name: "p", Version: c.version, Kind: clair.Source}, Dist: &c.dist}
+		got, err := match.Affects(v, r)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%s %s, fixed %q", c.dist.PrettyName, c.version, c.fixed)
+	}
+	other := alpine318
+	other.VersionID, other.PrettyName = "3.19", "Alpine Linux v3.19"
+	v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &other}
+	got, err := match.Affects(v, match.Record{Package: &clair.Package{Name: "p", Version: "1-r0", Kind: clair.Source}, Dist: &alpine318})
+	require.NoError(t, err)
+	require.False(t, got, "another release")
+}
+
+func TestAffects_RPM(t *testing.T) {
+	rpm := func(arch string) match.Record {
+		return match.Record{Package: &clair.Package{Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: arch}, Dist: &amzn2}
+	}
+	for _, c := range []struct {
+		op          clair.ArchOp
+		vuln, arch  string
+		last, fixed string
+		want        bool
+	}{
+		{clair.ArchPattern, "aarch64|x86_64", "x86_64", "", "2", true},
+		{clair.ArchPattern, "aarch64|x86_64", "s390x", "", "2", false},
+		{clair.ArchPattern, "^x86", "x86_64", "", "2", true},
+		{clair.ArchPattern, "(", "x86_64", "", "2", false},
+		{clair.ArchPattern, "aarch64", "", "", "2", false},
+		{clair.ArchEquals, "x86_64", "x86_64", "", "2", true},
+		{clair.ArchEquals, "x86_64", "aarch64", "", "2", false},
+		{clair.ArchNotEquals, "x86_64", "aarch64", "", "2", true},
+		{"", "", "", "1.0-1", "", true}, // up to the advisory's own version
+		{"", "", "", "0.9-1", "", false},
+	} {
+		v := &clair.Vulnerability{
+			Package: &clair.Package{Name: "p", Kind: clair.Binary, Arch: c.vuln, Version: c.last},
+			Dist:    &amzn2, FixedInVersion: c.fixed, ArchOperation: c.op,
+		}
+		got, err := match.Affects(v, rpm(c.arch))
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+}
+
+// MAT-09.
+func TestAffects_RedHat(t *testing.T) {
+	for _, c := range []struct {
+		vuln, record, module string
+		want                 bool
+	}{
+		{"cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:4.13::el8", "", true},
+		{"cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:5.1::el8", "", false},
+		{"cpe:/o:redhat:enterprise_linux:9::baseos", "cpe:2.3:o:redhat:enterprise_linux:9:*:baseos:*:*:*:*:*", "", true},
+		{"cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:2.3:o:redhat:enterprise_linux:9:*:baseos:*:*:*:*:*", "", false},
+		{"cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:4.13::el8", "nodejs:18", false},
+		{"not a cpe", "cpe:/a:redhat:openshift:4.13::el8", "", false},
+	} {
+		v := &clair.Vulnerability{
+			Package: &clair.Package{Name: "p", Kind: clair.Binary}, FixedInVersion: "2",
+			Repo: &clair.Repository{Key: "rhel-cpe-repository", Name: c.vuln},
+		}
+		r := match.Record{
+			Package: &clair.Package{Name: "p", Version: "1", Kind: clair.Binary, Module: c.module},
+			Repo:    &clair.Repository{Key: "rhel-cpe-repository", CPE: c.record},
+		}
+		got, err := match.Affects(v, r)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+}

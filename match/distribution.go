@@ -1,0 +1,109 @@
+package match
+
+import (
+	"regexp"
+	"strings"
+
+	"oriel/clair"
+)
+
+// fixedAffected is the rule of Debian and Alpine: no fixed version means that
+// all are affected, and "0" that none is.
+func fixedAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if v.FixedInVersion == "0" {
+		return false, nil
+	}
+	return ubuntuAffected(v, t)
+}
+
+// ubuntuAffected takes "0", as Clair does, for a vulnerability without a fix.
+func ubuntuAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if v.FixedInVersion == "" || v.FixedInVersion == "0" {
+		return true, nil
+	}
+	c, err := t.compare(v.FixedInVersion)
+	return err == nil && c < 0, err
+}
+
+// rpmAffected compares with the fixed version, or else the last one that the
+// advisory knows to be affected; without either all are. The architecture
+// must fit.
+func rpmAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if !archFits(v, t.Package.Arch) {
+		return false, nil
+	}
+	switch {
+	case v.FixedInVersion != "":
+		c, err := t.compare(v.FixedInVersion)
+		return err == nil && c < 0, err
+	case v.Package.Version != "":
+		c, err := t.compare(v.Package.Version)
+		return err == nil && c <= 0, err
+	}
+	return true, nil
+}
+
+// rhelAffected: the repository's CPE, then as for any RPM package.
+func rhelAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if !cpeFits(v.Repo, t.Repo) {
+		return false, nil
+	}
+	return rpmAffected(v, t)
+}
+
+// goldRepository is the one of images that are in Red Hat's catalogue
+// themselves, which have no CPE to compare.
+const goldRepository = "Red Hat Container Catalog"
+
+// rhccAffected judges a container image as a package.
+func rhccAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if t.Repo.Name != goldRepository && !cpeFits(v.Repo, t.Repo) {
+		return false, nil
+	}
+	if v.Range != nil {
+		in, err := inRange(v.Range, t)
+		if err != nil || !in {
+			return false, err
+		}
+	}
+	if v.FixedInVersion == "" {
+		return true, nil
+	}
+	c, err := t.compare(v.FixedInVersion)
+	return err == nil && c < 0, err
+}
+
+// archFits compares an advisory's architecture with a package's.
+func archFits(v *clair.Vulnerability, arch string) bool {
+	want := v.Package.Arch
+	switch {
+	case want == "" || v.ArchOperation == "":
+		return true
+	case arch == "":
+		return false
+	}
+	switch v.ArchOperation {
+	case clair.ArchEquals:
+		return arch == want
+	case clair.ArchNotEquals:
+		return arch != want
+	case clair.ArchPattern:
+		return archMatches(want, arch)
+	}
+	return false
+}
+
+// archMatches looks for a regular expression anywhere in the architecture.
+// Nearly all are lists such as "aarch64|x86_64", which need no compiling.
+func archMatches(pattern, arch string) bool {
+	if !strings.ContainsAny(pattern, `\.+*?()[]{}^$`) {
+		for alt := range strings.SplitSeq(pattern, "|") {
+			if strings.Contains(arch, alt) {
+				return true
+			}
+		}
+		return false
+	}
+	re, err := regexp.Compile(pattern)
+	return err == nil && re.MatchString(arch)
+}

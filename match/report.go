@@ -1,0 +1,248 @@
+package match
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+)
+
+// Source looks vulnerabilities up; the store does.
+type Source interface {
+	// Candidates streams the current vulnerabilities that the lookups ask
+	// for. keep is asked about each before its advisory is read; what is
+	// kept is yielded whole, later and in the same order. What is yielded
+	// must not be changed.
+	Candidates(ctx context.Context, lookups []clair.Lookup, keep func(clair.Candidate) bool) iter.Seq2[clair.Candidate, error]
+}
+
+// Result is what matching a report came to.
+type Result struct {
+	Report *clair.VulnerabilityReport
+	// Why explains each finding, by package id and vulnerability id.
+	Why map[string]map[string]Why
+	// Skipped counts the pairs of versions that could not be compared, and
+	// SkippedSample names a few of them.
+	Skipped       int
+	SkippedSample []string
+}
+
+// Why explains a finding.
+type Why struct {
+	// Advisory is the vulnerability's name, and Updater the feed it is from.
+	Advisory string `json:"advisory"`
+	Updater  string `json:"updater"`
+	// Rule names the rule that decided.
+	Rule string `json:"rule"`
+	// Matched is "binary" or "source": which of the package's names the
+	// advisory speaks of; Package is that name and Version its version.
+	Matched string `json:"matched"`
+	Package string `json:"package"`
+	Version string `json:"version"`
+	// Affected are the affected versions as the feed gives them.
+	Affected string `json:"affected"`
+}
+
+// sampleSize is how many skipped pairs are named.
+const sampleSize = 5
+
+// Report finds the vulnerabilities that affect the packages of an index
+// report. It fails only where the source does: a report that could not be
+// looked up whole is no report.
+func Report(ctx context.Context, src Source, index *clair.IndexReport) (*Result, error) {
+	m := newMatching(index)
+	i := 0
+	for c, err := range src.Candidates(ctx, m.lookups, m.keep) {
+		if err != nil {
+			return nil, fmt.Errorf("match %s: %w", index.Hash, err)
+		}
+		m.take(c.Vulnerability, m.hits[i])
+		m.hits[i] = nil
+		i++
+	}
+	m.sort()
+	return m.result, nil
+}
+
+// matching is one report being made.
+type matching struct {
+	groups  []*group
+	lookups []clair.Lookup
+	// hits are the targets that each kept candidate affects, in the order in
+	// which they were kept.
+	hits   [][]owned
+	result *Result
+}
+
+// group are the targets that are looked up together.
+type group struct {
+	ecosystem clair.Ecosystem
+	targets   map[clair.PackageKey][]owned
+}
+
+// owned is a target with the id of the package it belongs to.
+type owned struct {
+	id string
+	*target
+}
+
+func newMatching(index *clair.IndexReport) *matching {
+	m := &matching{result: &Result{Why: map[string]map[string]Why{}, Report: &clair.VulnerabilityReport{
+		Hash: index.Hash, Packages: index.Packages, Distributions: index.Distributions,
+		Repositories: index.Repositories, Environments: index.Environments,
+		Vulnerabilities: map[string]*clair.Vulnerability{}, PackageVulnerabilities: map[string][]string{},
+		Enrichments: clair.Enrichments{},
+	}}}
+	byWhere := map[string]int{}
+	for _, id := range packageIDs(index) {
+		for _, r := range RecordsOf(index, id) {
+			if t := newTarget(r); t != nil {
+				m.add(byWhere, owned{id, t})
+			}
+		}
+	}
+	return m
+}
+
+// add puts a target into the group of those with its rule and constraints.
+func (m *matching) add(byWhere map[string]int, t owned) {
+	var b strings.Builder
+	b.WriteString(t.rule.name)
+	for _, c := range t.where {
+		b.WriteByte(0)
+		b.WriteString(c.Value)
+	}
+	at, ok := byWhere[b.String()]
+	if !ok {
+		at = len(m.groups)
+		byWhere[b.String()] = at
+		m.groups = append(m.groups, &group{ecosystem: t.ecosystem, targets: map[clair.PackageKey][]owned{}})
+		m.lookups = append(m.lookups, clair.Lookup{Where: t.where})
+	}
+	g := m.groups[at]
+	if len(g.targets[t.key]) == 0 {
+		m.lookups[at].Packages = append(m.lookups[at].Packages, t.key)
+	}
+	g.targets[t.key] = append(g.targets[t.key], t)
+}
+
+// keep decides whether a candidate is a finding before its text is read.
+func (m *matching) keep(c clair.Candidate) bool {
+	g := m.groups[c.Lookup]
+	var hits []owned
+	for _, t := range g.targets[keyOf(c.Vulnerability, g.ecosystem)] {
+		ok, err := t.affected(c.Vulnerability)
+		if err != nil {
+			m.skip(err)
+		}
+		if ok {
+			hits = append(hits, t)
+		}
+	}
+	if hits != nil {
+		m.hits = append(m.hits, hits)
+	}
+	return hits != nil
+}
+
+func (m *matching) skip(err error) {
+	m.result.Skipped++
+	if len(m.result.SkippedSample) < sampleSize {
+		m.result.SkippedSample = append(m.result.SkippedSample, err.Error())
+	}
+}
+
+// take adds a finding to the report.
+func (m *matching) take(v *clair.Vulnerability, hits []owned) {
+	r := m.result
+	r.Report.Vulnerabilities[v.ID] = outward(v)
+	for _, t := range hits {
+		if r.Why[t.id] == nil {
+			r.Why[t.id] = map[string]Why{}
+		}
+		if _, twice := r.Why[t.id][v.ID]; twice {
+			continue // the same package in two places
+		}
+		r.Why[t.id][v.ID] = Why{
+			Advisory: v.Name, Updater: v.Updater, Rule: t.rule.name, Matched: t.Package.Kind,
+			Package: t.Package.Name, Version: t.Package.Version, Affected: describe(v),
+		}
+		r.Report.PackageVulnerabilities[t.id] = append(r.Report.PackageVulnerabilities[t.id], v.ID)
+	}
+}
+
+// sort puts the most severe vulnerabilities of each package first.
+func (m *matching) sort() {
+	vulns := m.result.Report.Vulnerabilities
+	for _, ids := range m.result.Report.PackageVulnerabilities {
+		slices.SortFunc(ids, func(a, b string) int {
+			return cmp.Or(
+				cmp.Compare(vulns[b].NormalizedSeverity, vulns[a].NormalizedSeverity),
+				strings.Compare(vulns[a].Name, vulns[b].Name),
+				strings.Compare(a, b),
+			)
+		})
+	}
+}
+
+// outward is a vulnerability as Clair's clients want it: without a range, and
+// with a fixed version only where there is a fix. PyPI, Maven and RubyGems
+// keep Clair's query string, which those clients take apart.
+func outward(v *clair.Vulnerability) *clair.Vulnerability {
+	out := *v
+	out.Range = nil
+	if v.Repo == nil {
+		return &out
+	}
+	if _, ok := clair.EcosystemByRepository(v.Repo.Name); !ok {
+		return &out
+	}
+	b, err := clair.ParseBounds(v.FixedInVersion)
+	if err != nil {
+		return &out
+	}
+	switch v.Repo.Name {
+	case "pypi", "maven", "rubygems":
+		if b.Fixed == "" {
+			out.FixedInVersion = ""
+		}
+	default:
+		out.FixedInVersion = b.Fixed
+	}
+	return &out
+}
+
+// describe says in words which versions a vulnerability affects.
+func describe(v *clair.Vulnerability) string {
+	if v.Range != nil {
+		return "from " + v.Range.Lower + " before " + v.Range.Upper
+	}
+	b, err := clair.ParseBounds(v.FixedInVersion)
+	switch {
+	case err != nil:
+		return v.FixedInVersion
+	case len(b.Versions) > 0:
+		return "one of " + strings.Join(b.Versions[:min(len(b.Versions), sampleSize)], ", ")
+	}
+	var parts []string
+	if b.Introduced != "" && b.Introduced != "0" {
+		parts = append(parts, "from "+b.Introduced)
+	}
+	switch {
+	case b.Fixed != "" && b.Fixed != "0":
+		parts = append(parts, "before "+b.Fixed)
+	case b.LastAffected != "":
+		parts = append(parts, "up to "+b.LastAffected)
+	case v.Package.Version != "":
+		parts = append(parts, "up to "+v.Package.Version)
+	case b.Limit != "":
+		parts = append(parts, "before "+b.Limit+", without a fix")
+	default:
+		parts = append(parts, "all, without a fix")
+	}
+	return strings.Join(parts, " ")
+}
