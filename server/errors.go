@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"oriel/clair"
+)
+
+// errBusy says that all places for heavy requests stayed taken.
+var errBusy = fmt.Errorf("%w: too many reports are being made; come back later", clair.ErrUnavailable)
+
+// apiError is the body of every error.
+type apiError struct {
+	Code    string `json:"code"`
+	Message string `json:"message,omitempty"`
+}
+
+// slugs are Clair's codes by status.
+var slugs = map[int]string{
+	http.StatusBadRequest: "bad-request", http.StatusNotFound: "not-found", http.StatusMethodNotAllowed: "method-not-allowed",
+	http.StatusConflict: "conflict", http.StatusTooManyRequests: "too-many-requests",
+	http.StatusRequestEntityTooLarge: "request-too-large", http.StatusServiceUnavailable: "unavailable",
+}
+
+// statusError is an error that knows its status.
+type statusError struct {
+	status  int
+	message string
+}
+
+func (e *statusError) Error() string { return e.message }
+
+// classify gives an error's status and what the client may know of it.
+func classify(err error) (status int, message string) {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.status, e.message
+	}
+	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return e.Code, http.StatusText(e.Code)
+	}
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes", e.Limit)
+	}
+	switch {
+	case errors.Is(err, clair.ErrInvalid):
+		status = http.StatusBadRequest
+	case errors.Is(err, clair.ErrNotFound):
+		status = http.StatusNotFound
+	case errors.Is(err, clair.ErrConflict):
+		status = http.StatusConflict
+	case errors.Is(err, clair.ErrTooLarge):
+		status = http.StatusRequestEntityTooLarge
+	case errors.Is(err, clair.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		status = http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError, "something went wrong inside; the log says what"
+	}
+	return status, err.Error()
+}
+
+// answerError writes an error in the one form, or, where the body has begun,
+// in a trailer.
+func (s *Server) answerError(err error, c echo.Context) {
+	status, message := classify(err)
+	res, ctx := c.Response(), c.Request().Context()
+	level := slog.LevelDebug
+	if status >= http.StatusInternalServerError && ctx.Err() == nil {
+		level = slog.LevelError
+	}
+	s.Log.Log(ctx, level, "request failed", "method", c.Request().Method, "path", c.Request().URL.Path,
+		"status", status, "request", res.Header().Get("X-Request-Id"), "err", err)
+	if res.Committed {
+		res.Header().Set(errorTrailer, message)
+		return
+	}
+	h := res.Header()
+	for _, k := range []string{"Link", "Location", "Etag", "Cache-Control"} {
+		h.Del(k)
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "5")
+	}
+	code, ok := slugs[status]
+	if !ok {
+		code = "internal-error"
+	}
+	if err := c.JSON(status, apiError{code, message}); err != nil {
+		s.Log.DebugContext(ctx, "answer not delivered", "err", err)
+	}
+}
+
+// errorTrailer carries an error that came after the body had begun.
+const errorTrailer = "Clair-Error"
+
+// recover turns a panic in a handler into an error.
+func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			if r == http.ErrAbortHandler {
+				panic(r) // net/http's own way to cut a response off
+			}
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}()
+		return next(c)
+	}
+}
+
+// logRequests writes a line for each request.
+func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		err := next(c)
+		if err != nil {
+			c.Error(err) // answers it, so that the status below is the true one
+		}
+		res := c.Response()
+		s.Log.DebugContext(c.Request().Context(), "request answered", "method", c.Request().Method, "path", c.Request().URL.Path,
+			"status", res.Status, "bytes", res.Size, "took", time.Since(start), "request", res.Header().Get("X-Request-Id"))
+		return nil
+	}
+}
