@@ -1,0 +1,354 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"oriel/clair"
+)
+
+// Store keeps what updaters bring.
+type Store interface {
+	StatusStore
+	// GetUpdateOperations lists operations by updater, newest first.
+	GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters ...string) (map[string][]clair.UpdateOperation, error)
+	// UpdateVulnerabilities and UpdateEnrichments make an operation of a
+	// stream, or none where it yields an error.
+	UpdateVulnerabilities(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[*clair.Vulnerability, error]) (clair.UpdateResult, error)
+	UpdateEnrichments(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[clair.EnrichmentRecord, error]) (clair.UpdateResult, error)
+	// GC deletes all but the newest operations of each updater.
+	GC(ctx context.Context, keep int) (int64, error)
+}
+
+// StatusStore keeps how the updaters' last runs went.
+type StatusStore interface {
+	// SetUpdateStatus replaces an updater's status; a zero LastSuccess leaves
+	// the one there is.
+	SetUpdateStatus(context.Context, clair.UpdateStatus) error
+	UpdateStatuses(context.Context) ([]clair.UpdateStatus, error)
+}
+
+// Reviser is an updater whose feed becomes something else when its parser or
+// its options change. What Revision returns is kept with the fingerprint, and
+// a feed of another revision is fetched and parsed although it is unchanged.
+type Reviser interface {
+	Revision() string
+}
+
+// Options are what a Manager needs beside its configuration.
+type Options struct {
+	Store    Store
+	Updaters []clair.Updater
+	// Parallel is how many updaters run at once. Default 2: each has buffers
+	// and a decompressor, and all of them share one promise of memory.
+	Parallel int
+	// Progress hears of what runs are doing, from their goroutines. Default:
+	// nobody does.
+	Progress func(Progress)
+	// Log defaults to nothing.
+	Log *slog.Logger
+}
+
+// Manager runs updaters. Its methods may be called from many goroutines.
+type Manager struct {
+	cfg      Config
+	store    Store
+	updaters []clair.Updater
+	progress func(Progress)
+	log      *slog.Logger
+	slots    chan struct{} // one for each updater that may run
+	asked    chan int      // updaters that Start has claimed; room for all
+	gc       sync.Mutex    // held while garbage is collected
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	running []bool // by updater, from claim to release
+	looping bool   // Run is there to take what is asked
+	next    time.Time
+}
+
+// NewManager makes a manager. It starts nothing. Two updaters of one name are
+// an ErrInvalid.
+func NewManager(cfg Config, o Options) (*Manager, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, u := range o.Updaters {
+		if names[u.Name()] {
+			return nil, fmt.Errorf("%w: two updaters are named %q", clair.ErrInvalid, u.Name())
+		}
+		names[u.Name()] = true
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 2
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	return &Manager{
+		cfg: cfg, store: o.Store, updaters: slices.Clone(o.Updaters), progress: o.Progress, log: o.Log,
+		slots: make(chan struct{}, o.Parallel), asked: make(chan int, len(o.Updaters)), running: make([]bool, len(o.Updaters)),
+	}, nil
+}
+
+// Result is how one run of an updater went.
+type Result struct {
+	Updater string
+	// Operations are the ones made, none where the feed was unchanged or the
+	// run failed.
+	Operations []clair.UpdateResult
+	// Skipped counts records that could not be used, and Sample says why.
+	Skipped int64
+	Sample  string
+	Took    time.Duration
+	// Err is nil where the run succeeded.
+	Err error
+}
+
+// Unchanged says whether the feed had nothing new.
+func (r Result) Unchanged() bool { return r.Err == nil && len(r.Operations) == 0 }
+
+// Update runs the named updaters once, all of them where none are named, and
+// returns when they are done, with a result for each and the errors of all
+// that failed. An unknown name is an ErrNotFound, and nothing runs. An updater
+// that is running already is an ErrConflict in its result.
+func (m *Manager) Update(ctx context.Context, names ...string) ([]Result, error) {
+	which, err := m.find(names)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(which))
+	var wg sync.WaitGroup
+	for i, u := range which {
+		name := m.updaters[u].Name()
+		if !m.claim(u) {
+			results[i] = Result{Updater: name, Err: fmt.Errorf("update %s: %w: it is running", name, clair.ErrConflict)}
+			continue
+		}
+		wg.Go(func() { results[i] = m.run(ctx, u) })
+	}
+	wg.Wait()
+	var errs []error
+	for _, r := range results {
+		errs = append(errs, r.Err)
+	}
+	m.collect(ctx)
+	return results, errors.Join(errs...)
+}
+
+// Start asks Run to run the named updaters now, all of them where none are
+// named, and returns those it will run without waiting for them. An unknown
+// name is an ErrNotFound and one that is running an ErrConflict; then nothing
+// starts. With no names, those that are running are left out. Where there is
+// no Run it is ErrUnavailable.
+func (m *Manager) Start(names ...string) ([]string, error) {
+	which, err := m.find(names)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.looping {
+		return nil, fmt.Errorf("start updaters: %w: updates are not running here", clair.ErrUnavailable)
+	}
+	started := []string{}
+	for _, u := range which {
+		if m.running[u] && len(names) > 0 {
+			return nil, fmt.Errorf("start %s: %w: it is running", m.updaters[u].Name(), clair.ErrConflict)
+		}
+	}
+	for _, u := range which {
+		if !m.running[u] {
+			m.running[u] = true
+			m.asked <- u // has room for all, and each is claimed once
+			started = append(started, m.updaters[u].Name())
+		}
+	}
+	return started, nil
+}
+
+// find gives the indexes of names, each once.
+func (m *Manager) find(names []string) ([]int, error) {
+	var out []int
+	if len(names) == 0 {
+		for i := range m.updaters {
+			out = append(out, i)
+		}
+		return out, nil
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
+		if i < 0 {
+			return nil, fmt.Errorf("updater %q: %w", name, clair.ErrNotFound)
+		}
+		if !slices.Contains(out, i) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// claim makes the caller the only one to run an updater, until run is done.
+func (m *Manager) claim(u int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running[u] {
+		return false
+	}
+	m.running[u] = true
+	return true
+}
+
+func (m *Manager) release(u int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.running[u] = false
+}
+
+// Run runs all updaters at start and then again and again, as the
+// configuration says, and those that Start asks for. It returns when ctx is
+// done and all runs have ended; the error is nil then. What fails is recorded
+// and logged, and does not end it.
+func (m *Manager) Run(ctx context.Context) error {
+	m.mu.Lock()
+	m.looping = true
+	m.mu.Unlock()
+	var wg sync.WaitGroup
+	defer m.stopLooping()
+	defer wg.Wait()
+
+	cycled := make(chan struct{}, 1) // filled when a cycle is done
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	if !m.cfg.AtStart {
+		m.schedule(timer)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+			m.setNext(time.Time{})
+			wg.Go(func() {
+				m.cycle(ctx)
+				cycled <- struct{}{}
+			})
+		case <-cycled:
+			m.schedule(timer)
+		case u := <-m.asked:
+			wg.Go(func() {
+				m.run(ctx, u)
+				m.collect(ctx)
+			})
+		}
+	}
+}
+
+// stopLooping ends the taking of requests and lets go of those not taken.
+func (m *Manager) stopLooping() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.looping, m.next = false, time.Time{}
+	for {
+		select {
+		case u := <-m.asked:
+			m.running[u] = false
+		default:
+			return
+		}
+	}
+}
+
+// cycle runs every updater that is not running. The runs log for themselves.
+func (m *Manager) cycle(ctx context.Context) {
+	start := time.Now()
+	results, _ := m.Update(ctx)
+	failed := 0
+	for _, r := range results {
+		if r.Err != nil && !errors.Is(r.Err, clair.ErrConflict) {
+			failed++
+		}
+	}
+	m.log.InfoContext(ctx, "update finished", "updaters", len(results), "failed", failed, "took", time.Since(start))
+}
+
+// schedule sets the timer for the next cycle. Many servers that were started
+// together do not ask together.
+func (m *Manager) schedule(timer *time.Timer) {
+	timer.Stop()
+	interval := time.Duration(m.cfg.Interval)
+	if interval <= 0 {
+		return
+	}
+	wait := time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64()))
+	m.setNext(time.Now().Add(wait))
+	timer.Reset(wait)
+}
+
+func (m *Manager) setNext(t time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.next = t
+}
+
+// collect collects garbage after a run; if it is being done it is not waited
+// for. It is no part of any run, so its failure is only logged.
+func (m *Manager) collect(ctx context.Context) {
+	if !m.gc.TryLock() {
+		return
+	}
+	defer m.gc.Unlock()
+	start := time.Now()
+	n, err := m.store.GC(ctx, m.cfg.Keep)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		m.log.ErrorContext(ctx, "garbage collection failed", "err", err)
+	case err == nil && n > 0:
+		m.log.DebugContext(ctx, "garbage collection finished", "rows", n, "took", time.Since(start))
+	}
+}
+
+// Status is how an updater is doing.
+type Status struct {
+	// UpdateStatus is zero but for the name where there was no run yet.
+	clair.UpdateStatus
+	// Running says that a run is going on or waiting for its turn.
+	Running bool
+	// Next is when the next run is due, zero where none is planned.
+	Next time.Time
+}
+
+// Statuses tells how each updater is doing, in the order of the configuration.
+func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
+	known, err := m.store.UpdateStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]Status, len(m.updaters))
+	for i, u := range m.updaters {
+		out[i] = Status{UpdateStatus: statusOf(known, u.Name()), Running: m.running[i], Next: m.next}
+	}
+	return out, nil
+}
+
+func statusOf(all []clair.UpdateStatus, updater string) clair.UpdateStatus {
+	for _, s := range all {
+		if s.Updater == updater {
+			return s
+		}
+	}
+	return clair.UpdateStatus{Updater: updater}
+}

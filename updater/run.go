@@ -1,0 +1,344 @@
+package updater
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"oriel/clair"
+	"oriel/fetch"
+)
+
+// Stage is what a run is doing.
+type Stage string
+
+// The stages of a run, in order. StageDone comes once, however it ended.
+const (
+	StageFetching  Stage = "fetching"
+	StageImporting Stage = "importing"
+	StageDone      Stage = "done"
+)
+
+// Progress tells how far a run is.
+type Progress struct {
+	Updater string
+	Stage   Stage
+	// Done and Total are bytes of the feed; Total is -1 where it is unknown.
+	Done, Total int64
+	// Rows have been read so far.
+	Rows int64
+}
+
+var errTimeout = errors.New("the run took too long")
+
+// run runs a claimed updater once and records how that went.
+func (m *Manager) run(ctx context.Context, u int) Result {
+	defer m.release(u)
+	updater := m.updaters[u]
+	select {
+	case m.slots <- struct{}{}:
+		defer func() { <-m.slots }()
+	case <-ctx.Done():
+		return Result{Updater: updater.Name(), Err: fmt.Errorf("update %s: %w", updater.Name(), context.Cause(ctx))}
+	}
+	r := &run{m: m, updater: updater, name: updater.Name(), start: time.Now()}
+	defer func() { m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
+	m.log.DebugContext(ctx, "update started", "updater", r.name)
+	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(m.cfg.Timeout), errTimeout)
+	defer cancel()
+	err := r.halves(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("update %s: %w: %w", r.name, clair.ErrUnavailable, errTimeout)
+	}
+	if ctx.Err() != nil && err != nil {
+		// Oriel is being stopped; that says nothing of the feed.
+		return r.result(err)
+	}
+	return r.result(errors.Join(err, r.record(ctx, err)))
+}
+
+// run is one run of an updater. It stays in one goroutine.
+type run struct {
+	m       *Manager
+	updater clair.Updater
+	name    string
+	start   time.Time
+
+	operations []clair.UpdateResult
+	kind       clair.Kind // of the status; the first half's that is there
+	fp         clair.Fingerprint
+	rows       int64
+	skipped    int64
+	sample     []string
+}
+
+func (r *run) result(err error) Result {
+	return Result{
+		Updater: r.name, Operations: r.operations, Skipped: r.skipped, Sample: strings.Join(r.sample, "; "),
+		Took: time.Since(r.start), Err: err,
+	}
+}
+
+// halves runs the vulnerabilities of an updater and, if it has any, its
+// enrichments. One that fails does not keep the other from running.
+func (r *run) halves(ctx context.Context) error {
+	e, enriches := r.updater.(clair.EnrichmentUpdater)
+	err := safely(func() error {
+		return half(ctx, r, source[*clair.Vulnerability]{
+			kind: clair.KindVulnerability, fetch: r.updater.Fetch, parse: r.updater.Parse,
+			update: r.m.store.UpdateVulnerabilities, name: func(v *clair.Vulnerability) string { return v.Name },
+			optional: enriches,
+		})
+	})
+	if !enriches {
+		return err
+	}
+	return errors.Join(err, safely(func() error {
+		return half(ctx, r, source[clair.EnrichmentRecord]{
+			kind: clair.KindEnrichment, fetch: e.FetchEnrichment, parse: e.ParseEnrichment,
+			update: r.m.store.UpdateEnrichments, name: func(e clair.EnrichmentRecord) string { return strings.Join(e.Tags, " ") },
+		})
+	}))
+}
+
+// source is one half of an updater and where its records go.
+type source[T any] struct {
+	kind     clair.Kind
+	fetch    func(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
+	parse    func(context.Context, io.ReadCloser) iter.Seq2[T, error]
+	update   func(context.Context, string, clair.Fingerprint, iter.Seq2[T, error]) (clair.UpdateResult, error)
+	name     func(T) string
+	optional bool // it may be a NoopUpdater's
+}
+
+// half fetches, parses and stores one half of an updater.
+func half[T any](ctx context.Context, r *run, s source[T]) error {
+	last, err := r.last(ctx, s.kind)
+	if err != nil {
+		return err
+	}
+	fetching := fetch.WithProgress(ctx, func(done, total int64) {
+		r.m.progress(Progress{Updater: r.name, Stage: StageFetching, Done: done, Total: total})
+	})
+	body, fp, err := s.fetch(fetching, last)
+	if errors.Is(err, clair.ErrUnchanged) {
+		switch {
+		case last != "":
+			r.is(s.kind, joinRevision(r.updater, last))
+			return nil
+		case s.optional:
+			return nil // there was nothing that could be unchanged: this half is not there
+		}
+		return fmt.Errorf("update %s: unchanged, though there is nothing it could be unchanged from: %w", r.name, clair.ErrInvalid)
+	}
+	if err != nil {
+		r.is(s.kind, "")
+		return fmt.Errorf("update %s: %w", r.name, err)
+	}
+	fp = joinRevision(r.updater, fp)
+	r.is(s.kind, fp)
+	c := &counter[T]{run: r, source: s, body: body}
+	res, err := s.update(ctx, r.name, fp, c.count(s.parse(ctx, body)))
+	if cerr := body.Close(); cerr != nil {
+		r.m.log.WarnContext(ctx, "feed close failed", "updater", r.name, "err", cerr)
+	}
+	if err != nil {
+		return err // which names the updater
+	}
+	r.operations = append(r.operations, res)
+	r.m.log.InfoContext(ctx, "update operation finished", "updater", r.name, "operation", res.Ref, "added", res.Added,
+		"removed", res.Removed, "unchanged", res.Unchanged, "skipped", r.skipped, "took", time.Since(r.start))
+	return nil
+}
+
+// is notes that the updater has a half of this kind.
+func (r *run) is(kind clair.Kind, fp clair.Fingerprint) {
+	if r.kind == "" {
+		r.kind, r.fp = kind, fp
+	}
+}
+
+// last gives the fingerprint of the newest operation, "" where there is none
+// or what it was made by has changed since.
+func (r *run) last(ctx context.Context, kind clair.Kind) (clair.Fingerprint, error) {
+	ops, err := r.m.store.GetUpdateOperations(ctx, kind, r.name)
+	if err != nil {
+		return "", fmt.Errorf("update %s: %w", r.name, err)
+	}
+	if len(ops[r.name]) == 0 {
+		return "", nil
+	}
+	return cutRevision(r.updater, ops[r.name][0].Fingerprint), nil
+}
+
+// joinRevision and cutRevision keep an updater's revision before its own
+// fingerprint.
+func joinRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
+	if v, ok := u.(Reviser); ok {
+		return clair.Fingerprint(v.Revision()+" ") + fp
+	}
+	return fp
+}
+
+func cutRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
+	v, ok := u.(Reviser)
+	if !ok {
+		return fp
+	}
+	if own, ok := strings.CutPrefix(string(fp), v.Revision()+" "); ok {
+		return clair.Fingerprint(own)
+	}
+	return ""
+}
+
+// record writes the status of the run.
+func (r *run) record(ctx context.Context, err error) error {
+	known, kerr := r.m.store.UpdateStatuses(ctx)
+	if kerr != nil {
+		return fmt.Errorf("update %s: %w", r.name, kerr)
+	}
+	s := statusOf(known, r.name)
+	if s.Kind = cmp.Or(r.kind, s.Kind); s.Kind == "" {
+		s.Kind = clair.KindVulnerability // it failed before it could tell
+	}
+	s.LastAttempt, s.LastSuccess, s.Took = r.start.UTC(), time.Time{}, time.Since(r.start)
+	if err != nil {
+		s.Error = cutText(err.Error(), maxError)
+		r.m.log.ErrorContext(ctx, "update failed", "updater", r.name, "err", err, "took", s.Took)
+	} else {
+		s.Error, s.LastSuccess, s.Fingerprint = "", time.Now().UTC(), r.fp
+	}
+	if len(r.operations) > 0 || r.skipped > 0 {
+		s.Skipped, s.SkippedSample = r.skipped, strings.Join(r.sample, "; ")
+	}
+	if len(r.operations) > 0 {
+		s.Records, s.Added, s.Removed = 0, 0, 0
+		for _, o := range r.operations {
+			s.Records += o.Added + o.Unchanged
+			s.Added += o.Added
+			s.Removed += o.Removed
+		}
+	}
+	if err == nil && len(r.operations) == 0 {
+		r.m.log.DebugContext(ctx, "update unchanged", "updater", r.name, "took", s.Took)
+	}
+	return r.m.store.SetUpdateStatus(ctx, s)
+}
+
+const (
+	maxError      = 2000
+	maxSample     = 5   // reasons kept of skipped records
+	maxReason     = 300 // bytes of each
+	fewRecords    = 10  // below which only all failing is too many
+	progressEvery = 512 // rows
+)
+
+// counter passes a stream on without the records that could not be used,
+// which it counts.
+type counter[T any] struct {
+	run     *run
+	source  source[T]
+	body    io.ReadCloser
+	good    int64 // records, as far as rows of one name follow each other
+	current string
+	bad     int64
+}
+
+// count is the stream to store. It ends in an error where the parser
+// panicked, or where hardly a record could be used.
+func (c *counter[T]) count(in iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		consuming := false
+		stopped := false
+		err := c.guard(&consuming, func() error {
+			for v, err := range in {
+				switch {
+				case err != nil && isSkip(err):
+					c.skip(err)
+					continue
+				case err != nil:
+					return fmt.Errorf("parse: %w", err)
+				}
+				c.take(v)
+				consuming = true
+				more := yield(v, nil)
+				consuming = false
+				if !more {
+					stopped = true
+					return nil
+				}
+			}
+			return c.verdict()
+		})
+		if err != nil && !stopped {
+			yield(zero, err)
+		}
+	}
+}
+
+// guard turns a panic of the parser into an error; one of the consumer is not
+// ours.
+func (c *counter[T]) guard(consuming *bool, f func() error) (err error) {
+	defer func() {
+		if *consuming {
+			return // goes on panicking, since nothing has recovered it
+		}
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	return f()
+}
+
+// safely turns a panic into an error.
+func safely(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+	}()
+	return f()
+}
+
+// panicError says what panicked and where, since nobody else will.
+func panicError(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
+
+func (c *counter[T]) skip(err error) {
+	c.bad++
+	c.run.skipped++
+	if len(c.run.sample) < maxSample {
+		c.run.sample = append(c.run.sample, cutText(err.Error(), maxReason))
+	}
+}
+
+func (c *counter[T]) take(v T) {
+	c.run.rows++
+	if name := c.source.name(v); c.good == 0 || name != c.current {
+		c.good++
+		c.current = name
+	}
+	if c.run.rows%progressEvery == 1 {
+		p := Progress{Updater: c.run.name, Stage: StageImporting, Total: -1, Rows: c.run.rows}
+		if f, ok := c.body.(interface{ Progress() (done, total int64) }); ok {
+			p.Done, p.Total = f.Progress()
+		}
+		c.run.m.progress(p)
+	}
+}
+
+// verdict refuses a feed of which hardly anything can be used: it is broken,
+// or not what the configuration says, and must not clear what is known.
+func (c *counter[T]) verdict() error {
+	all := c.good + c.bad
+	if c.bad == 0 || c.good > 0 && (all < fewRecords || c.bad <= c.good) {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %d records cannot be used: %s", clair.ErrInvalid, c.bad, all, strings.Join(c.run.sample, "; "))
+}
