@@ -1,4 +1,114 @@
-// Oriel is a vulnerability server for one machine.
+// Oriel is a vulnerability server for one machine: it keeps security feeds up
+// to date in one SQLite file and tells which manifests they affect.
 package main
 
-func main() {}
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+//go:embed schema.sql
+var schema string
+
+//go:embed config.example.toml
+var exampleConfig string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes: a run that failed, and one that was asked for wrongly.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is an error in what was typed.
+type usageError struct{ error }
+
+// run runs one command and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o := &oriel{stdout: stdout, stderr: stderr}
+	root := o.command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "oriel:", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// oriel is what the commands have in common.
+type oriel struct {
+	stdout, stderr io.Writer
+	configFile     string
+}
+
+func (o *oriel) command() *cobra.Command {
+	root := &cobra.Command{
+		Use: "oriel", Short: "A vulnerability server for one machine",
+		SilenceUsage: true, SilenceErrors: true, Version: version(),
+	}
+	root.PersistentFlags().StringVarP(&o.configFile, "config", "c", "", `configuration file (default "oriel.toml" if there is one)`)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(o.serveCommand(), o.updateCommand(), o.checkCommand(), &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		Run: func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, version()) },
+	})
+	return root
+}
+
+// noArgs refuses arguments.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// config loads the configuration that the flags name, and the log it asks for.
+func (o *oriel) config() (*Config, *slog.Logger, error) {
+	cfg, err := loadConfig(o.configFile, os.Environ())
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	opts := &slog.HandlerOptions{Level: cfg.Log.Level}
+	if cfg.Log.Format == "json" {
+		return cfg, slog.New(slog.NewJSONHandler(o.stderr, opts)), nil
+	}
+	return cfg, slog.New(slog.NewTextHandler(o.stderr, opts)), nil
+}
+
+// version is the module's version and the commit it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " (" + s.Value + ")"
+		}
+	}
+	return v
+}

@@ -219,7 +219,7 @@ func TestGet_Fails(t *testing.T) {
 		"too_large_by_its_length":     {[]step{whole(content(2<<20, 1), "")}, 1, clair.ErrTooLarge},
 		"too_large_without_length":    {[]step{chunked(content(2<<20, 1))}, 1, clair.ErrTooLarge},
 		"too_large_when_it_is_whole":  {[]step{cut(body, `"a"`, 1000), status(206, "Content-Range", "bytes 1000-1/9999999")}, 2, clair.ErrTooLarge},
-		"redirected_for_ever":         {[]step{func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", 302) }}, maxRedirects, clair.ErrInvalid},
+		"redirected_for_ever":         {[]step{func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }}, maxRedirects, clair.ErrInvalid},
 		"redirected_to_a_file":        {[]step{status(302, "Location", "file:///etc/passwd")}, 1, clair.ErrInvalid},
 		"forever_cut_at_little_bytes": {[]step{cut(body, `"a"`, 10), resumeCut(body, 10)}, 3, clair.ErrUnavailable},
 	} {

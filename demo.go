@@ -1,0 +1,126 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"oriel/clair"
+	"oriel/index"
+	"oriel/match"
+	"oriel/updater"
+)
+
+// sample is the demonstration's feed, true facts in our own words, and the
+// index report of an imagined image.
+//
+//go:embed demo
+var sample embed.FS
+
+// demo serves the sample from a temporary database, prints a finding and how
+// to see the rest, and goes on until the context ends.
+func (o *oriel) demo(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "oriel-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	feeds, err := fs.Sub(sample, "demo/osv")
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(filepath.Join(dir, "osv"), feeds); err != nil {
+		return err
+	}
+	cfg := defaultConfig()
+	cfg.Listen = freeAddress(ctx, cfg.Listen)
+	cfg.Store.Path = filepath.Join(dir, "oriel.db")
+	cfg.Updater.AtStart = false // the demonstration waits for its own run
+	cfg.Feeds = []updater.Feed{{Name: "demo/osv", Format: "osv", URL: filepath.Join(dir, "osv"), Enabled: true}}
+	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return serve(ctx, &cfg, log, o.showDemo)
+}
+
+// freeAddress is the address itself, or one with a free port where the port is
+// taken.
+func freeAddress(ctx context.Context, address string) string {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	if l.Close() != nil {
+		return "127.0.0.1:0"
+	}
+	return address
+}
+
+func (o *oriel) showDemo(ctx context.Context, a *app) error {
+	results, err := a.updates.Update(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		for _, op := range r.Operations {
+			fmt.Fprintf(o.stdout, "feed %s imported: %d vulnerabilities, update operation %s\n", r.Updater, op.Added, op.Ref)
+		}
+	}
+	report, err := sampleReport()
+	if err != nil {
+		return err
+	}
+	if _, err := a.db.PutIndexReport(ctx, report); err != nil {
+		return err
+	}
+	res, err := match.Report(ctx, a.db, report)
+	if err != nil {
+		return err
+	}
+	o.printFinding(res)
+	fmt.Fprintf(o.stdout, "\nserving on %s, until Ctrl-C; the whole report:\n\n    curl -s %s/matcher/api/v1/vulnerability_report/%s\n\n", a.url, a.url, report.Hash)
+	return nil
+}
+
+// printFinding prints the most severe finding of a report.
+func (o *oriel) printFinding(res *match.Result) {
+	r := res.Report
+	findings := 0
+	for _, ids := range r.PackageVulnerabilities {
+		findings += len(ids)
+	}
+	fmt.Fprintf(o.stdout, "manifest %s: %d packages, %d findings\n", r.Hash, len(r.Packages), findings)
+	if findings == 0 {
+		return
+	}
+	worst := slices.MaxFunc(slices.Collect(maps.Values(r.Vulnerabilities)), func(a, b *clair.Vulnerability) int {
+		return cmp.Or(cmp.Compare(a.NormalizedSeverity, b.NormalizedSeverity), cmp.Compare(b.Name, a.Name))
+	})
+	for id, ids := range r.PackageVulnerabilities {
+		if slices.Contains(ids, worst.ID) {
+			why := res.Why[id][worst.ID]
+			fmt.Fprintf(o.stdout, "  %s %s %s: %s\n  affected: %s\n", worst.NormalizedSeverity, worst.Name, why.Package+" "+why.Version, worst.Description, why.Affected)
+		}
+	}
+}
+
+// sampleReport is the index report of the demonstration.
+func sampleReport() (*clair.IndexReport, error) {
+	text, err := sample.ReadFile("demo/index_report.json")
+	if err != nil {
+		return nil, err
+	}
+	r := &clair.IndexReport{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("read the sample index report: %w", err)
+	}
+	return r, index.Ready(r, r.Hash)
+}

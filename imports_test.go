@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rooms says which packages of the module each package may import. Arrows
+// point one way and siblings never import each other, so that a room can be
+// read, tested and deleted without the others. clair, the domain's nouns, and
+// the helpers under internal, which know only those, are open to all.
+var rooms = map[string][]string{
+	"oriel/clair":             {},                // imports nothing of ours, so that everyone may use its words
+	"oriel/internal/quantity": {},                // reads configuration values
+	"oriel/internal/cpe":      {},                // reads and compares CPE names
+	"oriel/internal/corpus":   {},                // finds test data
+	"oriel/version":           {},                // pure orderings
+	"oriel/fetch":             {},                // bytes in; knows no format
+	"oriel/store":             {},                // the only room with SQL
+	"oriel/match":             {"oriel/version"}, // decides by versions
+	"oriel/index":             {"oriel/version", "oriel/fetch"},
+	"oriel/updater":           {"oriel/version", "oriel/fetch"},
+	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window"},
+	"oriel/bench":             {}, // what its benchmarks import stands in test files
+	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/fetch", "oriel/store", "oriel/version"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	require.NoError(t, err)
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		allowed, known := rooms[p.ImportPath]
+		require.True(t, known, "%s: say here what it may import, and why", p.ImportPath)
+		for _, i := range p.Imports {
+			open := i == "oriel/clair" || strings.HasPrefix(i, "oriel/internal/")
+			if strings.HasPrefix(i, "oriel/") && !open {
+				require.True(t, slices.Contains(allowed, i), "%s may not import %s", p.ImportPath, i)
+			}
+			if strings.HasPrefix(p.ImportPath, "oriel/clair") {
+				require.False(t, strings.HasPrefix(i, "oriel/"), "%s imports %s", p.ImportPath, i)
+			}
+		}
+	}
+}

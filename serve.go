@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"oriel/clair"
+	"oriel/fetch"
+	"oriel/index"
+	"oriel/match"
+	"oriel/server"
+	"oriel/store"
+	"oriel/updater"
+)
+
+func (o *oriel) serveCommand() *cobra.Command {
+	var demo bool
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Keep the feeds up to date and answer over HTTP", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if demo {
+				return o.demo(cmd.Context())
+			}
+			cfg, log, err := o.config()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg, log, func(context.Context, *app) error { return nil })
+		},
+	}
+	cmd.Flags().BoolVar(&demo, "demo", false, "serve sample data from a temporary database, without any network")
+	return cmd
+}
+
+// app is the running daemon's parts.
+type app struct {
+	db      *store.DB
+	updates *updater.Manager
+	// url is where the server listens.
+	url string
+}
+
+// serve opens everything, serves until the context ends, and closes everything
+// in reverse. started is called once requests are answered.
+func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(context.Context, *app) error) (err error) {
+	budget := divide(int64(cfg.Memory.Limit))
+	debug.SetMemoryLimit(budget.heap)
+	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: budget.sqlite, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	updates, closeClient, err := newManager(cfg, db, log, nil)
+	if err != nil {
+		return err
+	}
+	defer closeClient()
+
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	a := &app{db: db, updates: updates, url: "http://" + l.Addr().String()}
+	srv := server.New(server.Options{
+		Manifests: db, Updates: db, Matcher: matcher{db}, Log: log, IndexState: index.State(),
+		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
+	})
+	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return srv.Run(ctx, l) })
+	g.Go(func() error { return updates.Run(ctx) })
+	g.Go(func() error { return started(ctx, a) })
+	err = g.Wait()
+	log.InfoContext(ctx, "serving stopped")
+	return err
+}
+
+// newManager makes the manager of the enabled feeds. The caller calls done
+// when it no longer runs.
+func newManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updater.Progress)) (m *updater.Manager, done func(), err error) {
+	client := fetch.New(fetch.Config{UserAgent: "oriel/" + version()})
+	var updaters []clair.Updater
+	for _, f := range cfg.Feeds {
+		if !f.Enabled {
+			continue
+		}
+		u, err := updater.Formats().New(f, client)
+		if err != nil {
+			return nil, nil, err
+		}
+		updaters = append(updaters, u)
+	}
+	m, err = updater.NewManager(cfg.Updater, updater.Options{Store: db, Updaters: updaters, Progress: progress, Log: log})
+	return m, client.CloseIdleConnections, err
+}
+
+// matcher makes reports from the store.
+type matcher struct{ db *store.DB }
+
+// Initialized says whether there is any data to match with.
+func (m matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
+
+// Report matches an index report with the current vulnerabilities.
+func (m matcher) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
+	return match.Report(ctx, m.db, r)
+}
+
+// budget is how the memory limit is divided.
+type budget struct {
+	// sqlite bounds the page caches, which lie outside Go's heap; heap is
+	// Go's soft limit, all its memory included.
+	sqlite, heap int64
+	// heavy is how many requests may hold whole reports at once.
+	heavy int
+}
+
+const (
+	// programMemory is what the program's own pages and SQLite's working
+	// memory take beside caches and heap.
+	programMemory = 24 << 20
+	// reportMemory is what one large report takes while it is made.
+	reportMemory = 24 << 20
+)
+
+// divide shares out the memory limit: an eighth to SQLite's caches, and a
+// third of the heap to reports.
+func divide(limit int64) budget {
+	b := budget{sqlite: limit / 8}
+	b.heap = limit - b.sqlite - programMemory
+	b.heavy = int(max(1, b.heap/3/reportMemory))
+	return b
+}
