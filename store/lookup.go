@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"sync"
 
 	"oriel/clair"
 )
@@ -26,9 +27,11 @@ func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(
 			return
 		}
 		defer snap.Close()
+		texts := db.newReading(snap.names).readTexts(ctx)
+		defer texts.stop()
 		r := db.newReading(snap.names)
 		for i := range lookups {
-			l := lookup{i: i, Lookup: &lookups[i], snap: snap, r: r, keep: keep}
+			l := lookup{i: i, Lookup: &lookups[i], snap: snap, r: r, keep: keep, texts: texts}
 			if err := l.prepare(ctx); err != nil {
 				yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err))
 				return
@@ -37,16 +40,108 @@ func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(
 				return
 			}
 		}
+		texts.finish(yield)
 	}
+}
+
+// textReader reads the advisories of kept rows in a goroutine of its own,
+// while its caller looks for more rows: they lie in different places of the
+// file. Its caller alone yields.
+type textReader struct {
+	in   chan keptPage
+	out  chan keptPage
+	stop func()       // ends the goroutine and waits for it
+	err  func() error // why pages may have ended early, nil if they have not
+}
+
+// keptPage is a page of rows that were kept for a lookup.
+type keptPage struct {
+	lookup int
+	rows   []stored
+	err    error
+}
+
+func (r *reading) readTexts(parent context.Context) *textReader {
+	ctx, cancel := context.WithCancel(parent)
+	t := &textReader{in: make(chan keptPage), out: make(chan keptPage), err: parent.Err}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(t.out)
+		for {
+			select {
+			case p, more := <-t.in:
+				if !more {
+					return
+				}
+				p.err = r.advisories(ctx, p.rows)
+				select {
+				case t.out <- p:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	t.stop = func() {
+		cancel()
+		wg.Wait()
+	}
+	return t
+}
+
+// push hands over a page, yielding what is ready before it can be taken, and
+// says whether to go on.
+func (t *textReader) push(p keptPage, yield func(clair.Candidate, error) bool) bool {
+	for {
+		select {
+		case t.in <- p:
+			return true
+		case done, ok := <-t.out:
+			if !ok {
+				done.err = t.err() // the context's end ended the goroutine
+			}
+			if !done.yield(yield) {
+				return false
+			}
+		}
+	}
+}
+
+// finish yields what is left.
+func (t *textReader) finish(yield func(clair.Candidate, error) bool) {
+	close(t.in)
+	for p := range t.out {
+		if !p.yield(yield) {
+			return
+		}
+	}
+	if err := t.err(); err != nil {
+		yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err))
+	}
+}
+
+func (p keptPage) yield(yield func(clair.Candidate, error) bool) bool {
+	if p.err != nil {
+		return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", p.err)) && false
+	}
+	for _, s := range p.rows {
+		if !yield(clair.Candidate{Lookup: p.lookup, Vulnerability: s.v}, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // lookup is one clair.Lookup at work.
 type lookup struct {
 	*clair.Lookup
-	i    int
-	snap *Snapshot
-	r    *reading
-	keep func(clair.Candidate) bool
+	i     int
+	snap  *Snapshot
+	r     *reading
+	keep  func(clair.Candidate) bool
+	texts *textReader
 
 	wanted       map[clair.PackageKey]bool
 	names        []string
@@ -55,6 +150,10 @@ type lookup struct {
 
 // lookupNames is how many names are looked up at once.
 const lookupNames = 200
+
+// lookupRows is how many rows are read at once: few, so that reading their
+// advisories begins soon.
+const lookupRows = 128
 
 // prepare finds the ids of the distributions and repositories that meet the
 // constraints.
@@ -125,7 +224,7 @@ func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) boo
 		if err != nil {
 			return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err)) && false
 		}
-		for page := range slices.Chunk(ids, streamRows) {
+		for page := range slices.Chunk(ids, lookupRows) {
 			if !l.page(ctx, page, yield) {
 				return false
 			}
@@ -170,18 +269,10 @@ func (l *lookup) page(ctx context.Context, ids []int64, yield func(clair.Candida
 			kept = append(kept, rows[i])
 		}
 	}
-	if err == nil {
-		err = l.r.advisories(ctx, kept)
-	}
 	if err != nil {
 		return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err)) && false
 	}
-	for _, s := range kept {
-		if !yield(clair.Candidate{Lookup: l.i, Vulnerability: s.v}, nil) {
-			return false
-		}
-	}
-	return true
+	return len(kept) == 0 || l.texts.push(keptPage{lookup: l.i, rows: kept}, yield)
 }
 
 func (l *lookup) take(ctx context.Context, s *stored) (bool, error) {

@@ -1,0 +1,148 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/match"
+	"oriel/server"
+	"oriel/store"
+)
+
+const (
+	reportPackages   = 400
+	reportVulnerable = 96
+	reportFindings   = 758
+)
+
+// inventory makes an index report of 400 packages of Debian 10, of which 96
+// have 758 vulnerabilities in the feed.
+func inventory(f feed) *clair.IndexReport {
+	const hash = clair.Digest("sha256:1111111111111111111111111111111111111111111111111111111111111111")
+	r := &clair.IndexReport{
+		Hash: hash, State: clair.StateIndexFinished, Success: true, Repositories: map[string]*clair.Repository{},
+		Packages: map[string]*clair.Package{}, Environments: map[string][]clair.Environment{},
+		Distributions: map[string]*clair.Distribution{"1": {ID: "1", DID: "debian", Name: "Debian GNU/Linux", VersionID: "10", Version: "10", PrettyName: "Debian GNU/Linux 10"}},
+	}
+	add := func(name string) {
+		id := fmt.Sprint(len(r.Packages) + 1)
+		r.Packages[id] = &clair.Package{
+			ID: id, Name: name + "-bin", Version: "0", Kind: clair.Binary, Arch: "amd64",
+			Source: &clair.Package{Name: name, Version: "0", Kind: clair.Source},
+		}
+		r.Environments[id] = []clair.Environment{{PackageDB: "var/lib/dpkg/status", IntroducedIn: hash, DistributionID: "1"}}
+	}
+	for _, name := range pick(f) {
+		add(name)
+	}
+	for i := len(r.Packages); i < reportPackages; i++ {
+		add(fmt.Sprintf("clean-%d", i))
+	}
+	return r
+}
+
+// pick chooses the vulnerable packages: at each step the one that has as many
+// rows as are wanted on average of those still to choose, or the next fewer.
+func pick(f feed) []string {
+	counts := map[string]int{}
+	for v := range f.all() {
+		if v.Dist.VersionID == "10" {
+			counts[v.Package.Name]++
+		}
+	}
+	byCount := map[int][]string{}
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		byCount[counts[name]] = append(byCount[counts[name]], name)
+	}
+	var out []string
+	for left := reportFindings; len(out) < reportVulnerable; {
+		n := left / (reportVulnerable - len(out))
+		for len(byCount[n]) == 0 {
+			n--
+		}
+		out = append(out, byCount[n][0])
+		byCount[n] = byCount[n][1:]
+		left -= n
+	}
+	return out
+}
+
+type matcher struct{ db *store.DB }
+
+func (m matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
+func (m matcher) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
+	return match.Report(ctx, m.db, r)
+}
+
+// BenchmarkReport makes the report of one manifest, cold and warm, in process
+// and over HTTP.
+func BenchmarkReport(b *testing.B) {
+	for _, rows := range sizes(b) {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			for range b.N {
+				reportOnce(b, feed{rows: rows, packages: 20000})
+			}
+		})
+	}
+}
+
+func reportOnce(b *testing.B, f feed) {
+	ctx := b.Context()
+	path := filepath.Join(b.TempDir(), "oriel.db")
+	db := open(b, path)
+	_, err := db.UpdateVulnerabilities(ctx, "bench", "1", f.all())
+	require.NoError(b, err)
+	index := inventory(f)
+	_, err = db.PutIndexReport(ctx, index)
+	require.NoError(b, err)
+	require.NoError(b, db.Close())
+
+	db = open(b, path)
+	defer db.Close()
+	inProcess := func() {
+		res, err := match.Report(ctx, db, index)
+		require.NoError(b, err)
+		require.Len(b, res.Report.Vulnerabilities, reportFindings)
+		require.Len(b, res.Report.PackageVulnerabilities, reportVulnerable)
+	}
+	times(b, "process", inProcess)
+	srv := httptest.NewServer(server.New(server.Options{Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler)}))
+	defer srv.Close()
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	times(b, "http", func() {
+		res, err := client.Get(srv.URL + "/matcher/api/v1/vulnerability_report/" + string(index.Hash))
+		require.NoError(b, err)
+		defer res.Body.Close()
+		require.Equal(b, http.StatusOK, res.StatusCode)
+		n, err := io.Copy(io.Discard, res.Body)
+		require.NoError(b, err)
+		require.Greater(b, n, int64(100_000))
+	})
+}
+
+// times reports the first of some runs and the median of the others.
+func times(b *testing.B, name string, f func()) {
+	var all []time.Duration
+	for range 201 {
+		start := time.Now()
+		f()
+		all = append(all, time.Since(start))
+	}
+	b.ReportMetric(float64(all[0].Microseconds())/1000, name+"-first-ms")
+	all = all[1:]
+	slices.Sort(all)
+	b.ReportMetric(at(all, .5), name+"-p50-ms")
+	b.ReportMetric(at(all, .95), name+"-p95-ms")
+}
