@@ -137,7 +137,7 @@ type Registry []Format
 // Formats are the formats of this package. The caller may add to the list.
 func Formats() Registry {
 	return Registry{
-		osvFormat(),
+		osvFormat(), alpineFormat(), debianFormat(), ovalFormat(), vexFormat(), updateInfoFormat(),
 	}
 }
 

@@ -128,7 +128,7 @@ func (p *osvParser) zip(ctx context.Context, f *fetch.File) error {
 }
 
 func (p *osvParser) tar(ctx context.Context, r io.Reader) error {
-	t := tar.NewReader(r)
+	t := newTarReader(r)
 	for {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {

@@ -22,6 +22,8 @@ type osvRecord struct {
 	Published  string        `json:"published"`
 	Withdrawn  string        `json:"withdrawn"`
 	Aliases    []string      `json:"aliases"`
+	Upstream   []string      `json:"upstream"`
+	Related    []string      `json:"related"`
 	Summary    string        `json:"summary"`
 	Details    string        `json:"details"`
 	Severity   []osvSeverity `json:"severity"`
@@ -33,6 +35,7 @@ type osvRecord struct {
 }
 
 type osvSeverity struct {
+	Type  string `json:"type"`
 	Score string `json:"score"`
 }
 
@@ -135,7 +138,7 @@ func (p *osvParser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffe
 		return err
 	}
 	severity, normalized := r.severity(a)
-	pkg := clair.Package{Name: at.packageName(a.Package.Name), Kind: clair.Binary}
+	pkg := clair.Package{Name: at.packageName(a.Package.Name), Kind: at.kind}
 	for _, b := range bounds {
 		v := *base
 		v.Severity, v.NormalizedSeverity = severity, normalized
@@ -143,6 +146,9 @@ func (p *osvParser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffe
 		one := pkg
 		v.Package = &one
 		at.setVersions(&v, b)
+		if at.dist != nil {
+			r.distribute(&v)
+		}
 		if !p.yield(&v, nil) {
 			return errStopped
 		}
@@ -151,7 +157,13 @@ func (p *osvParser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffe
 }
 
 // severity is what the affected entry says, or else what the record says.
+// Ubuntu's own priority counts before the score that it copies.
 func (r *osvRecord) severity(a *osvAffected) (string, clair.Severity) {
+	for _, s := range slices.Concat(a.Severity, r.Severity) {
+		if s.Type == "Ubuntu" {
+			return s.Score, severityOf(s.Score)
+		}
+	}
 	text, s := preferred(texts(a.Severity, a.Ecosystem, a.Database))
 	if text != "" {
 		return text, s
@@ -235,6 +247,8 @@ type osvPlace struct {
 	dist   *clair.Distribution
 	repo   *clair.Repository
 	scheme version.Scheme
+	// kind of package that its records name.
+	kind string
 	// packageName gives the spelling under which a package is looked up.
 	packageName func(string) string
 }
@@ -242,12 +256,17 @@ type osvPlace struct {
 // place finds where an ecosystem's packages live; ok is false for those that
 // Oriel does not match.
 func place(ecosystem string) (at osvPlace, ok bool) {
+	if d, ok := placeOfRelease(ecosystem); ok {
+		return osvPlace{
+			dist: d.dist, repo: d.repo, scheme: version.Scheme(d.scheme), kind: d.kind, packageName: func(s string) string { return s },
+		}, true
+	}
 	e, ok := clair.EcosystemByOSV(ecosystem)
 	if !ok {
 		return osvPlace{}, false
 	}
 	return osvPlace{
-		repo: &clair.Repository{Name: e.Repository, URI: e.URI}, scheme: version.Scheme(e.Repository), packageName: e.PackageName,
+		repo: &clair.Repository{Name: e.Repository, URI: e.URI}, scheme: version.Scheme(e.Repository), kind: clair.Binary, packageName: e.PackageName,
 	}, true
 }
 

@@ -1,0 +1,271 @@
+package updater
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"oriel/clair"
+)
+
+// parseOVAL reads OVAL definitions of vulnerabilities and patches, as Ubuntu,
+// SUSE, Oracle, Photon and Azure Linux publish them, in two passes: one for
+// what definitions refer to, which follows them in the file, and one for the
+// definitions themselves. open starts a pass.
+//
+// A row is a package test of a definition, on each release that the criteria
+// around the test ask for ("SUSE Linux Enterprise Server 15 is installed");
+// else on those the definition is said to affect, else on the release given.
+// "less than" is a fix, "less than or equal" a last affected version without
+// one (in Package.Version, as Clair has it), and a test for any version, or
+// for none, an affected package without a fix. Packages that are said not to
+// be affected make no row.
+//
+// A definition with CVEs makes its rows for each of them, with the advisory's
+// own id as an alias; one without has rows named by the advisory.
+func parseOVAL(open func() (io.ReadCloser, error), release clair.Release) rows {
+	return emitting(func(e emitter) error {
+		p := ovalParser{emitter: e, release: release, index: newOVALIndex(), named: map[string]clair.Release{}}
+		if err := pass(open, p.index.read); err != nil {
+			return err
+		}
+		err := pass(open, func(r io.Reader) error {
+			return xmlElements(r, "oval_definitions", func(dec *xml.Decoder, start xml.StartElement) error {
+				switch name := start.Name.Local; {
+				case name == "definition":
+					return p.definition(dec, start)
+				case strings.HasSuffix(name, "_test"), strings.HasSuffix(name, "_object"), strings.HasSuffix(name, "_state"):
+					return dec.Skip()
+				}
+				return nil
+			})
+		})
+		if err == nil && p.definitions == 0 {
+			return badFeed("no definitions in it")
+		}
+		return err
+	})
+}
+
+func pass(open func() (io.ReadCloser, error), read func(io.Reader) error) error {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return read(r)
+}
+
+// ovalDefinition is a definition as it stands in the file.
+type ovalDefinition struct {
+	Class    string `xml:"class,attr"`
+	Metadata struct {
+		Title      string   `xml:"title"`
+		Platforms  []string `xml:"affected>platform"`
+		References []struct {
+			Source string `xml:"source,attr"`
+			ID     string `xml:"ref_id,attr"`
+			URL    string `xml:"ref_url,attr"`
+		} `xml:"reference"`
+		Description string `xml:"description"`
+		// Azure Linux has these two outside of the advisory.
+		Severity string `xml:"severity"`
+		Date     string `xml:"advisory_date"`
+		Advisory struct {
+			Severity string `xml:"severity"`
+			Issued   struct {
+				Date string `xml:"date,attr"`
+			} `xml:"issued"`
+			Public string   `xml:"public_date"`
+			CVEs   []string `xml:"cve"`
+		} `xml:"advisory"`
+	} `xml:"metadata"`
+	Criteria ovalCriteria `xml:"criteria"`
+}
+
+// ovalCriteria is a node of a definition's tree of conditions.
+type ovalCriteria struct {
+	Operator string          `xml:"operator,attr"`
+	Negate   bool            `xml:"negate,attr"`
+	Criteria []ovalCriteria  `xml:"criteria"`
+	Tests    []ovalCriterion `xml:"criterion"`
+	Extends  []ovalCriterion `xml:"extend_definition"`
+}
+
+// ovalCriterion is a leaf: a test, and the same in words.
+type ovalCriterion struct {
+	Ref     string `xml:"test_ref,attr"`
+	Comment string `xml:"comment,attr"`
+	Negate  bool   `xml:"negate,attr"`
+}
+
+type ovalParser struct {
+	emitter
+	release     clair.Release
+	index       *ovalIndex
+	definitions int
+	// named remembers releases by the words for them.
+	named map[string]clair.Release
+}
+
+// ovalScope is what the criteria around a test ask of the system.
+type ovalScope struct {
+	releases []clair.Release
+	arch     string
+	module   string
+}
+
+func (p *ovalParser) definition(dec *xml.Decoder, start xml.StartElement) error {
+	var d ovalDefinition
+	if err := decodeXML(dec, start, &d); err != nil {
+		return err
+	}
+	if d.Class == "inventory" || d.Class == "compliance" {
+		// What a release is, or how it should be set up.
+		return nil
+	}
+	p.definitions++
+	w := ovalWalk{ovalParser: p, found: map[ovalRow]bool{}}
+	w.walk(d.Criteria, ovalScope{releases: p.affected(d)})
+	record := attr(start, "id")
+	for _, problem := range w.problems {
+		if err := p.skip(record, problem); err != nil {
+			return err
+		}
+	}
+	if len(w.order) == 0 {
+		return nil
+	}
+	return p.rowsOf(d, record, w.order)
+}
+
+// affected are the releases that a definition is said to affect.
+func (p *ovalParser) affected(d ovalDefinition) []clair.Release {
+	var list []clair.Release
+	for _, platform := range d.Metadata.Platforms {
+		if r, ok := p.releaseOf(platform); ok {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 && p.release.Platform != "" {
+		list = append(list, p.release)
+	}
+	return list
+}
+
+// releaseOf finds a release by its words, such as "Ubuntu 22.04 LTS".
+func (p *ovalParser) releaseOf(words string) (clair.Release, bool) {
+	r, ok := p.named[words]
+	if !ok {
+		r, _ = clair.ReleaseByName(words)
+		if len(p.named) < 1000 {
+			p.named[strings.Clone(words)] = r
+		}
+	}
+	return r, r.Platform != ""
+}
+
+func (p *ovalParser) rowsOf(d ovalDefinition, id string, found []ovalRow) error {
+	m := &d.Metadata
+	var text strings.Builder
+	var links []string
+	for _, ref := range m.References {
+		text.WriteString(ref.ID + " ")
+		if ref.URL != "" && len(links) < maxReferences {
+			links = append(links, ref.URL)
+		}
+	}
+	names := findCVEs(text.String() + strings.Join(m.Advisory.CVEs, " ") + " " + m.Title)
+	advisory := advisoryID(m.Title)
+	var aliases []string
+	switch {
+	case len(names) == 0 && advisory == "":
+		names = []string{id}
+	case len(names) == 0:
+		names = []string{advisory}
+	case advisory != "":
+		aliases = []string{advisory}
+	}
+	severity := m.Advisory.Severity + m.Severity
+	issued := ovalDate(m.Advisory.Issued.Date, m.Date, m.Advisory.Public)
+	for _, name := range names {
+		for _, row := range found {
+			v := row.vulnerability()
+			v.Name, v.Aliases = name, aliases
+			v.Description = strings.TrimSpace(m.Description)
+			v.Issued, v.Links = issued, strings.Join(links, " ")
+			v.Severity, v.NormalizedSeverity = severity, severityOf(severity)
+			if err := p.row(v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// advisory is an advisory's id at the start of a title: "ELSA-2021-0001: …".
+var advisory = regexp.MustCompile(`^\s*([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-[0-9]{4}[-:][0-9][0-9A-Za-z:-]*)`)
+
+func advisoryID(title string) string {
+	m := advisory.FindStringSubmatch(title)
+	if m == nil || strings.HasPrefix(m[1], "CVE-") {
+		return ""
+	}
+	return strings.TrimRight(m[1], ":-")
+}
+
+// ovalDate reads the first of the dates that is one.
+func ovalDate(dates ...string) time.Time {
+	for _, s := range dates {
+		for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05 MST"} {
+			if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
+				return t.UTC()
+			}
+		}
+	}
+	return time.Time{}
+}
+
+// ovalRow is what a package test comes to. It is comparable, for definitions
+// repeat themselves.
+type ovalRow struct {
+	release      clair.Release
+	name, module string
+	fixed, last  string
+	arch         string
+	archOp       clair.ArchOp
+}
+
+func (r ovalRow) vulnerability() *clair.Vulnerability {
+	kind := clair.Binary
+	if id, _, _ := strings.Cut(r.release.Platform, ":"); id == "azurelinux" || id == "mariner" {
+		// Microsoft's definitions name what a package was built from.
+		kind = clair.Source
+	}
+	return &clair.Vulnerability{
+		Package:        &clair.Package{Name: r.name, Version: r.last, Kind: kind, Module: r.module, Arch: r.arch},
+		Dist:           r.release.Distribution(),
+		FixedInVersion: r.fixed,
+		ArchOperation:  r.archOp,
+	}
+}
+
+// ovalWalk goes through one definition's criteria.
+type ovalWalk struct {
+	*ovalParser
+	order    []ovalRow
+	found    map[ovalRow]bool
+	problems []error
+}
+
+// maxProblems bounds what is said of one definition.
+const maxProblems = 3
+
+func (w *ovalWalk) problem(format string, args ...any) {
+	if len(w.problems) < maxProblems {
+		w.problems = append(w.problems, fmt.Errorf(format, args...))
+	}
+}
