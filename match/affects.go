@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"fmt"
 
 	"oriel/clair"
@@ -11,18 +12,28 @@ import (
 // their versions cannot be compared; it is an ErrInvalid and means "not
 // known", never "no".
 func Affects(v *clair.Vulnerability, r Record) (bool, error) {
-	t := newTarget(r)
-	if t == nil || v.Package == nil || t.key != keyOf(v, t.ecosystem) || !t.meets(v) {
+	if v.Package == nil {
 		return false, nil
 	}
-	return t.affected(v)
+	var unknown error
+	for _, t := range newTargets(r) {
+		if t.key != keyOf(v, t.ecosystem) || !t.meets(v) {
+			continue
+		}
+		ok, err := t.affected(v)
+		if ok {
+			return true, nil
+		}
+		unknown = cmp.Or(unknown, err)
+	}
+	return false, unknown
 }
 
 // target is a record under the rule that judges it, with what the rule needs
 // of the record worked out once for many vulnerabilities.
 type target struct {
 	Record
-	rule      *rule
+	rule      rule
 	scheme    version.Scheme
 	ecosystem clair.Ecosystem // the zero value for distributions
 	key       clair.PackageKey
@@ -32,24 +43,6 @@ type target struct {
 	parsed    version.Version
 	parseErr  error
 	hasParsed bool
-}
-
-// newTarget prepares a record; nil where no rule applies.
-func newTarget(r Record) *target {
-	rule := ruleFor(r)
-	if rule == nil || r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == unmatchable {
-		return nil
-	}
-	t := &target{Record: r, rule: rule, scheme: rule.scheme}
-	if t.scheme == "" {
-		t.ecosystem, _ = clair.EcosystemByRepository(r.Repo.Name)
-		t.scheme = version.Scheme(r.Repo.Name)
-	}
-	t.key = clair.PackageKey{Name: t.ecosystem.PackageName(r.Package.Name), Kind: r.Package.Kind}
-	for _, f := range rule.fields {
-		t.where = append(t.where, clair.Constraint{Field: f, Value: value(f, r.Package, r.Dist, r.Repo)})
-	}
-	return t
 }
 
 // keyOf is the key by which a vulnerability is found.

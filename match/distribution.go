@@ -43,6 +43,21 @@ func rpmAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	return true, nil
 }
 
+// modularAffected is the rule of Red Hat's kin: as for any RPM package, but of
+// the module stream that the advisory speaks of. A record that does not say
+// its stream is told to be of some by its release, as in 1.el8.module_el8.5.0.
+func modularAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	own, theirs := t.Package.Module, v.Package.Module
+	switch {
+	case own == theirs:
+	case own == "" && strings.Contains(t.Package.Version, "module"):
+		// Which one is not known.
+	default:
+		return false, nil
+	}
+	return rpmAffected(v, t)
+}
+
 // rhelAffected: the repository's CPE, then as for any RPM package.
 func rhelAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	if !cpeFits(v.Repo, t.Repo) {

@@ -100,7 +100,7 @@ func newMatching(index *clair.IndexReport) *matching {
 	byWhere := map[string]int{}
 	for _, id := range packageIDs(index) {
 		for _, r := range RecordsOf(index, id) {
-			if t := newTarget(r); t != nil {
+			for _, t := range newTargets(r) {
 				m.add(byWhere, owned{id, t})
 			}
 		}

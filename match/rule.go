@@ -1,6 +1,9 @@
 package match
 
 import (
+	"cmp"
+	"strings"
+
 	"oriel/clair"
 	"oriel/version"
 )
@@ -10,12 +13,8 @@ type rule struct {
 	// name is what a finding's explanation calls the rule; Clair's name for
 	// its matcher where there is one.
 	name string
-	// applies says whether the rule is the one for a record.
-	applies func(Record) bool
 	// fields are compared literally, and narrow down what is looked up.
 	fields []clair.Field
-	// scheme orders the versions; "" where the repository's name does.
-	scheme version.Scheme
 	// affected decides what the fields leave open.
 	affected func(*clair.Vulnerability, *target) (bool, error)
 }
@@ -26,80 +25,113 @@ const (
 	rhccRepository = "rhcc-container-repository"
 )
 
-// rules in the order in which they are tried; the first that applies is the
-// only one. Nothing writes to it.
-var rules = []rule{
-	{
-		name: "rhel", applies: repoKey(rhelRepository), scheme: version.RPM, affected: rhelAffected,
-		fields: []clair.Field{clair.PackageModule, clair.RepositoryKey},
-	},
-	{
-		name: "rhel-container-matcher", applies: repoKey(rhccRepository), scheme: version.RPM, affected: rhccAffected,
-		fields: []clair.Field{clair.RepositoryKey},
-	},
-	{name: "language", applies: isLanguage, fields: []clair.Field{clair.RepositoryName}, affected: boundsAffected},
-	{
-		name: "alpine-matcher", applies: dist("alpine", "Alpine Linux"), scheme: version.Alpine, affected: fixedAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionPrettyName},
-	},
-	{
-		name: "debian-matcher", applies: dist("debian", "Debian GNU/Linux"), scheme: version.Debian, affected: fixedAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersionID},
-	},
-	{
-		name: "ubuntu-matcher", applies: dist("ubuntu", "Ubuntu"), scheme: version.Debian, affected: ubuntuAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersionID},
-	},
-	{
-		name: "suse", applies: dist("sles", "opensuse", "opensuse-leap", "SLES", "openSUSE Leap"), scheme: version.RPM, affected: rpmAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersion},
-	},
-	{
-		name: "oracle", applies: dist("ol", "Oracle Linux Server"), scheme: version.RPM, affected: rpmAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersion},
-	},
-	{
-		name: "photon", applies: dist("photon"), scheme: version.RPM, affected: rpmAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersion},
-	},
-	{
-		name: "aws-matcher", applies: dist("amzn", "Amazon Linux", "Amazon Linux AMI"), scheme: version.RPM, affected: rpmAffected,
-		fields: []clair.Field{clair.DistributionDID, clair.DistributionVersionID},
-	},
+// The rules that a repository selects.
+var (
+	rhelRule     = rule{"rhel", []clair.Field{clair.PackageModule, clair.RepositoryKey}, rhelAffected}
+	rhccRule     = rule{"rhel-container-matcher", []clair.Field{clair.RepositoryKey}, rhccAffected}
+	languageRule = rule{"language", []clair.Field{clair.RepositoryName}, boundsAffected}
+)
+
+// The fields by which Clair's matchers tell releases apart.
+var (
+	byDID         = []clair.Field{clair.DistributionDID}
+	byVersionID   = []clair.Field{clair.DistributionDID, clair.DistributionVersionID}
+	byNameID      = []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersionID}
+	byNameVersion = []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionVersion}
+	byPrettyName  = []clair.Field{clair.DistributionDID, clair.DistributionName, clair.DistributionPrettyName}
+)
+
+// distributionRules are the rules of distributions that Clair knows, by their
+// os-release ID. Nothing writes to it.
+var distributionRules = map[string]rule{
+	"alpine":        {"alpine-matcher", byPrettyName, fixedAffected},
+	"debian":        {"debian-matcher", byNameID, fixedAffected},
+	"ubuntu":        {"ubuntu-matcher", byNameID, ubuntuAffected},
+	"sles":          {"suse", byNameVersion, rpmAffected},
+	"opensuse-leap": {"suse", byNameVersion, rpmAffected},
+	"ol":            {"oracle", byNameVersion, modularAffected},
+	"photon":        {"photon", byNameVersion, rpmAffected},
+	"amzn":          {"aws-matcher", byVersionID, rpmAffected},
 }
 
-func repoKey(key string) func(Record) bool {
-	return func(r Record) bool { return r.Repo != nil && r.Repo.Key == key }
+// ruleOf gives the rule for a release: its distribution's, or one by its
+// package manager.
+func ruleOf(r clair.Release, d *clair.Distribution) rule {
+	if known, ok := distributionRules[d.DID]; ok {
+		return known
+	}
+	fields := byVersionID
+	if d.VersionID == "" {
+		fields = byDID // it has no releases
+	}
+	if version.Scheme(r.Scheme) == version.RPM {
+		return rule{d.DID, fields, modularAffected}
+	}
+	return rule{d.DID, fields, fixedAffected}
 }
 
-// dist tells a distribution by its os-release ID or its name.
-func dist(names ...string) func(Record) bool {
-	return func(r Record) bool {
-		for _, n := range names {
-			if r.Dist != nil && (r.Dist.DID == n || r.Dist.Name == n) {
-				return true
-			}
+// rhelCPEs name the repositories that every system of a Red Hat Enterprise
+// Linux release has, for records that do not say which theirs are: a host's
+// packages, or those of an SBOM.
+func rhelCPEs(release string) []string {
+	switch release {
+	case "5", "6", "7":
+		return []string{"cpe:/o:redhat:enterprise_linux:" + release + "::server"}
+	}
+	return []string{
+		"cpe:/o:redhat:enterprise_linux:" + release + "::baseos",
+		"cpe:/a:redhat:enterprise_linux:" + release + "::appstream",
+		"cpe:/a:redhat:enterprise_linux:" + release + "::crb",
+	}
+}
+
+// newTargets prepares a record under the rule that judges it; none where no
+// rule does. A record stands for several where its repository is one of some.
+func newTargets(r Record) []*target {
+	if r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == unmatchable {
+		return nil
+	}
+	if r.Repo != nil {
+		switch r.Repo.Key {
+		case rhelRepository:
+			return []*target{newTarget(r, rhelRule, version.RPM)}
+		case rhccRepository:
+			return []*target{newTarget(r, rhccRule, version.RPM)}
 		}
-		return false
-	}
-}
-
-func isLanguage(r Record) bool {
-	if r.Repo == nil {
-		return false
-	}
-	_, ok := clair.EcosystemByRepository(r.Repo.Name)
-	return ok
-}
-
-// ruleFor finds the rule for a record, nil if none applies.
-func ruleFor(r Record) *rule {
-	for i := range rules {
-		if rules[i].applies(r) {
-			return &rules[i]
+		if _, ok := clair.EcosystemByRepository(r.Repo.Name); ok {
+			return []*target{newTarget(r, languageRule, version.Scheme(r.Repo.Name))}
 		}
 	}
-	return nil
+	release, ok := clair.ReleaseOf(r.Dist)
+	if !ok {
+		return nil
+	}
+	if parent, ok := clair.ReleaseByName(release.Of); ok {
+		release = parent // whose advisories hold for this one
+	}
+	if number, ok := strings.CutPrefix(release.Platform, "rhel:"); ok {
+		var out []*target
+		for _, name := range rhelCPEs(number) {
+			r.Repo = &clair.Repository{Key: rhelRepository, Name: name}
+			out = append(out, newTarget(r, rhelRule, version.RPM))
+		}
+		return out
+	}
+	r.Dist = release.Distribution()
+	return []*target{newTarget(r, ruleOf(release, r.Dist), version.Scheme(release.Scheme))}
+}
+
+// newTarget prepares a record for a rule.
+func newTarget(r Record, rule rule, scheme version.Scheme) *target {
+	t := &target{Record: r, rule: rule, scheme: scheme}
+	if r.Repo != nil {
+		t.ecosystem, _ = clair.EcosystemByRepository(r.Repo.Name)
+	}
+	t.key = clair.PackageKey{Name: t.ecosystem.PackageName(r.Package.Name), Kind: cmp.Or(r.Package.Kind, clair.Binary)}
+	for _, f := range rule.fields {
+		t.where = append(t.where, clair.Constraint{Field: f, Value: value(f, r.Package, r.Dist, r.Repo)})
+	}
+	return t
 }
 
 // value is what a record's or a vulnerability's parts say of a field.
