@@ -3,13 +3,14 @@ package fetch
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"iter"
+
+	"github.com/klauspost/compress/flate"
 
 	"oriel/clair"
 )

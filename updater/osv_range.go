@@ -89,7 +89,7 @@ func (p *osvParser) intervals(s version.Scheme, r osvRange) []clair.Bounds {
 	}
 	limit, limited := p.cover.greatest(s, limits)
 	var out []clair.Bounds
-	open, begin := false, ""
+	open, begin, reopened := false, "", false
 	end := func(b clair.Bounds) {
 		b.Introduced = begin
 		if b, ok := p.cover.cutAt(s, b, limit, limited); ok {
@@ -97,12 +97,17 @@ func (p *osvParser) intervals(s version.Scheme, r osvRange) []clair.Bounds {
 		}
 		open = false
 	}
-	for _, e := range edges {
+	for i, e := range edges {
 		switch {
+		case e.kind == introduced && open && fixedHere(edges[i+1:], e.at):
+			// One interval ends where the next begins, in whatever order the
+			// record names them.
+			end(clair.Bounds{Fixed: e.at})
+			open, begin, reopened = true, e.at, true
 		case e.kind == introduced && !open:
-			open, begin = true, e.at
+			open, begin, reopened = true, e.at, false
 		case e.kind == fixed && open && e.at == begin:
-			open = false // nothing lies between
+			open = reopened // else nothing lies between
 		case e.kind == fixed && open:
 			end(clair.Bounds{Fixed: e.at})
 		case e.kind == lastAffected && open:
@@ -113,6 +118,19 @@ func (p *osvParser) intervals(s version.Scheme, r osvRange) []clair.Bounds {
 		end(clair.Bounds{})
 	}
 	return out
+}
+
+// fixedHere says whether a fix of the same version is next.
+func fixedHere(edges []edge, at string) bool {
+	for _, e := range edges {
+		if e.at != at {
+			return false
+		}
+		if e.kind == fixed {
+			return true
+		}
+	}
+	return false
 }
 
 // edges takes the events apart. The very first version is "".
@@ -144,7 +162,7 @@ func (p *osvParser) single(s version.Scheme, intervals []clair.Bounds, versions 
 	var list []string
 	for _, v := range versions {
 		switch {
-		case v == "" || p.cover.any(s, intervals, v):
+		case v == "" || p.cover.covers(s, intervals, v):
 		case strings.Contains(v, ","):
 			// The list is written with commas; this says the same.
 			out = append(out, clair.Bounds{Introduced: v, LastAffected: v})
@@ -317,9 +335,9 @@ func (c *coverage) cutAt(s version.Scheme, b clair.Bounds, limit string, limited
 	return b, true
 }
 
-// any says whether a version lies in any of the intervals; one that cannot be
+// covers says whether a version lies in any of the intervals; one that cannot be
 // compared lies in none.
-func (c *coverage) any(s version.Scheme, intervals []clair.Bounds, v string) bool {
+func (c *coverage) covers(s version.Scheme, intervals []clair.Bounds, v string) bool {
 	return slices.ContainsFunc(intervals, func(b clair.Bounds) bool {
 		if order, ok := c.compare(s, v, b.Introduced); !ok || order < 0 {
 			return false

@@ -89,7 +89,7 @@ func (r *run) result(err error) Result {
 // enrichments. One that fails does not keep the other from running.
 func (r *run) halves(ctx context.Context) error {
 	e, enriches := r.updater.(clair.EnrichmentUpdater)
-	err := safely(func() error {
+	err := r.safely(ctx, func() error {
 		return half(ctx, r, source[*clair.Vulnerability]{
 			kind: clair.KindVulnerability, fetch: r.updater.Fetch, parse: r.updater.Parse,
 			update: r.m.store.UpdateVulnerabilities, name: func(v *clair.Vulnerability) string { return v.Name },
@@ -99,7 +99,7 @@ func (r *run) halves(ctx context.Context) error {
 	if !enriches {
 		return err
 	}
-	return errors.Join(err, safely(func() error {
+	return errors.Join(err, r.safely(ctx, func() error {
 		return half(ctx, r, source[clair.EnrichmentRecord]{
 			kind: clair.KindEnrichment, fetch: e.FetchEnrichment, parse: e.ParseEnrichment,
 			update: r.m.store.UpdateEnrichments, name: func(e clair.EnrichmentRecord) string { return strings.Join(e.Tags, " ") },
@@ -144,7 +144,7 @@ func half[T any](ctx context.Context, r *run, s source[T]) error {
 	fp = joinRevision(r.updater, fp)
 	r.is(s.kind, fp)
 	c := &counter[T]{run: r, source: s, body: body}
-	res, err := s.update(ctx, r.name, fp, c.count(s.parse(ctx, body)))
+	res, err := s.update(ctx, r.name, fp, c.count(ctx, s.parse(ctx, body)))
 	if cerr := body.Close(); cerr != nil {
 		r.m.log.WarnContext(ctx, "feed close failed", "updater", r.name, "err", cerr)
 	}
@@ -252,12 +252,12 @@ type counter[T any] struct {
 
 // count is the stream to store. It ends in an error where the parser
 // panicked, or where hardly a record could be used.
-func (c *counter[T]) count(in iter.Seq2[T, error]) iter.Seq2[T, error] {
+func (c *counter[T]) count(ctx context.Context, in iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		consuming := false
 		stopped := false
-		err := c.guard(&consuming, func() error {
+		err := c.guard(ctx, &consuming, func() error {
 			for v, err := range in {
 				switch {
 				case err != nil && isSkip(err):
@@ -285,30 +285,34 @@ func (c *counter[T]) count(in iter.Seq2[T, error]) iter.Seq2[T, error] {
 
 // guard turns a panic of the parser into an error; one of the consumer is not
 // ours.
-func (c *counter[T]) guard(consuming *bool, f func() error) (err error) {
+func (c *counter[T]) guard(ctx context.Context, consuming *bool, f func() error) (err error) {
 	defer func() {
 		if *consuming {
 			return // goes on panicking, since nothing has recovered it
 		}
 		if p := recover(); p != nil {
-			err = panicError(p)
+			err = c.run.panicked(ctx, p)
 		}
 	}()
 	return f()
 }
 
 // safely turns a panic into an error.
-func safely(f func() error) (err error) {
+func (r *run) safely(ctx context.Context, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicError(p)
+			err = fmt.Errorf("update %s: %w", r.name, r.panicked(ctx, p))
 		}
 	}()
 	return f()
 }
 
-// panicError says what panicked and where, since nobody else will.
-func panicError(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
+// panicked logs where it happened, since nobody else will, and gives the error
+// for the status, which is no place for a stack.
+func (r *run) panicked(ctx context.Context, p any) error {
+	r.m.log.ErrorContext(ctx, "update panicked", "updater", r.name, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return fmt.Errorf("panic: %v", p)
+}
 
 func (c *counter[T]) skip(err error) {
 	c.bad++
