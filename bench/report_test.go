@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ func BenchmarkReport(b *testing.B) {
 }
 
 func reportOnce(b *testing.B, f feed) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "oriel.db")
 	db := open(b, path)

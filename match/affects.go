@@ -16,7 +16,7 @@ func Affects(v *clair.Vulnerability, r Record) (bool, error) {
 		return false, nil
 	}
 	var unknown error
-	for _, t := range newTargets(r) {
+	for _, t := range (placer{}).targets(r) {
 		if t.key != keyOf(v, t.ecosystem) || !t.meets(v) {
 			continue
 		}

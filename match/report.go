@@ -97,10 +97,10 @@ func newMatching(index *clair.IndexReport) *matching {
 		Vulnerabilities: map[string]*clair.Vulnerability{}, PackageVulnerabilities: map[string][]string{},
 		Enrichments: clair.Enrichments{},
 	}}}
-	byWhere := map[string]int{}
+	byWhere, places := map[string]int{}, placer{}
 	for _, id := range packageIDs(index) {
 		for _, r := range RecordsOf(index, id) {
-			for _, t := range newTargets(r) {
+			for _, t := range places.targets(r) {
 				m.add(byWhere, owned{id, t})
 			}
 		}

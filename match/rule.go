@@ -85,24 +85,51 @@ func rhelCPEs(release string) []string {
 	}
 }
 
-// newTargets prepares a record under the rule that judges it; none where no
-// rule does. A record stands for several where its repository is one of some.
-func newTargets(r Record) []*target {
+// place is where a record lies: the rule that judges what lies there, and the
+// distribution and repository as the rule compares them.
+type place struct {
+	rule   rule
+	scheme version.Scheme
+	dist   *clair.Distribution
+	repo   *clair.Repository
+}
+
+// placer finds the places of records, and remembers them by the pointers of
+// their distribution and repository, which the records of a report share.
+type placer map[[2]any][]place
+
+// targets prepares a record under the rule that judges it; none where no rule
+// does. A record stands for several where its repository is one of some.
+func (p placer) targets(r Record) []*target {
 	if r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == unmatchable {
 		return nil
 	}
-	if r.Repo != nil {
-		switch r.Repo.Key {
+	key := [2]any{r.Dist, r.Repo}
+	places, known := p[key]
+	if !known {
+		places = placesOf(r.Dist, r.Repo)
+		p[key] = places
+	}
+	var out []*target
+	for _, pl := range places {
+		out = append(out, newTarget(r.Package, pl))
+	}
+	return out
+}
+
+func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
+	if repo != nil {
+		switch repo.Key {
 		case rhelRepository:
-			return []*target{newTarget(r, rhelRule, version.RPM)}
+			return []place{{rhelRule, version.RPM, dist, repo}}
 		case rhccRepository:
-			return []*target{newTarget(r, rhccRule, version.RPM)}
+			return []place{{rhccRule, version.RPM, dist, repo}}
 		}
-		if _, ok := clair.EcosystemByRepository(r.Repo.Name); ok {
-			return []*target{newTarget(r, languageRule, version.Scheme(r.Repo.Name))}
+		if _, ok := clair.EcosystemByRepository(repo.Name); ok {
+			return []place{{languageRule, version.Scheme(repo.Name), dist, repo}}
 		}
 	}
-	release, ok := clair.ReleaseOf(r.Dist)
+	release, ok := clair.ReleaseOf(dist)
 	if !ok {
 		return nil
 	}
@@ -110,26 +137,25 @@ func newTargets(r Record) []*target {
 		release = parent // whose advisories hold for this one
 	}
 	if number, ok := strings.CutPrefix(release.Platform, "rhel:"); ok {
-		var out []*target
+		var out []place
 		for _, name := range rhelCPEs(number) {
-			r.Repo = &clair.Repository{Key: rhelRepository, Name: name}
-			out = append(out, newTarget(r, rhelRule, version.RPM))
+			out = append(out, place{rhelRule, version.RPM, dist, &clair.Repository{Key: rhelRepository, Name: name}})
 		}
 		return out
 	}
-	r.Dist = release.Distribution()
-	return []*target{newTarget(r, ruleOf(release, r.Dist), version.Scheme(release.Scheme))}
+	dist = release.Distribution()
+	return []place{{ruleOf(release, dist), version.Scheme(release.Scheme), dist, repo}}
 }
 
-// newTarget prepares a record for a rule.
-func newTarget(r Record, rule rule, scheme version.Scheme) *target {
-	t := &target{Record: r, rule: rule, scheme: scheme}
-	if r.Repo != nil {
-		t.ecosystem, _ = clair.EcosystemByRepository(r.Repo.Name)
+// newTarget prepares a package for the rule of its place.
+func newTarget(p *clair.Package, at place) *target {
+	t := &target{Record: Record{p, at.dist, at.repo}, rule: at.rule, scheme: at.scheme}
+	if at.repo != nil {
+		t.ecosystem, _ = clair.EcosystemByRepository(at.repo.Name)
 	}
-	t.key = clair.PackageKey{Name: t.ecosystem.PackageName(r.Package.Name), Kind: cmp.Or(r.Package.Kind, clair.Binary)}
-	for _, f := range rule.fields {
-		t.where = append(t.where, clair.Constraint{Field: f, Value: value(f, r.Package, r.Dist, r.Repo)})
+	t.key = clair.PackageKey{Name: t.ecosystem.PackageName(p.Name), Kind: cmp.Or(p.Kind, clair.Binary)}
+	for _, f := range at.rule.fields {
+		t.where = append(t.where, clair.Constraint{Field: f, Value: value(f, p, at.dist, at.repo)})
 	}
 	return t
 }

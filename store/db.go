@@ -83,9 +83,10 @@ type DB struct {
 	opening sync.RWMutex
 
 	// mu guards what follows.
-	mu        sync.Mutex
-	importing map[string]bool         // by updater
-	snapshots map[*Snapshot]time.Time // until when each holds its rows
+	mu         sync.Mutex
+	importing  map[string]bool         // by updater
+	snapshots  map[*Snapshot]time.Time // until when each holds its rows
+	statements map[string]*sql.Stmt    // by query; only constant queries get in
 }
 
 // Open opens the database at path, making or migrating it as needed, and owns
@@ -93,7 +94,7 @@ type DB struct {
 // Oriel database, or of a newer Oriel, is refused with ErrInvalid and left
 // untouched.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	db := &DB{log: o.Log, now: o.Now, importing: map[string]bool{}, snapshots: map[*Snapshot]time.Time{}, manifests: make(chan struct{}, 1)}
+	db := &DB{log: o.Log, now: o.Now, importing: map[string]bool{}, snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1)}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
@@ -205,6 +206,9 @@ func connector(path, mode string, cache int64, fresh bool) *dsn {
 // calls it has ended all use of the database before.
 func (db *DB) Close() error {
 	var errs []error
+	for _, stmt := range db.statements {
+		errs = append(errs, stmt.Close())
+	}
 	if db.read != nil {
 		errs = append(errs, db.read.Close())
 	}
@@ -261,6 +265,22 @@ func (db *DB) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	}
 	stmt, err := db.write.PrepareContext(ctx, query)
 	return stmt, classify(err)
+}
+
+// prepared gives the statement of a constant query for reading, compiled once.
+// It stays the database's.
+func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if stmt, ok := db.statements[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := db.read.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, classify(err)
+	}
+	db.statements[query] = stmt
+	return stmt, nil
 }
 
 // ignoreDone drops the complaint of a rollback that SQLite made by itself.

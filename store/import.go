@@ -28,6 +28,8 @@ type relation struct {
 	kind clair.Kind
 	// known: (json array of hex hashes, updater) -> (index, row id).
 	known string
+	// fresh: (updater) -> whether the updater has no rows.
+	fresh string
 	// closed: as known, for hashes that have a closed row; "" where nobody asks.
 	closed string
 	// orphans: (updater, seq) -> (id, hash) of open rows added after seq,
@@ -82,6 +84,11 @@ type importer[R any] struct {
 
 	batch     []incoming[R]
 	batchSize int
+
+	// written may hold the rows that this import has written, where the
+	// updater had none before, so that only those need be looked for. nil
+	// where it had some.
+	written *filter
 
 	seen         bitmap
 	pending      []incoming[R]
@@ -140,7 +147,15 @@ func (im *importer[R]) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return im.adopt(ctx, last.Int64)
+	if err := im.adopt(ctx, last.Int64); err != nil {
+		return err
+	}
+	var fresh bool
+	err = im.db.read.QueryRowContext(ctx, im.rel.fresh, im.id).Scan(&fresh)
+	if fresh {
+		im.written = &filter{}
+	}
+	return classify(err)
 }
 
 // adopt lists by hash the open rows of imports that never completed and died
@@ -250,27 +265,34 @@ func (im *importer[R]) markReturned(ctx context.Context, fresh []incoming[R]) er
 // lookup runs a query that gives ids for hashes; 0 is for those it does not
 // give.
 func (im *importer[R]) lookup(ctx context.Context, query string, batch []incoming[R]) ([]int64, error) {
-	list := make([]byte, 0, len(batch)*35+2)
+	ids := make([]int64, len(batch))
+	list, places := make([]byte, 0, len(batch)*35+2), make([]int, 0, len(batch))
 	list = append(list, '[')
 	for i, in := range batch {
-		if i > 0 {
+		if im.written != nil && !im.written.may(in.hash) {
+			continue
+		}
+		if len(places) > 0 {
 			list = append(list, ',')
 		}
 		list = append(hex.AppendEncode(append(list, '"'), in.hash[:]), '"')
+		places = append(places, i)
+	}
+	if len(places) == 0 {
+		return ids, nil
 	}
 	rows, err := im.db.read.QueryContext(ctx, query, string(append(list, ']')), im.id)
 	if err != nil {
 		return nil, classify(err)
 	}
 	defer rows.Close()
-	ids := make([]int64, len(batch))
 	for rows.Next() {
 		var i int
 		var id int64
 		if err := rows.Scan(&i, &id); err != nil {
 			return nil, classify(err)
 		}
-		ids[i] = id
+		ids[places[i]] = id
 	}
 	return ids, classify(rows.Err())
 }
@@ -296,6 +318,9 @@ func (im *importer[R]) flush(ctx context.Context) error {
 	}
 	for _, w := range written {
 		im.seen.set(w.id)
+		if im.written != nil {
+			im.written.add(w.hash)
+		}
 	}
 	if err := im.list(ctx, written); err != nil {
 		return err
@@ -429,6 +454,30 @@ func (h *hasher) sum() (out Hash) {
 	copy(out[:], h.buf)
 	h.h.Reset()
 	return out
+}
+
+// filter is a set of hashes that may hold more than was added (Bloom 1970):
+// of half a million hashes that were not, it holds one in a hundred.
+type filter [1 << 17]uint64
+
+// bits gives the two places of a hash, which is as good as random already.
+func (f *filter) bits(h Hash) [2]uint64 {
+	return [2]uint64{binary.LittleEndian.Uint64(h[:8]) % (64 * uint64(len(f))), binary.LittleEndian.Uint64(h[8:]) % (64 * uint64(len(f)))}
+}
+
+func (f *filter) add(h Hash) {
+	for _, b := range f.bits(h) {
+		f[b/64] |= 1 << (b % 64)
+	}
+}
+
+func (f *filter) may(h Hash) bool {
+	for _, b := range f.bits(h) {
+		if f[b/64]&(1<<(b%64)) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // bitmap is a set of row ids.

@@ -148,12 +148,12 @@ type lookup struct {
 	dists, repos string // JSON arrays of ids; "" = any
 }
 
-// lookupNames is how many names are looked up at once.
-const lookupNames = 200
+// lookupNames is how many names are looked up at once: few, so that reading
+// the advisories of the first begins soon.
+const lookupNames = 64
 
-// lookupRows is how many rows are read at once: few, so that reading their
-// advisories begins soon.
-const lookupRows = 128
+// textRows is how many advisories are read at once.
+const textRows = 128
 
 // prepare finds the ids of the distributions and repositories that meet the
 // constraints.
@@ -220,12 +220,12 @@ func idList(ids []int64) string {
 
 func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) bool) bool {
 	for names := range slices.Chunk(l.names, lookupNames) {
-		ids, err := l.candidates(ctx, names)
+		kept, err := l.find(ctx, names)
 		if err != nil {
 			return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err)) && false
 		}
-		for page := range slices.Chunk(ids, lookupRows) {
-			if !l.page(ctx, page, yield) {
+		for page := range slices.Chunk(kept, textRows) {
+			if !l.texts.push(keptPage{lookup: l.i, rows: page}, yield) {
 				return false
 			}
 		}
@@ -233,46 +233,45 @@ func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) boo
 	return true
 }
 
-// candidates finds the ids of the rows of some names from the index alone. A
-// set of distributions narrows the search, since a distribution's kernel has
-// thousands of rows in each; repositories are checked within the index.
-func (l *lookup) candidates(ctx context.Context, names []string) ([]int64, error) {
-	const anywhere = `SELECT r.id FROM json_each(?1) AS j
+// find reads the rows of some names and returns those that are visible, asked
+// for and kept. A set of distributions narrows the search, since a
+// distribution's kernel has thousands of rows in each; repositories are
+// checked within the index.
+func (l *lookup) find(ctx context.Context, names []string) ([]stored, error) {
+	const anywhere = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r ON r.package_name = j.value
 		WHERE (?2 = '' OR r.repo_id IN (SELECT value FROM json_each(iif(?2 = '', '[]', ?2))))`
-	const within = `SELECT r.id FROM json_each(?1) AS j
+	const within = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r ON r.package_name = j.value AND r.dist_id IN (SELECT value FROM json_each(?3))
 		WHERE (?2 = '' OR r.repo_id IN (SELECT value FROM json_each(iif(?2 = '', '[]', ?2))))`
 	list, err := json.Marshal(names)
 	if err != nil {
 		return nil, err
 	}
-	var ids []int64
-	if l.dists == "" {
-		ids, err = readPage(ctx, l.r.db, anywhere, scanID, string(list), l.repos)
-	} else {
-		ids, err = readPage(ctx, l.r.db, within, scanID, string(list), l.repos, l.dists)
+	query, args := anywhere, []any{string(list), l.repos}
+	if l.dists != "" {
+		query, args = within, append(args, l.dists)
 	}
-	slices.Sort(ids)
-	return ids, err
-}
-
-// page reads some rows by id, and yields those that are visible, asked for
-// and kept. It says whether to go on.
-func (l *lookup) page(ctx context.Context, ids []int64, yield func(clair.Candidate, error) bool) bool {
-	const read = `SELECT ` + narrowColumns + ` FROM json_each(?) AS j CROSS JOIN vuln_row AS r ON r.id = j.value`
-	rows, err := readPage(ctx, l.r.db, read, scanNarrow, idList(ids))
-	kept := rows[:0]
-	for i := 0; i < len(rows) && err == nil; i++ {
-		var ok bool
-		if ok, err = l.take(ctx, &rows[i]); ok {
-			kept = append(kept, rows[i])
+	rows, err := l.r.query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var kept []stored
+	for rows.Next() {
+		row, err := scanNarrow(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		ok, err := l.take(ctx, &row)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			kept = append(kept, row)
 		}
 	}
-	if err != nil {
-		return yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err)) && false
-	}
-	return len(kept) == 0 || l.texts.push(keptPage{lookup: l.i, rows: kept}, yield)
+	return kept, classify(rows.Err())
 }
 
 func (l *lookup) take(ctx context.Context, s *stored) (bool, error) {

@@ -57,13 +57,26 @@ type reading struct {
 	repos map[int64]*clair.Repository
 	names map[int64]string
 	zip   *zipper
+	// prepared gives the statement of a query.
+	prepared func(context.Context, string) (*sql.Stmt, error)
 }
 
 func (db *DB) newReading(names map[int64]string) *reading {
 	return &reading{
-		db: db.read, names: names, zip: &db.zip,
+		db: db.read, names: names, zip: &db.zip, prepared: db.prepared,
 		dists: map[int64]*clair.Distribution{}, repos: map[int64]*clair.Repository{},
 	}
+}
+
+// query runs one of the queries that a report consists of; they are so many
+// and so short that compiling them each time would take a tenth of it.
+func (r *reading) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := r.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	return rows, classify(err)
 }
 
 // complete fills in all that the rows of a page refer to.
@@ -100,9 +113,9 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 		}
 		list = strconv.AppendInt(list, s.advisory, 10)
 	}
-	rows, err := r.db.QueryContext(ctx, read, string(append(list, ']')))
+	rows, err := r.query(ctx, read, string(append(list, ']')))
 	if err != nil {
-		return classify(err)
+		return err
 	}
 	defer rows.Close()
 	texts := make([]packed, len(page))
