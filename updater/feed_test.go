@@ -22,7 +22,7 @@ func TestConfig(t *testing.T) {
 	require.Error(t, toml.Unmarshal([]byte(`interval = "soon"`), &cfg))
 	text, err := toml.Marshal(Default())
 	require.NoError(t, err)
-	require.Contains(t, string(text), "6h0m0s")
+	require.Contains(t, string(text), "6h")
 
 	for field, change := range map[string]func(*Config){
 		"updater.interval": func(c *Config) { c.Interval = quantity.Duration(time.Second) },
