@@ -64,7 +64,10 @@ func (t *target) meets(v *clair.Vulnerability) bool {
 func (t *target) affected(v *clair.Vulnerability) (bool, error) {
 	ok, err := t.rule.affected(v, t)
 	if err != nil {
-		return false, fmt.Errorf("%s %s and %s of %s: %w", t.Package.Name, t.Package.Version, v.Name, v.Updater, err)
+		// The name is not known yet where the advisory is read only for what
+		// is kept.
+		name := cmp.Or(v.Name, "row "+v.ID)
+		return false, fmt.Errorf("%s %s and %s of %s: %w", t.Package.Name, t.Package.Version, name, v.Updater, err)
 	}
 	return ok, nil
 }
