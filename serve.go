@@ -51,9 +51,7 @@ type app struct {
 // serve opens everything, serves until the context ends, and closes everything
 // in reverse. started is called once requests are answered.
 func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(context.Context, *app) error) (err error) {
-	budget := divide(int64(cfg.Memory.Limit))
-	debug.SetMemoryLimit(budget.heap)
-	debug.SetGCPercent(gcPercent)
+	budget := takeMemory(cfg)
 	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: budget.sqlite, Log: log})
 	if err != nil {
 		return err
@@ -137,6 +135,14 @@ const (
 	// reportMemory is what one large report takes while it is made.
 	reportMemory = 24 << 20
 )
+
+// takeMemory divides the memory limit and tells Go's runtime its part.
+func takeMemory(cfg *Config) budget {
+	b := divide(int64(cfg.Memory.Limit))
+	debug.SetMemoryLimit(b.heap)
+	debug.SetGCPercent(gcPercent)
+	return b
+}
 
 // divide shares out the memory limit: an eighth to SQLite's caches, and a
 // third of the heap to reports.
