@@ -58,7 +58,7 @@ func storeRows(t testing.TB, db *store.DB, name string, list []*clair.Vulnerabil
 	require.NoError(t, err)
 }
 
-// feed names a feed of the corpus. Its path below corpus/ is its name.
+// feed is a feed by its path, which is relative to the corpus and is its name.
 type feed struct{ format, path string }
 
 // importFeeds runs the feeds' own updaters, and returns the rows that they
@@ -67,7 +67,7 @@ func importFeeds(t testing.TB, db *store.DB, feeds ...feed) (all []*clair.Vulner
 	t.Helper()
 	client := fetch.New(fetch.Config{TempDir: t.TempDir()})
 	for _, f := range feeds {
-		parsed, err := updater.Formats().ParseFeed(map[string]any{"name": f.path, "format": f.format, "url": corpusFile(t, f.path)}, "feed", "")
+		parsed, err := updater.Formats().ParseFeed(map[string]any{"name": f.path, "format": f.format, "url": f.path}, "feed", corpusFile(t))
 		require.NoError(t, err)
 		u, err := updater.Formats().New(parsed, client)
 		require.NoError(t, err)
