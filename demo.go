@@ -81,7 +81,7 @@ func (o *oriel) showDemo(ctx context.Context, a *app) error {
 	if _, err := a.db.PutIndexReport(ctx, report); err != nil {
 		return err
 	}
-	res, err := match.Report(ctx, a.db, report)
+	res, err := a.matcher.Report(ctx, report)
 	if err != nil {
 		return err
 	}
