@@ -58,7 +58,7 @@ func defaultConfig() Config {
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(),
 		Matcher: enrich.Default(),
-		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 
