@@ -57,6 +57,8 @@ type reading struct {
 	repos map[int64]*clair.Repository
 	names map[int64]string
 	zip   *zipper
+	// aliases says whether the other ids of advisories are read too.
+	aliases bool
 	// prepared gives the statement of a query.
 	prepared func(context.Context, string) (*sql.Stmt, error)
 }
@@ -113,7 +115,8 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 		}
 		list = strconv.AppendInt(list, s.advisory, 10)
 	}
-	rows, err := r.query(ctx, read, string(append(list, ']')))
+	list = append(list, ']')
+	rows, err := r.query(ctx, read, string(list))
 	if err != nil {
 		return err
 	}
@@ -127,7 +130,33 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 	if err := rows.Err(); err != nil {
 		return classify(err)
 	}
+	if err := r.readAliases(ctx, page, string(list)); err != nil {
+		return err
+	}
 	return r.unpack(page, texts)
+}
+
+// readAliases fills in the aliases of the rows of one page, where they are
+// wanted. The list is of their advisories.
+func (r *reading) readAliases(ctx context.Context, page []stored, list string) error {
+	if !r.aliases {
+		return nil
+	}
+	const read = `SELECT j.key, a.alias FROM json_each(?) AS j CROSS JOIN advisory_alias AS a ON a.advisory_id = j.value`
+	rows, err := r.query(ctx, read, list)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		var alias string
+		if err := rows.Scan(&i, &alias); err != nil {
+			return classify(err)
+		}
+		page[i].v.Aliases = append(page[i].v.Aliases, alias)
+	}
+	return classify(rows.Err())
 }
 
 // packed are an advisory's texts as they are stored.
