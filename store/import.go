@@ -500,8 +500,13 @@ func (b *bitmap) has(id int64) bool {
 }
 
 // readPage runs one short query and returns all its rows.
-func readPage[T any](ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) (T, error), args ...any) (page []T, err error) {
+func readPage[T any](ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
+	return scanAll(rows, err, scan)
+}
+
+// scanAll reads and closes what a query returned.
+func scanAll[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (page []T, _ error) {
 	if err != nil {
 		return nil, classify(err)
 	}

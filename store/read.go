@@ -278,11 +278,21 @@ func (db *DB) walk(ctx context.Context, w walk, pages chan<- rowsPage) {
 	}
 }
 
+// readRows runs one short query for rows.
+func (db *DB) readRows(ctx context.Context, query string, args ...any) ([]stored, error) {
+	stmt, err := db.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	return scanAll(rows, err, scanNarrow)
+}
+
 // walkAt sends the pages of one seq and says whether to go on. The first page
 // is short, so that the first row comes soon.
 func (db *DB) walkAt(ctx context.Context, w walk, seq int64, send func(rowsPage) bool) bool {
 	for after, limit := int64(0), streamRows/8; ; limit = streamRows {
-		rows, err := readPage(ctx, db.read, w.page, scanNarrow, w.updater, seq, w.lo, w.hi, after, limit)
+		rows, err := db.readRows(ctx, w.page, w.updater, seq, w.lo, w.hi, after, limit)
 		if !send(rowsPage{rows, err}) {
 			return false
 		}
