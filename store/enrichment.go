@@ -22,9 +22,10 @@ var enrichmentRelation = relation{
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
-	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) VALUES (?, ?, ?)`,
-	deleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ? AND hash = ?`,
-	closeRow:   `UPDATE enrichment_row SET removed = ? WHERE id = ?`,
+	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
+	deleteOpen: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
+		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?)))`,
+	closeRow: `UPDATE enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
 }
 
 // UpdateEnrichments is to enrichments what UpdateVulnerabilities is to

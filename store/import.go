@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,9 +38,9 @@ type relation struct {
 	orphans string
 	// open: (updater, after hash) -> (hash, row id), in pages by hash.
 	open       string
-	insertOpen string // (updater, hash, row id)
-	deleteOpen string // (updater, hash)
-	closeRow   string // (removed, row id)
+	insertOpen string // (updater, json array of [hex hash, row id])
+	deleteOpen string // (json array of row ids)
+	closeRow   string // (removed, json array of row ids)
 }
 
 const (
@@ -51,6 +52,10 @@ const (
 	// order. Their texts are written before and do not wait.
 	pendingBytes = 10 << 20
 	pageRows     = 2000
+	// chunkRows is how many rows one statement writes where it can take many.
+	chunkRows = 100
+	// closeRows is how many rows are put in order before they are closed.
+	closeRows = 100_000
 )
 
 // incoming is a row of the feed with its hash. The table it goes to gives R.
@@ -194,8 +199,17 @@ func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
 		return err
 	}
 	defer stmt.Close()
-	return im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
-		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, rows[i].hash[:], rows[i].id)
+	chunks := slices.Collect(slices.Chunk(rows, chunkRows))
+	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		list := []byte{'['}
+		for j, r := range chunks[i] {
+			if j > 0 {
+				list = append(list, ',')
+			}
+			list = append(hex.AppendEncode(append(list, `["`...), r.hash[:]), `",`...)
+			list = append(strconv.AppendInt(list, r.id, 10), ']')
+		}
+		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, string(append(list, ']')))
 		return err
 	})
 }
@@ -362,25 +376,44 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 
 func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 	var removed int64
+	var unseen []int64
 	for after := []byte{}; ; {
 		page, err := readPage(ctx, im.db.read, im.rel.open, scanHashRow, im.id, after, pageRows)
-		if err != nil || len(page) == 0 {
-			return removed, err
-		}
-		after = append([]byte{}, page[len(page)-1].hash[:]...)
-		page = slices.DeleteFunc(page, func(r hashRow) bool { return im.seen.has(r.id) })
-		removed += int64(len(page))
-		err = im.db.inSlices(ctx, len(page), func(tx *sql.Tx, i int) error {
-			if _, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, page[i].id); err != nil {
-				return err
-			}
-			_, err := tx.ExecContext(ctx, im.rel.deleteOpen, im.id, page[i].hash[:])
-			return err
-		})
 		if err != nil {
 			return removed, err
 		}
+		for _, r := range page {
+			if !im.seen.has(r.id) {
+				unseen = append(unseen, r.id)
+			}
+		}
+		if len(unseen) > 0 && (len(page) == 0 || len(unseen) >= closeRows) {
+			if err := im.closeRows(ctx, unseen); err != nil {
+				return removed, err
+			}
+			removed += int64(len(unseen))
+			unseen = unseen[:0]
+		}
+		if len(page) == 0 {
+			return removed, nil
+		}
+		after = append([]byte{}, page[len(page)-1].hash[:]...)
 	}
+}
+
+// closeRows closes rows in their order in the file, so that each page is
+// written once for all its rows; found by hash, they come in no order.
+func (im *importer[R]) closeRows(ctx context.Context, ids []int64) error {
+	slices.Sort(ids)
+	chunks := slices.Collect(slices.Chunk(ids, chunkRows))
+	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		list := idList(chunks[i])
+		if _, err := tx.ExecContext(ctx, im.rel.deleteOpen, list); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, list)
+		return err
+	})
 }
 
 // runImport feeds an import from a producer that hashes rows while the
