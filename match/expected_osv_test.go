@@ -13,7 +13,7 @@ import (
 
 // languageFeeds are the ecosystems' own databases, the newer ones.
 var languageFeeds = []feed{
-	{"osv", "feeds-next/osv/Go/all.zip"}, {"osv", "feeds-next/osv/PyPI/all.zip"}, {"osv", "feeds/osv/crates.io/all.zip"},
+	{format: "osv", path: "feeds-next/osv/Go/all.zip"}, {format: "osv", path: "feeds-next/osv/PyPI/all.zip"}, {format: "osv", path: "feeds/osv/crates.io/all.zip"},
 }
 
 // languageReport is the report of one package of a language.
@@ -64,7 +64,7 @@ func TestExpected_OSV(t *testing.T) {
 // versions can tell, as the corpus says beside them, are left out.
 func TestExpected_Labels(t *testing.T) {
 	db := openStore(t)
-	aliases := aliasesOf(importFeeds(t, db, append(slices.Clone(languageFeeds), feed{"osv", "expected/public/match-labels/AlmaLinux-8.extract.zip"})...))
+	aliases := aliasesOf(importFeeds(t, db, append(slices.Clone(languageFeeds), feed{format: "osv", path: "expected/public/match-labels/AlmaLinux-8.extract.zip"})...))
 	count := map[string]int{}
 	for _, l := range table(t, readFile(t, "expected/public/match-labels/labels.tsv")) {
 		var ids []string
