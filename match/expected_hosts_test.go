@@ -132,6 +132,13 @@ func indexReports(t *testing.T) (out []host) {
 	return out
 }
 
+// vulnerableHosts are those whose distribution has a real feed in the corpus
+// that is younger than they are.
+var vulnerableHosts = [...]string{
+	"hosts/alma_9", "hosts/debian_9", "hosts/debian_10", "hosts/debian_11", "hosts/ubuntu_1604", "hosts/ubuntu_1804",
+	"hosts/rhel_90", "index-reports/rhacs-main-rhel8.index",
+}
+
 // TestExpected_Hosts matches every package list of the corpus with every feed
 // of it, checks each finding by itself, and where the distribution's rule is
 // plain enough also the complete set, by going through all rows of the feeds.
@@ -151,6 +158,9 @@ func TestExpected_Hosts(t *testing.T) {
 			}
 		}
 		checked := checkAll(t, h, r, plain)
+		if slices.Contains(vulnerableHosts[:], h.name) {
+			require.NotZero(t, total, h.name)
+		}
 		line := fmt.Sprintf("%-62s %5d %8d", h.name, len(h.index.Packages), total)
 		for s := clair.Critical; s > clair.Unknown; s-- {
 			line += fmt.Sprintf(" %8d", counts[s])

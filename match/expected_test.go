@@ -248,29 +248,3 @@ func archive(b []byte) map[string][]byte {
 	}
 	return files
 }
-
-// difference is a finding that Oriel and a peer see differently, and why
-// Oriel is right.
-type difference struct {
-	finding
-	why string
-}
-
-// grade compares the complete sets but for the listed differences, each of
-// which must still be one.
-func grade(t *testing.T, want, got []finding, listed []difference) {
-	t.Helper()
-	for _, d := range listed {
-		i := slices.Index(want, d.finding)
-		j := slices.Index(got, d.finding)
-		require.NotEqual(t, i < 0, j < 0, "%v is no difference any more", d.finding)
-		if i >= 0 {
-			want = slices.Delete(slices.Clone(want), i, i+1)
-		} else {
-			got = slices.Delete(slices.Clone(got), j, j+1)
-		}
-		t.Logf("differs: %v: %s", d.finding, d.why)
-	}
-	slices.SortFunc(want, compareFindings)
-	require.Equal(t, fmt.Sprint(want), fmt.Sprint(got))
-}
