@@ -185,7 +185,7 @@ func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error)
 			p.wrong("enabled", "must be true or false")
 		}
 	}
-	if strings.ContainsFunc(f.Name, func(c rune) bool { return c < ' ' || c == ',' }) || len(f.Name) > 200 {
+	if f.Name != "" && !validName(f.Name) {
 		p.wrong("name", "must be at most 200 bytes without commas and control characters")
 	}
 	if f.URL != "" {
