@@ -108,6 +108,9 @@ CREATE TABLE advisory (
     normalized_severity INTEGER NOT NULL          -- 0 Unknown .. 5 Critical
 ) STRICT;
 
+-- For deltas, which replace the rows of single advisories.
+CREATE INDEX advisory_name ON advisory (name);
+
 -- Other ids of an advisory, such as its CVE.
 CREATE TABLE advisory_alias (
     advisory_id INTEGER NOT NULL REFERENCES advisory (id) ON DELETE CASCADE,

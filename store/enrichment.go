@@ -40,7 +40,7 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 	}
 	defer t.close()
 	h := newHasher()
-	return runImport(ctx, db, enrichmentRelation, t, updater, fp, func(add func(incoming[enrichmentRow]) error) error {
+	return runImport(ctx, db, enrichmentRelation, t, feedState{updater: updater, fingerprint: fp}, func(add func(incoming[enrichmentRow]) error) error {
 		for rec, err := range records {
 			if err != nil {
 				return err
