@@ -97,7 +97,7 @@ CREATE TABLE repo (
 ) STRICT;
 
 -- What the rows of one advisory share. description and links are TEXT as they
--- are, or a BLOB holding them compressed (s2) where that is shorter.
+-- are, or a BLOB holding them compressed (s2 or zstd) where that is shorter.
 CREATE TABLE advisory (
     id                  INTEGER PRIMARY KEY,
     name                TEXT    NOT NULL,

@@ -98,8 +98,9 @@ type table[R any] interface {
 	prepare(ctx context.Context, rows []incoming[R]) (int, error)
 	// compare orders rows in which reading will want them close together.
 	compare(a, b R) int
-	// insert writes one row and returns its id.
-	insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in *incoming[R]) (int64, error)
+	// insert writes some rows, whose ids follow one another, and returns the
+	// last of them.
+	insert(ctx context.Context, tx *sql.Tx, updater, seq int64, rows []incoming[R]) (int64, error)
 }
 
 // importer is one running import. add, then complete; both from one goroutine.
@@ -358,11 +359,13 @@ func (im *importer[R]) flush(ctx context.Context) error {
 		}
 		return bytes.Compare(a.hash[:], b.hash[:])
 	})
-	written := make([]hashRow, len(im.pending))
-	err := im.db.inSlices(ctx, len(im.pending), func(tx *sql.Tx, i int) error {
-		p := &im.pending[i]
-		id, err := im.table.insert(ctx, tx, im.id, im.seq, p)
-		written[i] = hashRow{p.hash, id}
+	written := make([]hashRow, 0, len(im.pending))
+	chunks := slices.Collect(slices.Chunk(im.pending, insertRows))
+	err := im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		last, err := im.table.insert(ctx, tx, im.id, im.seq, chunks[i])
+		for j, p := range chunks[i] {
+			written = append(written, hashRow{p.hash, last - int64(len(chunks[i])-1-j)})
+		}
 		return err
 	})
 	if err != nil {
