@@ -19,6 +19,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"oriel/clair"
+	"oriel/enrich"
 	"oriel/internal/quantity"
 	"oriel/store"
 	"oriel/updater"
@@ -31,6 +32,7 @@ type Config struct {
 	Store   store.Config     `toml:"store"`
 	Memory  MemoryConfig     `toml:"memory"`
 	Updater updater.Config   `toml:"updater"`
+	Matcher enrich.Config    `toml:"matcher"`
 	Tables  []map[string]any `toml:"feed"`
 	Log     LogConfig        `toml:"log"`
 
@@ -55,7 +57,8 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(),
-		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Matcher: enrich.Default(),
+		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 
@@ -91,8 +94,8 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	}
 	var errs []error
 	var err error
-	c.Feeds, err = updater.Formats().ParseFeeds(c.Tables, base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.validate())
+	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Matcher.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 

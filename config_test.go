@@ -6,7 +6,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
@@ -24,12 +26,23 @@ func TestConfig_Example(t *testing.T) {
 	example.Feeds, example.Tables = nil, nil
 	require.Equal(t, empty, example)
 
-	fields := map[string]reflect.Value{}
-	collectFields(reflect.ValueOf(empty).Elem(), "", fields)
-	require.NotEmpty(t, fields)
-	for name := range fields {
-		key := strings.ToLower(name[strings.Index(name, "_")+1:])
-		require.Regexp(t, `(?m)^`+key+` = `, exampleConfig, "the example lacks %s", name)
+	var keys map[string]any
+	require.NoError(t, toml.Unmarshal([]byte(exampleConfig), &keys))
+	requireKeys(t, reflect.TypeOf(*empty), keys, "")
+}
+
+// requireKeys requires that a document has a key for each field.
+func requireKeys(t *testing.T, of reflect.Type, keys map[string]any, at string) {
+	t.Helper()
+	for i := range of.NumField() {
+		key := of.Field(i).Tag.Get("toml")
+		if key == "-" {
+			continue
+		}
+		require.Contains(t, keys, key, "the example lacks %s%s", at, key)
+		if table, ok := keys[key].(map[string]any); ok {
+			requireKeys(t, of.Field(i).Type, table, at+key+".")
+		}
 	}
 }
 
@@ -47,6 +60,9 @@ func TestConfig_Refuses(t *testing.T) {
 		{"impossible_format", "[log]\nformat = 'xml'\n", "log.format"},
 		{"no_port", "listen = '127.0.0.1'\n", "listen:"},
 		{"beyond_loopback", "listen = '0.0.0.0:6060'\n", "not a loopback address"},
+		{"unknown_enricher", "[matcher]\nenrichers = ['cvss', 'ssvc']\n", "matcher.enrichers: \"ssvc\" is not one of cvss, epss, kev"},
+		{"enricher_twice", "[matcher]\nenrichers = ['kev', 'kev']\n", "matcher.enrichers"},
+		{"enricher_without_time", "[matcher.epss]\ntimeout = '0s'\n", "matcher.epss.timeout"},
 		{"feed_unknown_key", "[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\nfoo = 1\n", "feed[0].foo"},
 		{"feed_unknown_format", "[[feed]]\nname = 'a'\nformat = 'csv'\nurl = 'https://x.test/'\n", "feed[0].format"},
 		{"feed_twice", strings.Repeat("[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\n", 2), "feed[1].name"},
@@ -63,12 +79,15 @@ func TestConfig_Environment(t *testing.T) {
 	c, err := parseConfig([]byte("listen = '127.0.0.1:1'"), ".", []string{
 		"HOME=/root", "ORIEL_LISTEN=127.0.0.1:2", "ORIEL_STORE_PATH=x.db", "ORIEL_MEMORY_LIMIT=96MiB",
 		"ORIEL_UPDATER_AT_START=false", "ORIEL_UPDATER_KEEP=3", "ORIEL_UPDATER_INTERVAL=1h", "ORIEL_LOG_LEVEL=debug",
+		"ORIEL_MATCHER_ENRICHERS=kev,cvss", "ORIEL_MATCHER_KEV_TIMEOUT=3s",
 	})
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:2", c.Listen)
 	require.Equal(t, "x.db", c.Store.Path)
 	require.EqualValues(t, 96<<20, c.Memory.Limit)
 	require.False(t, c.Updater.AtStart)
+	require.Equal(t, []string{"kev", "cvss"}, c.Matcher.Enrichers)
+	require.EqualValues(t, 3*time.Second, c.Matcher.KEV.Timeout)
 	require.Equal(t, 3, c.Updater.Keep)
 	require.Equal(t, "DEBUG", c.Log.Level.String())
 	for _, e := range []string{"ORIEL_STORE_PTH=x", "ORIEL_UPDATER_KEEP=ten", "ORIEL_UPDATER_AT_START=perhaps", "ORIEL_MEMORY_LIMIT=much"} {

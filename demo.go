@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"oriel/clair"
 	"oriel/index"
@@ -21,8 +22,9 @@ import (
 	"oriel/updater"
 )
 
-// sample is the demonstration's feed, true facts in our own words, and the
-// index report of an imagined image.
+// sample are the demonstration's feeds and the index report of an imagined
+// image. The advisories are true facts in our own words; the scores are
+// FIRST's (EPSS), NVD's (CVSS) and the entry is of CISA's catalogue.
 //
 //go:embed demo
 var sample embed.FS
@@ -35,18 +37,22 @@ func (o *oriel) demo(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	feeds, err := fs.Sub(sample, "demo/osv")
+	files, err := fs.Sub(sample, "demo")
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(filepath.Join(dir, "osv"), feeds); err != nil {
+	if err := os.CopyFS(dir, files); err != nil {
 		return err
 	}
 	cfg := defaultConfig()
 	cfg.Listen = freeAddress(ctx, cfg.Listen)
 	cfg.Store.Path = filepath.Join(dir, "oriel.db")
 	cfg.Updater.AtStart = false // the demonstration waits for its own run
-	cfg.Feeds = []updater.Feed{{Name: "demo/osv", Format: "osv", URL: filepath.Join(dir, "osv"), Enabled: true}}
+	for _, f := range []struct{ format, path string }{
+		{"osv", "osv"}, {"nvd", "enrich/nvd.json"}, {"epss", "enrich/epss.csv"}, {"kev", "enrich/known_exploited_vulnerabilities.json"},
+	} {
+		cfg.Feeds = append(cfg.Feeds, updater.Feed{Name: "demo/" + f.format, Format: f.format, URL: filepath.Join(dir, f.path), Enabled: true})
+	}
 	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return serve(ctx, &cfg, log, o.showDemo)
 }
@@ -71,7 +77,11 @@ func (o *oriel) showDemo(ctx context.Context, a *app) error {
 	}
 	for _, r := range results {
 		for _, op := range r.Operations {
-			fmt.Fprintf(o.stdout, "feed %s imported: %d vulnerabilities, update operation %s\n", r.Updater, op.Added, op.Ref)
+			what := "vulnerabilities"
+			if op.Kind == clair.KindEnrichment {
+				what = "enrichments"
+			}
+			fmt.Fprintf(o.stdout, "feed %s imported: %d %s, update operation %s\n", r.Updater, op.Added, what, op.Ref)
 		}
 	}
 	report, err := sampleReport()
@@ -81,7 +91,7 @@ func (o *oriel) showDemo(ctx context.Context, a *app) error {
 	if _, err := a.db.PutIndexReport(ctx, report); err != nil {
 		return err
 	}
-	res, err := match.Report(ctx, a.db, report)
+	res, err := a.matcher.Report(ctx, report)
 	if err != nil {
 		return err
 	}
@@ -90,7 +100,7 @@ func (o *oriel) showDemo(ctx context.Context, a *app) error {
 	return nil
 }
 
-// printFinding prints the most severe finding of a report.
+// printFinding prints the most urgent finding of a report.
 func (o *oriel) printFinding(res *match.Result) {
 	r := res.Report
 	findings := 0
@@ -102,12 +112,14 @@ func (o *oriel) printFinding(res *match.Result) {
 		return
 	}
 	worst := slices.MaxFunc(slices.Collect(maps.Values(r.Vulnerabilities)), func(a, b *clair.Vulnerability) int {
-		return cmp.Or(cmp.Compare(a.NormalizedSeverity, b.NormalizedSeverity), cmp.Compare(b.Name, a.Name))
+		return cmp.Or(res.Priority[a.ID].Compare(res.Priority[b.ID]), cmp.Compare(b.Name, a.Name))
 	})
 	for id, ids := range r.PackageVulnerabilities {
 		if slices.Contains(ids, worst.ID) {
 			why := res.Why[id][worst.ID]
 			fmt.Fprintf(o.stdout, "  %s %s %s: %s\n  affected: %s\n", worst.NormalizedSeverity, worst.Name, why.Package+" "+why.Version, worst.Description, why.Affected)
+			p := res.Priority[worst.ID]
+			fmt.Fprintf(o.stdout, "  priority: %v (%s)\n", p.Level, strings.Join(p.Reasons, ", "))
 		}
 	}
 }

@@ -36,6 +36,12 @@ func TestMain(m *testing.M) {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	flag.Parse()
+	// Where the tests' own variables are set they are not keys to the program.
+	for _, e := range os.Environ() {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, envPrefix) {
+			os.Unsetenv(name)
+		}
+	}
 	os.Exit(m.Run())
 }
 
@@ -111,6 +117,7 @@ func TestDemo(t *testing.T) {
 	}
 	require.NotEmpty(t, url, "%s%s", printed.String(), stderr.String())
 	require.Contains(t, printed.String(), "Critical GHSA-jfh8-c2jp-5v3q")
+	require.Contains(t, printed.String(), "priority: urgent (known to be exploited, EPSS 0.99999, CVSS 10)")
 	res, err := http.Get(url)
 	require.NoError(t, err)
 	defer res.Body.Close()

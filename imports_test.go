@@ -27,9 +27,10 @@ var rooms = map[string][]string{
 	"oriel/match":             {"oriel/version"}, // decides by versions
 	"oriel/index":             {"oriel/version", "oriel/fetch"},
 	"oriel/updater":           {"oriel/version", "oriel/fetch"},
+	"oriel/enrich":            {"oriel/fetch"},
 	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window"},
 	"oriel/bench":             {}, // what its benchmarks import stands in test files
-	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/fetch", "oriel/store", "oriel/version"},
+	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/fetch", "oriel/store", "oriel/version"},
 }
 
 func TestImports(t *testing.T) {

@@ -204,20 +204,29 @@ CREATE TABLE package (
     UNIQUE (name, version, kind, module, arch, normalized_version)
 ) STRICT;
 
--- Which manifests hold a package. No foreign key to manifest, whose deletion
--- would then look for its rows here from end to end; deleting a manifest takes
--- the rows that its report names.
+-- A package in a distribution and a repository, as some manifest holds it.
+-- Whether a vulnerability affects it is decided once for all manifests.
+CREATE TABLE place (
+    id         INTEGER PRIMARY KEY,
+    package_id INTEGER NOT NULL,                  -- package.id
+    dist_id    INTEGER NOT NULL,                  -- 0 = none
+    repo_id    INTEGER NOT NULL,                  -- 0 = none
+    UNIQUE (package_id, dist_id, repo_id)
+) STRICT;
+
+-- Which manifests hold what. No foreign key to manifest, whose deletion would
+-- then look for its rows here from end to end; deleting a manifest takes the
+-- rows that its report names.
 CREATE TABLE manifest_index_row (
-    package_id  INTEGER NOT NULL,
-    dist_id     INTEGER NOT NULL,                 -- 0 = none
-    repo_id     INTEGER NOT NULL,                 -- 0 = none
+    place_id    INTEGER NOT NULL,
     manifest_id INTEGER NOT NULL,
-    PRIMARY KEY (package_id, dist_id, repo_id, manifest_id)
+    PRIMARY KEY (place_id, manifest_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIEW manifest_index AS
-SELECT i.package_id, nullif(i.dist_id, 0) AS dist_id, nullif(i.repo_id, 0) AS repo_id, m.hash AS manifest_hash
+SELECT p.package_id, nullif(p.dist_id, 0) AS dist_id, nullif(p.repo_id, 0) AS repo_id, m.hash AS manifest_hash
 FROM manifest_index_row AS i
+JOIN place AS p ON p.id = i.place_id
 JOIN manifest AS m ON m.id = i.manifest_id;
 
 -- Enrichments follow the same rules of intervals as vulnerabilities.

@@ -15,7 +15,6 @@ import (
 	"oriel/clair"
 	"oriel/fetch"
 	"oriel/index"
-	"oriel/match"
 	"oriel/server"
 	"oriel/store"
 	"oriel/updater"
@@ -44,6 +43,7 @@ func (o *oriel) serveCommand() *cobra.Command {
 type app struct {
 	db      *store.DB
 	updates *updater.Manager
+	matcher matcher
 	// url is where the server listens.
 	url string
 }
@@ -51,9 +51,7 @@ type app struct {
 // serve opens everything, serves until the context ends, and closes everything
 // in reverse. started is called once requests are answered.
 func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(context.Context, *app) error) (err error) {
-	budget := divide(int64(cfg.Memory.Limit))
-	debug.SetMemoryLimit(budget.heap)
-	debug.SetGCPercent(gcPercent)
+	budget := takeMemory(cfg)
 	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: budget.sqlite, Log: log})
 	if err != nil {
 		return err
@@ -70,9 +68,9 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	a := &app{db: db, updates: updates, url: "http://" + l.Addr().String()}
+	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
 	srv := server.New(server.Options{
-		Manifests: db, Updates: db, Matcher: matcher{db}, Log: log, IndexState: index.State(),
+		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
 	})
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
@@ -95,7 +93,7 @@ func newManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updat
 		if !f.Enabled {
 			continue
 		}
-		u, err := updater.Formats().New(f, client)
+		u, err := formats().New(f, client)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -103,17 +101,6 @@ func newManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updat
 	}
 	m, err = updater.NewManager(cfg.Updater, updater.Options{Store: db, Updaters: updaters, Progress: progress, Log: log})
 	return m, client.CloseIdleConnections, err
-}
-
-// matcher makes reports from the store.
-type matcher struct{ db *store.DB }
-
-// Initialized says whether there is any data to match with.
-func (m matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
-
-// Report matches an index report with the current vulnerabilities.
-func (m matcher) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
-	return match.Report(ctx, m.db, r)
 }
 
 // gcPercent lets the heap grow to five times what is alive before it is
@@ -137,6 +124,14 @@ const (
 	// reportMemory is what one large report takes while it is made.
 	reportMemory = 24 << 20
 )
+
+// takeMemory divides the memory limit and tells Go's runtime its part.
+func takeMemory(cfg *Config) budget {
+	b := divide(int64(cfg.Memory.Limit))
+	debug.SetMemoryLimit(b.heap)
+	debug.SetGCPercent(gcPercent)
+	return b
+}
 
 // divide shares out the memory limit: an eighth to SQLite's caches, and a
 // third of the heap to reports.

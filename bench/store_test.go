@@ -64,8 +64,14 @@ func peakRSS(b *testing.B) float64 {
 	return 0
 }
 
+// fileSize is the length of the database with its log written back.
 func fileSize(b *testing.B, path string) float64 {
 	b.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	require.NoError(b, err)
+	_, err = db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	require.NoError(b, err)
+	require.NoError(b, db.Close())
 	info, err := os.Stat(path)
 	require.NoError(b, err)
 	return float64(info.Size())

@@ -89,3 +89,10 @@ func (e Enrichments) MarshalJSON() ([]byte, error) {
 	}
 	return append(b, '}'), nil
 }
+
+// AffectedManifests are manifests that a vulnerability affects.
+type AffectedManifests struct {
+	// Vulnerability is the index of the vulnerability among those asked about.
+	Vulnerability int
+	Manifests     []Digest
+}

@@ -11,13 +11,28 @@ import (
 // Affects says whether a vulnerability affects a record. An error says that
 // their versions cannot be compared; it is an ErrInvalid and means "not
 // known", never "no".
-func Affects(v *clair.Vulnerability, r Record) (bool, error) {
+func Affects(v *clair.Vulnerability, r Record) (bool, error) { return NewJudge().Affects(v, r) }
+
+// Judge answers many questions as Affects does, and remembers by their
+// pointers what it worked out of distributions and repositories, which must
+// not change meanwhile. It is for one goroutine, and for one piece of work.
+type Judge struct{ places placer }
+
+// NewJudge makes a judge that remembers nothing.
+func NewJudge() *Judge { return &Judge{placer{}} }
+
+// Affects is what the function Affects is.
+func (j *Judge) Affects(v *clair.Vulnerability, r Record) (bool, error) {
 	if v.Package == nil {
 		return false, nil
 	}
 	var unknown error
-	for _, t := range (placer{}).targets(r) {
-		if t.key != keyOf(v, t.ecosystem) || !t.meets(v) {
+	for _, t := range j.places.targets(r) {
+		key := keyOf(v, t.ecosystem)
+		if key.Kind == "" {
+			key.Kind = t.key.Kind // who asks without a kind means any
+		}
+		if t.key != key || !t.meets(v) {
 			continue
 		}
 		ok, err := t.affected(v)
@@ -64,7 +79,10 @@ func (t *target) meets(v *clair.Vulnerability) bool {
 func (t *target) affected(v *clair.Vulnerability) (bool, error) {
 	ok, err := t.rule.affected(v, t)
 	if err != nil {
-		return false, fmt.Errorf("%s %s and %s of %s: %w", t.Package.Name, t.Package.Version, v.Name, v.Updater, err)
+		// The name is not known yet where the advisory is read only for what
+		// is kept.
+		name := cmp.Or(v.Name, "row "+v.ID)
+		return false, fmt.Errorf("%s %s and %s of %s: %w", t.Package.Name, t.Package.Version, name, v.Updater, err)
 	}
 	return ok, nil
 }

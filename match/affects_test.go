@@ -206,3 +206,51 @@ func TestAffects_RedHat(t *testing.T) {
 		require.Equal(t, c.want, got, "%+v", c)
 	}
 }
+
+// A module is built once for each stream of what it needs, and the hash that
+// tells these builds apart has no order. CVE-2025-40907 in perl-FCGI:0.78.
+func TestAffects_ModuleContext(t *testing.T) {
+	const fixed = "1:0.78-12.module+el8.10.0+23147+95b68fad"
+	for version, want := range map[string]bool{
+		fixed: false,
+		"1:0.78-12.module+el8.10.0+23147+20b7d289": false, // a sibling
+		"1:0.78-12.module+el8.10.0+23147+df114ff4": false,
+		"1:0.78-12.module+el8.10.0+23146+df114ff4": true, // the build before
+		"1:0.78-11.module+el8.3.0+6498+9eecfe51":   true,
+		"1:0.78-13.module+el8.10.0+23200+00000000": false,
+	} {
+		v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Binary}, Dist: &amzn2, FixedInVersion: fixed}
+		r := match.Record{Package: &clair.Package{Name: "p", Version: version, Kind: clair.Binary}, Dist: &amzn2}
+		got, err := match.Affects(v, r)
+		require.NoError(t, err)
+		require.Equal(t, want, got, version)
+	}
+}
+
+// Streams of a module, and the package that is in none, have versions of their
+// own. ALSA-2022:8832 fixes nodejs:18 of AlmaLinux 9 alone.
+func TestAffects_Modules(t *testing.T) {
+	alma9 := clair.Distribution{DID: "almalinux", Name: "AlmaLinux", VersionID: "9", Version: "9"}
+	const fixed = "1:18.12.1-1.module_el9.1.0+16+91bc168f"
+	for _, c := range []struct {
+		advisory, fixed, own, version string
+		want                          bool
+	}{
+		{"nodejs:18", fixed, "nodejs:18", "1:18.12.0-1.module_el9.1.0+15+0abcdef0", true},
+		{"nodejs:18", fixed, "nodejs:18", fixed, false},
+		{"nodejs:18", fixed, "nodejs:16", "1:16.18.1-1.module_el9.1.0+15+0abcdef0", false},
+		{"nodejs:18", fixed, "", "1:16.18.1-3.el9_1", false},
+		{"nodejs:18", fixed, "", "1:18.12.0-1.module_el9.1.0+15+0abcdef0", true}, // which stream is not known
+		{"", fixed, "nodejs:18", "1:18.12.0-1.module_el9.1.0+15+0abcdef0", true},
+		{"", "1:20.0.0-1.el9", "nodejs:18", "1:18.12.0-1.module_el9.1.0+15+0abcdef0", false},
+		{"", "1:20.0.0-1.el9", "", "1:18.12.0-1.module_el9.1.0+15+0abcdef0", false},
+		{"", "1:20.0.0-1.el9", "", "1:16.18.1-3.el9_1", true},
+		{"", "", "nodejs:18", fixed, true},
+	} {
+		v := &clair.Vulnerability{Package: &clair.Package{Name: "nodejs", Kind: clair.Binary, Module: c.advisory}, Dist: &alma9, FixedInVersion: c.fixed}
+		r := match.Record{Package: &clair.Package{Name: "nodejs", Version: c.version, Kind: clair.Binary, Module: c.own}, Dist: &alma9}
+		got, err := match.Affects(v, r)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+}

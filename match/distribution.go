@@ -34,7 +34,7 @@ func rpmAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	}
 	switch {
 	case v.FixedInVersion != "":
-		c, err := t.compare(v.FixedInVersion)
+		c, err := t.compare(withoutContext(v.FixedInVersion))
 		return err == nil && c < 0, err
 	case v.Package.Version != "":
 		c, err := t.compare(v.Package.Version)
@@ -43,19 +43,26 @@ func rpmAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	return true, nil
 }
 
-// modularAffected is the rule of Red Hat's kin: as for any RPM package, but of
-// the module stream that the advisory speaks of. A record that does not say
-// its stream is told to be of some by its release, as in 1.el8.module_el8.5.0.
+// modularAffected is rpmAffected for distributions with modules, whose streams
+// have packages of the same names: an advisory of one says nothing of another,
+// nor of the package that is in none. Some feeds and inventories name no
+// stream, but whether there is one shows in the version.
 func modularAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	own, theirs := t.Package.Module, v.Package.Module
-	switch {
-	case own == theirs:
-	case own == "" && strings.Contains(t.Package.Version, "module"):
-		// Which one is not known.
-	default:
+	if own != "" && theirs != "" && own != theirs {
 		return false, nil
 	}
+	// An advisory without a fix has no version to tell by.
+	if v.FixedInVersion != "" || theirs != "" {
+		if inModule(own, t.Package.Version) != inModule(theirs, v.FixedInVersion) {
+			return false, nil
+		}
+	}
 	return rpmAffected(v, t)
+}
+
+func inModule(stream, version string) bool {
+	return stream != "" || strings.Contains(version, ".module")
 }
 
 // rhelAffected: the repository's CPE, then as for any RPM package.
@@ -86,6 +93,20 @@ func rhccAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	}
 	c, err := t.compare(v.FixedInVersion)
 	return err == nil && c < 0, err
+}
+
+// moduleContext ends the release of a package that was built in a module:
+// "12.module+el8.10.0+23147+95b68fad". One build of a module is made once for
+// each stream of what it needs, under one number and with a hash for each.
+var moduleContext = regexp.MustCompile(`(\.module[+_][^+]+\+[0-9]+)\+[0-9a-f]{8}$`)
+
+// withoutContext leaves out the hash, which has no order: that a sibling's is
+// the greater one makes no package older.
+func withoutContext(fixed string) string {
+	if !strings.Contains(fixed, ".module") {
+		return fixed
+	}
+	return moduleContext.ReplaceAllString(fixed, "$1")
 }
 
 // archFits compares an advisory's architecture with a package's.

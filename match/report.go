@@ -29,6 +29,10 @@ type Result struct {
 	// SkippedSample names a few of them.
 	Skipped       int
 	SkippedSample []string
+	// Priority says how urgent each vulnerability is, by its id, and Failures
+	// which enrichers the report is without. Only a Matcher fills them in.
+	Priority map[string]Priority
+	Failures []Failure
 }
 
 // Why explains a finding.
@@ -51,7 +55,7 @@ type Why struct {
 const sampleSize = 5
 
 // Report finds the vulnerabilities that affect the packages of an index
-// report. It fails only where the source does: a report that could not be
+// report, and nothing more: its enrichments are empty. It fails only where the source does: a report that could not be
 // looked up whole is no report.
 func Report(ctx context.Context, src Source, index *clair.IndexReport) (*Result, error) {
 	m := newMatching(index)

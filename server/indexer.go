@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"iter"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -18,6 +19,11 @@ type ManifestStore interface {
 	IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error)
 	// DeleteManifests returns those that there were.
 	DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]clair.Digest, error)
+	// AffectedManifests streams the manifests that hold something each of
+	// the vulnerabilities affects, perhaps more than once.
+	AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vulnerability, error],
+		affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool,
+	) iter.Seq2[clair.AffectedManifests, error]
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -55,15 +56,32 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", res.Skipped, "sample", res.SkippedSample)
 		}
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
+		s.tellFailures(c, res)
 		if c.QueryParam("why") == "1" {
-			return answerJSON(c, http.StatusOK, typeVulnReport, explained{res.Report, res.Why})
+			return answerJSON(c, http.StatusOK, typeVulnReport, explained{res.Report, res.Why, res.Priority})
 		}
 		return answerJSON(c, http.StatusOK, typeVulnReport, res.Report)
 	})
 }
 
-// explained is a report with the reason of each finding beside Clair's fields.
+// tellFailures logs the enrichers that a report is without, and names them in
+// a header: the report is right in all it says, but does not say all.
+func (s *Server) tellFailures(c echo.Context, res *match.Result) {
+	var names []string
+	for _, f := range res.Failures {
+		names = append(names, f.Enricher)
+		s.Log.WarnContext(c.Request().Context(), "enricher failed", "enricher", f.Enricher, "manifest", res.Report.Hash, "err", f.Err)
+	}
+	if len(names) > 0 {
+		c.Response().Header().Set("Oriel-Partial", strings.Join(names, ","))
+		c.Response().Header().Set("Cache-Control", "no-store") // the next may be whole
+	}
+}
+
+// explained is a report with the reason of each finding and the priority of
+// each vulnerability beside Clair's fields.
 type explained struct {
 	*clair.VulnerabilityReport
-	Why map[string]map[string]match.Why `json:"why"`
+	Why      map[string]map[string]match.Why `json:"why"`
+	Priority map[string]match.Priority       `json:"priority"`
 }

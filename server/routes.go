@@ -22,6 +22,8 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodDelete, indexer + "/index_report/*", s.deleteIndexReport},
 		{http.MethodDelete, indexer + "/index_report", s.deleteIndexReports},
 		{http.MethodGet, indexer + "/index_state", s.getIndexState},
+		{http.MethodPost, indexer + "/internal/affected_manifest", s.postAffectedManifests},
+		{http.MethodPost, indexer + "/internal/affected_manifest/", s.postAffectedManifests},
 
 		{http.MethodGet, matcher + "/vulnerability_report/*", s.getVulnerabilityReport},
 		{http.MethodGet, matcher + "/internal/update_operation", s.getUpdateOperations},

@@ -428,6 +428,37 @@ func TestUpdateDiff(t *testing.T) {
 	}
 }
 
+// UPD-10.
+func TestAffectedManifests(t *testing.T) {
+	w := newWorld(t)
+	w.do("PUT", iRep+hashA, indexReport(nil))
+	w.do("PUT", iRep+hashB, indexReport(func(r map[string]any) {
+		r["packages"].(map[string]any)["1"].(map[string]any)["version"] = "2.32.0"
+	}))
+	body := `{"vulnerabilities":[
+		{"id":"7","name":"PYSEC-1","normalized_severity":"Low","package":{"name":"requests","kind":"binary"},"repository":{"name":"pypi"},"fixed_in_version":"fixed=2.31.0"},
+		{"id":"8","name":"PYSEC-2","normalized_severity":"High","package":{"name":"requests"},"repository":{"name":"pypi"},"fixed_in_version":""},
+		{"id":"9","name":"GO-1","package":{"name":"golang.org/x/net","kind":"binary"},"repository":{"name":"go"},"range":{"[":"semver:0.0.18.0.0.0.0.0.0.0",")":"semver:65535.0.0.0.0.0.0.0.0.0"}},
+		{"id":"10","name":"CVE-1","package":null},{"id":"11"}]}`
+	for _, path := range []string{"/indexer/api/v1/internal/affected_manifest", "/indexer/api/v1/internal/affected_manifest/"} {
+		a := w.do("POST", path, body)
+		require.Equal(t, 200, a.StatusCode, a.body)
+		var got struct {
+			Vulnerabilities map[string]clair.Vulnerability
+			Manifests       map[string][]string `json:"vulnerable_manifests"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(a.body), &got))
+		require.Equal(t, map[string][]string{hashA: {"8", "7"}, hashB: {"8"}}, got.Manifests, "the most severe first")
+		require.Len(t, got.Vulnerabilities, 5, "all are echoed")
+	}
+	a := w.do("POST", "/indexer/api/v1/internal/affected_manifest/", `{"vulnerabilities":[]}`)
+	require.JSONEq(t, `{"vulnerabilities":{},"vulnerable_manifests":{}}`, a.body)
+	w.refuses(w.do("POST", "/indexer/api/v1/internal/affected_manifest/", `{"vulnerabilities":[null]}`), 400, "bad-request")
+	w.refuses(w.do("POST", "/indexer/api/v1/internal/affected_manifest/", `[`), 400, "bad-request")
+	w.do("DELETE", iRep+hashA, "")
+	require.NotContains(t, w.do("POST", "/indexer/api/v1/internal/affected_manifest/", body).body, hashA)
+}
+
 // OPS-03.
 func TestCompression(t *testing.T) {
 	w := newWorld(t)

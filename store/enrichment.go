@@ -22,9 +22,10 @@ var enrichmentRelation = relation{
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
-	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) VALUES (?, ?, ?)`,
-	deleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ? AND hash = ?`,
-	closeRow:   `UPDATE enrichment_row SET removed = ? WHERE id = ?`,
+	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
+	deleteOpen: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
+		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?)))`,
+	closeRow: `UPDATE enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
 }
 
 // UpdateEnrichments is to enrichments what UpdateVulnerabilities is to
@@ -141,10 +142,6 @@ func (t *enrichmentTable) insert(ctx context.Context, tx *sql.Tx, updater, seq i
 // GetEnrichment returns the records of one updater's current operation that
 // carry any of the tags, in the order of their ids.
 func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) ([]clair.EnrichmentRecord, error) {
-	const find = `SELECT r.tags, r.data FROM enrichment_row AS r
-		WHERE r.id IN (SELECT t.row_id FROM json_each(?2) AS j
-			CROSS JOIN enrichment_tag AS t ON t.updater_id = (SELECT id FROM updater WHERE name = ?1) AND t.tag = j.value)
-		AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) ORDER BY r.id`
 	list, err := json.Marshal(append([]string{}, tags...))
 	if err != nil {
 		return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
@@ -158,13 +155,40 @@ func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) 
 		if name != updater {
 			continue
 		}
-		recs, err := readPage(ctx, db.read, find, scanEnrichment, updater, string(list), snap.seqs[id])
+		recs, err := db.findEnrichments(ctx, id, string(list), snap.seqs[id])
 		if err != nil {
 			return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
 		}
 		return recs, nil
 	}
 	return nil, nil
+}
+
+// findEnrichments reads the records that an operation of an updater sees under
+// any of the tags, a JSON array.
+func (db *DB) findEnrichments(ctx context.Context, updater int64, tags string, seq int64) ([]clair.EnrichmentRecord, error) {
+	const find = `SELECT r.tags, r.data FROM enrichment_row AS r
+		WHERE r.id IN (SELECT t.row_id FROM json_each(?2) AS j
+			CROSS JOIN enrichment_tag AS t ON t.updater_id = ?1 AND t.tag = j.value)
+		AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) ORDER BY r.id`
+	stmt, err := db.prepared(ctx, find)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, updater, tags, seq)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	var found []clair.EnrichmentRecord
+	for rows.Next() {
+		r, err := scanEnrichment(rows)
+		if err != nil {
+			return nil, classify(err)
+		}
+		found = append(found, r)
+	}
+	return found, classify(rows.Err())
 }
 
 func scanEnrichment(rows *sql.Rows) (r clair.EnrichmentRecord, err error) {

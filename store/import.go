@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,9 +50,9 @@ type relation struct {
 	hashOf  string // (json array of ids) -> (hash, id)
 	openAll string // (updater) -> the number of open rows
 
-	insertOpen string // (updater, hash, row id)
-	deleteOpen string // (updater, hash)
-	closeRow   string // (removed, row id)
+	insertOpen string // (updater, json array of [hex hash, row id])
+	deleteOpen string // (json array of row ids)
+	closeRow   string // (removed, json array of row ids)
 }
 
 const (
@@ -63,6 +64,10 @@ const (
 	// order. Their texts are written before and do not wait.
 	pendingBytes = 10 << 20
 	pageRows     = 2000
+	// chunkRows is how many rows one statement writes where it can take many.
+	chunkRows = 100
+	// closeRows is how many rows are put in order before they are closed.
+	closeRows = 100_000
 )
 
 // verb is what an incoming row asks for.
@@ -228,8 +233,17 @@ func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
 		return err
 	}
 	defer stmt.Close()
-	return im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
-		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, rows[i].hash[:], rows[i].id)
+	chunks := slices.Collect(slices.Chunk(rows, chunkRows))
+	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		list := []byte{'['}
+		for j, r := range chunks[i] {
+			if j > 0 {
+				list = append(list, ',')
+			}
+			list = append(hex.AppendEncode(append(list, `["`...), r.hash[:]), `",`...)
+			list = append(strconv.AppendInt(list, r.id, 10), ']')
+		}
+		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, string(append(list, ']')))
 		return err
 	})
 }
@@ -412,27 +426,51 @@ func (im *importer[R]) closeRows(ctx context.Context) (int64, error) {
 
 func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 	var removed int64
+	var unseen []int64
 	for after := []byte{}; ; {
 		page, err := readPage(ctx, im.db.read, im.rel.open, scanHashRow, im.id, after, pageRows)
-		if err != nil || len(page) == 0 {
+		if err != nil {
 			return removed, err
+		}
+		for _, r := range page {
+			if !im.seen.has(r.id) {
+				unseen = append(unseen, r.id)
+			}
+		}
+		if len(unseen) > 0 && (len(page) == 0 || len(unseen) >= closeRows) {
+			if err := im.closeIDs(ctx, unseen); err != nil {
+				return removed, err
+			}
+			removed += int64(len(unseen))
+			unseen = unseen[:0]
+		}
+		if len(page) == 0 {
+			return removed, nil
 		}
 		after = append([]byte{}, page[len(page)-1].hash[:]...)
-		page = slices.DeleteFunc(page, func(r hashRow) bool { return im.seen.has(r.id) })
-		removed += int64(len(page))
-		if err := im.close(ctx, page); err != nil {
-			return removed, err
-		}
 	}
 }
 
 // close closes open rows.
 func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
-	return im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
-		if _, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, rows[i].id); err != nil {
+	ids := make([]int64, len(rows))
+	for i, r := range rows {
+		ids[i] = r.id
+	}
+	return im.closeIDs(ctx, ids)
+}
+
+// closeIDs closes rows in their order in the file, so that each page is
+// written once for all its rows; found by hash, they come in no order.
+func (im *importer[R]) closeIDs(ctx context.Context, ids []int64) error {
+	slices.Sort(ids)
+	chunks := slices.Collect(slices.Chunk(ids, chunkRows))
+	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		list := idList(chunks[i])
+		if _, err := tx.ExecContext(ctx, im.rel.deleteOpen, list); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, im.rel.deleteOpen, im.id, rows[i].hash[:])
+		_, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, list)
 		return err
 	})
 }
@@ -490,8 +528,13 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 }
 
 // readPage runs one short query and returns all its rows.
-func readPage[T any](ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) (T, error), args ...any) (page []T, err error) {
+func readPage[T any](ctx context.Context, db *sql.DB, query string, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
+	return scanAll(rows, err, scan)
+}
+
+// scanAll reads and closes what a query returned.
+func scanAll[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (page []T, _ error) {
 	if err != nil {
 		return nil, classify(err)
 	}

@@ -27,7 +27,9 @@ func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(
 			return
 		}
 		defer snap.Close()
-		texts := db.newReading(snap.names).readTexts(ctx)
+		advisories := db.newReading(snap.names)
+		advisories.aliases = true
+		texts := advisories.readTexts(ctx)
 		defer texts.stop()
 		r := db.newReading(snap.names)
 		for i := range lookups {

@@ -175,20 +175,15 @@ func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexR
 	return r, nil
 }
 
-// place is a package in a distribution and a repository, each by id.
-type place struct{ pkg, dist, repo int64 }
-
-// subtract lists what is in a and not in b, in the order of the index.
-func subtract(a, b map[place]bool) []place {
-	var out []place
+// subtract lists the places in a that are not in b, in the order of the index.
+func subtract(a, b map[int64]bool) []int64 {
+	var out []int64
 	for p := range a {
 		if !b[p] {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(x, y place) int {
-		return slices.Compare([]int64{x.pkg, x.dist, x.repo}, []int64{y.pkg, y.dist, y.repo})
-	})
+	slices.Sort(out)
 	return out
 }
 
@@ -228,9 +223,9 @@ func indexed(p clair.Package, binary *clair.Package) clair.Package {
 	}
 }
 
-// internContents finds or makes the ids of all that a report holds.
-func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[place]bool, error) {
-	out := map[place]bool{}
+// internContents finds or makes the ids of the places of a report.
+func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int64]bool, error) {
+	out := map[int64]bool{}
 	if r == nil {
 		return out, nil
 	}
@@ -244,16 +239,23 @@ func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[pla
 		list = append(list, triple{p, d, repo})
 	})
 	dists, repos := map[clair.Distribution]int64{}, map[clair.Repository]int64{}
-	err := db.inSlices(ctx, len(list), func(tx *sql.Tx, i int) (err error) {
-		var at place
-		if at.pkg, err = internPackage(ctx, tx, list[i].p); err != nil {
+	err := db.inSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
+		pkg, err := internPackage(ctx, tx, list[i].p)
+		if err != nil {
 			return err
 		}
-		if at.dist, err = internOnce(ctx, tx, dists, list[i].d, internDist); err != nil {
+		dist, err := internOnce(ctx, tx, dists, list[i].d, internDist)
+		if err != nil {
 			return err
 		}
-		at.repo, err = internOnce(ctx, tx, repos, list[i].r, internRepo)
-		out[at] = true
+		repo, err := internOnce(ctx, tx, repos, list[i].r, internRepo)
+		if err != nil {
+			return err
+		}
+		const find = `SELECT id FROM place WHERE package_id = ? AND dist_id = ? AND repo_id = ?`
+		const insert = `INSERT INTO place (package_id, dist_id, repo_id) VALUES (?, ?, ?) RETURNING id`
+		id, err := findOrInsert(ctx, tx, find, insert, pkg, dist, repo)
+		out[id] = true
 		return err
 	})
 	return out, err
@@ -273,26 +275,34 @@ func internOnce[K comparable](ctx context.Context, tx *sql.Tx, cache map[K]int64
 	return id, err
 }
 
-func (db *DB) index(ctx context.Context, manifest int64, places []place) error {
+func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
 	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
-		const insert = `INSERT OR IGNORE INTO manifest_index_row (package_id, dist_id, repo_id, manifest_id) VALUES (?, ?, ?, ?)`
-		p := places[i]
-		_, err := tx.ExecContext(ctx, insert, p.pkg, p.dist, p.repo, manifest)
+		const insert = `INSERT OR IGNORE INTO manifest_index_row (place_id, manifest_id) VALUES (?, ?)`
+		_, err := tx.ExecContext(ctx, insert, places[i], manifest)
 		return err
 	})
 }
 
-// unindex takes places away from a manifest, and packages that are then in no
-// manifest.
-func (db *DB) unindex(ctx context.Context, manifest int64, places []place) error {
+// unindex takes places away from a manifest, and places and packages that are
+// then in no manifest.
+func (db *DB) unindex(ctx context.Context, manifest int64, places []int64) error {
 	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
-		const remove = `DELETE FROM manifest_index_row WHERE package_id = ? AND dist_id = ? AND repo_id = ? AND manifest_id = ?`
-		const unused = `DELETE FROM package WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM manifest_index_row WHERE package_id = ?1)`
-		p := places[i]
-		if _, err := tx.ExecContext(ctx, remove, p.pkg, p.dist, p.repo, manifest); err != nil {
+		const remove = `DELETE FROM manifest_index_row WHERE place_id = ? AND manifest_id = ?`
+		const unused = `DELETE FROM place WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM manifest_index_row WHERE place_id = ?1)
+			RETURNING package_id`
+		const unheld = `DELETE FROM package WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM place WHERE package_id = ?1)`
+		if _, err := tx.ExecContext(ctx, remove, places[i], manifest); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, unused, p.pkg)
+		var pkg int64
+		err := tx.QueryRowContext(ctx, unused, places[i]).Scan(&pkg)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, unheld, pkg)
 		return err
 	})
 }

@@ -57,6 +57,8 @@ type reading struct {
 	repos map[int64]*clair.Repository
 	names map[int64]string
 	zip   *zipper
+	// aliases says whether the other ids of advisories are read too.
+	aliases bool
 	// prepared gives the statement of a query.
 	prepared func(context.Context, string) (*sql.Stmt, error)
 }
@@ -113,7 +115,8 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 		}
 		list = strconv.AppendInt(list, s.advisory, 10)
 	}
-	rows, err := r.query(ctx, read, string(append(list, ']')))
+	list = append(list, ']')
+	rows, err := r.query(ctx, read, string(list))
 	if err != nil {
 		return err
 	}
@@ -127,7 +130,33 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 	if err := rows.Err(); err != nil {
 		return classify(err)
 	}
+	if err := r.readAliases(ctx, page, string(list)); err != nil {
+		return err
+	}
 	return r.unpack(page, texts)
+}
+
+// readAliases fills in the aliases of the rows of one page, where they are
+// wanted. The list is of their advisories.
+func (r *reading) readAliases(ctx context.Context, page []stored, list string) error {
+	if !r.aliases {
+		return nil
+	}
+	const read = `SELECT j.key, a.alias FROM json_each(?) AS j CROSS JOIN advisory_alias AS a ON a.advisory_id = j.value`
+	rows, err := r.query(ctx, read, list)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		var alias string
+		if err := rows.Scan(&i, &alias); err != nil {
+			return classify(err)
+		}
+		page[i].v.Aliases = append(page[i].v.Aliases, alias)
+	}
+	return classify(rows.Err())
 }
 
 // packed are an advisory's texts as they are stored.
@@ -249,11 +278,21 @@ func (db *DB) walk(ctx context.Context, w walk, pages chan<- rowsPage) {
 	}
 }
 
+// readRows runs one short query for rows.
+func (db *DB) readRows(ctx context.Context, query string, args ...any) ([]stored, error) {
+	stmt, err := db.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	return scanAll(rows, err, scanNarrow)
+}
+
 // walkAt sends the pages of one seq and says whether to go on. The first page
 // is short, so that the first row comes soon.
 func (db *DB) walkAt(ctx context.Context, w walk, seq int64, send func(rowsPage) bool) bool {
 	for after, limit := int64(0), streamRows/8; ; limit = streamRows {
-		rows, err := readPage(ctx, db.read, w.page, scanNarrow, w.updater, seq, w.lo, w.hi, after, limit)
+		rows, err := db.readRows(ctx, w.page, w.updater, seq, w.lo, w.hi, after, limit)
 		if !send(rowsPage{rows, err}) {
 			return false
 		}

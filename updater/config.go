@@ -4,24 +4,25 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/quantity"
 )
 
 // Config is the [updater] table of the configuration.
 type Config struct {
 	// Interval is the time between two runs of all feeds, varied at random by
 	// a tenth. "0s": only at start and when asked.
-	Interval Duration `toml:"interval"`
+	Interval quantity.Duration `toml:"interval"`
 	// AtStart runs all feeds once at start.
 	AtStart bool `toml:"at_start"`
 	// Keep is the number of update operations kept per updater.
 	Keep int `toml:"keep"`
 	// Timeout bounds one run of one feed.
-	Timeout Duration `toml:"timeout"`
+	Timeout quantity.Duration `toml:"timeout"`
 }
 
 // Default is the configuration where the file says nothing.
 func Default() Config {
-	return Config{Interval: Duration(6 * time.Hour), AtStart: true, Keep: 10, Timeout: Duration(30 * time.Minute)}
+	return Config{Interval: quantity.Duration(6 * time.Hour), AtStart: true, Keep: 10, Timeout: quantity.Duration(30 * time.Minute)}
 }
 
 // minInterval keeps a slip of the unit from hammering upstream servers.
@@ -37,24 +38,5 @@ func (c Config) Validate() error {
 	case c.Timeout <= 0:
 		return clair.Invalid("updater.timeout", "%v: must be more than 0s", c.Timeout)
 	}
-	return nil
-}
-
-// Duration is a time.Duration that a configuration file spells "6h".
-type Duration time.Duration
-
-// String spells the duration as time.Duration does.
-func (d Duration) String() string { return time.Duration(d).String() }
-
-// MarshalText spells the duration as time.Duration does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText reads what time.ParseDuration reads.
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err != nil {
-		return clair.Invalid("duration", "%.40q is not a duration such as \"90s\" or \"6h\"", b)
-	}
-	*d = Duration(v)
 	return nil
 }

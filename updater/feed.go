@@ -6,11 +6,11 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"oriel/clair"
 	"oriel/fetch"
+	"oriel/internal/quantity"
 )
 
 // Feed is a [[feed]] table of the configuration.
@@ -117,24 +117,15 @@ func BytesOption(key string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		n, isNumber := v.(int64)
 		if s, ok := v.(string); ok {
-			n, isNumber = parseBytes(s)
+			var b quantity.Bytes
+			isNumber = b.UnmarshalText([]byte(s)) == nil
+			n = int64(b)
 		}
 		if !isNumber || n <= 0 {
 			return nil, `must be a size above 0, such as "512MiB"`
 		}
 		return n, ""
 	}}
-}
-
-func parseBytes(s string) (int64, bool) {
-	shift := 0
-	for i, unit := range []string{"KiB", "MiB", "GiB"} {
-		if n, ok := strings.CutSuffix(s, unit); ok {
-			s, shift = strings.TrimSpace(n), 10*(i+1)
-		}
-	}
-	n, err := strconv.ParseInt(strings.TrimSuffix(s, "B"), 10, 64)
-	return n << shift, err == nil && n<<shift>>shift == n
 }
 
 // MaxSizeOption is the key that bounds what is downloaded; every format has it.

@@ -10,21 +10,22 @@ import (
 
 	"oriel/clair"
 	"oriel/fetch"
+	"oriel/internal/quantity"
 )
 
 func TestConfig(t *testing.T) {
 	cfg := Default()
 	d := toml.NewDecoder(strings.NewReader("interval = \"90m\"\nat_start = false\nkeep = 3\ntimeout = \"5m\"\n")).DisallowUnknownFields()
 	require.NoError(t, d.Decode(&cfg))
-	require.Equal(t, Config{Interval: Duration(90 * time.Minute), Keep: 3, Timeout: Duration(5 * time.Minute)}, cfg)
+	require.Equal(t, Config{Interval: quantity.Duration(90 * time.Minute), Keep: 3, Timeout: quantity.Duration(5 * time.Minute)}, cfg)
 	require.NoError(t, cfg.Validate())
 	require.Error(t, toml.Unmarshal([]byte(`interval = "soon"`), &cfg))
 	text, err := toml.Marshal(Default())
 	require.NoError(t, err)
-	require.Contains(t, string(text), "6h0m0s")
+	require.Contains(t, string(text), "6h")
 
 	for field, change := range map[string]func(*Config){
-		"updater.interval": func(c *Config) { c.Interval = Duration(time.Second) },
+		"updater.interval": func(c *Config) { c.Interval = quantity.Duration(time.Second) },
 		"updater.keep":     func(c *Config) { c.Keep = 0 },
 		"updater.timeout":  func(c *Config) { c.Timeout = 0 },
 	} {

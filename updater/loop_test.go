@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/quantity"
 )
 
 // inBubble runs a manager in a bubble of its own time until the function
@@ -33,7 +34,7 @@ func inBubble(t *testing.T, change func(*Config, *Options), updaters []clair.Upd
 
 func TestManager_Run(t *testing.T) {
 	f := &fake{name: "f", parse: rowsOf(2, 0)}
-	inBubble(t, func(c *Config, _ *Options) { c.Interval = Duration(time.Hour) }, []clair.Updater{f}, func(t *testing.T, m *Manager) {
+	inBubble(t, func(c *Config, _ *Options) { c.Interval = quantity.Duration(time.Hour) }, []clair.Updater{f}, func(t *testing.T, m *Manager) {
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, f.runs, "at start")
 		wait := time.Until(status(t, m, "f").Next)

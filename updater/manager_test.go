@@ -20,6 +20,7 @@ import (
 
 	"oriel/clair"
 	"oriel/fetch"
+	"oriel/internal/quantity"
 	"oriel/store"
 )
 
@@ -141,7 +142,7 @@ func TestManager_OneFailureHarmsNoOther(t *testing.T) {
 		&fake{name: "lies", fetch: func(context.Context, clair.Fingerprint) (clair.Fingerprint, error) { return "", clair.ErrUnchanged }},
 	}
 	good := map[string]int64{"good": 3, "half_bad": 5, "few_bad": 1, "empty": 0}
-	m, db := newManager(t, func(c *Config, o *Options) { c.Timeout = Duration(300 * time.Millisecond) }, updaters...)
+	m, db := newManager(t, func(c *Config, o *Options) { c.Timeout = quantity.Duration(300 * time.Millisecond) }, updaters...)
 	results, err := m.Update(t.Context())
 	require.ErrorIs(t, err, broken)
 	require.ErrorIs(t, err, clair.ErrUnavailable, "the one that hangs")

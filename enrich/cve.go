@@ -1,0 +1,73 @@
+package enrich
+
+import (
+	"slices"
+
+	"oriel/clair"
+)
+
+// cvesOf lists the CVEs that a vulnerability names, each once: those of its
+// name first, then its aliases', then its links'.
+func cvesOf(v *clair.Vulnerability) []string {
+	found := appendCVEs(nil, v.Name)
+	for _, a := range v.Aliases {
+		found = appendCVEs(found, a)
+	}
+	return appendCVEs(found, v.Links)
+}
+
+// appendCVEs appends the CVEs that a text contains and the list lacks, as
+// Clair finds them, (?i:cve)[-_]\d{4}[-_]\d{4,}, and in the spelling of their
+// records. It is written by hand because the regular expression takes longer
+// than all else that an enricher does.
+func appendCVEs(list []string, text string) []string {
+	const shortest = len("CVE-2000-1234")
+	for i := 0; i+shortest <= len(text); i++ {
+		if text[i]|0x20 != 'c' {
+			continue
+		}
+		end := cveAt(text[i:])
+		if end == 0 {
+			continue
+		}
+		id := text[i : i+end]
+		if spelled := "CVE-" + id[4:8] + "-" + id[9:]; !slices.Contains(list, spelled) {
+			list = append(list, spelled)
+		}
+		i += end - 1
+	}
+	return list
+}
+
+// cveAt gives the length of the id that a text begins with, 0 if with none.
+func cveAt(s string) int {
+	const year, number, digits = len("CVE-"), len("CVE-2000-"), 4
+	if s[1]|0x20 != 'v' || s[2]|0x20 != 'e' || !isDash(s[year-1]) || !isDash(s[number-1]) {
+		return 0
+	}
+	for i := year; i < number-1; i++ {
+		if !isDigit(s[i]) {
+			return 0
+		}
+	}
+	end := number
+	for end < len(s) && isDigit(s[end]) {
+		end++
+	}
+	if end < number+digits {
+		return 0
+	}
+	return end
+}
+
+func isDash(c byte) bool  { return c == '-' || c == '_' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// recordCVE is the tag of a feed's record about one CVE; ok is false where the
+// id is none.
+func recordCVE(id string) (tag string, ok bool) {
+	if len(id) < len("CVE-2000-1234") || id[0]|0x20 != 'c' || cveAt(id) != len(id) {
+		return "", false
+	}
+	return "CVE-" + id[4:8] + "-" + id[9:], true
+}

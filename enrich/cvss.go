@@ -1,0 +1,173 @@
+package enrich
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"oriel/clair"
+	"oriel/fetch"
+)
+
+// cvss are the scores and vectors that the National Vulnerability Database
+// publishes.
+func cvss() Enrichment {
+	return Enrichment{
+		Name: "cvss", Format: "nvd", Enricher: annotator{name: "clair.cvss", mediaType: clair.TypeCVSS},
+		NewFeed: func(f Feed, c *fetch.Client) clair.Updater {
+			one := feed{Feed: f, client: c, format: "nvd", version: 1, parse: parseNVD}
+			if strings.Contains(path.Base(f.URL), ".json") {
+				return &one
+			}
+			return &nvdYears{feed: one}
+		},
+	}
+}
+
+// nvdItem is an element of a feed's list.
+type nvdItem struct {
+	CVE nvdCVE `json:"cve"`
+}
+
+type nvdCVE struct {
+	ID      string `json:"id"`
+	Status  string `json:"vulnStatus"`
+	Metrics struct {
+		V31 []nvdMetric `json:"cvssMetricV31"`
+		V30 []nvdMetric `json:"cvssMetricV30"`
+		V40 []nvdMetric `json:"cvssMetricV40"`
+		V2  []nvdMetric `json:"cvssMetricV2"`
+	} `json:"metrics"`
+}
+
+// nvdMetric is one party's judgement; that of type Primary is NVD's own.
+type nvdMetric struct {
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"cvssData"`
+}
+
+// parseNVD reads documents of NVD's CVE API 2.0, one after the other.
+func parseNVD(src io.Reader, e emitter) error {
+	p := nvdParser{emitter: e}
+	if err := p.parse(src); err != nil {
+		return err
+	}
+	return p.verdict()
+}
+
+// nvdParser reads one CVE at a time.
+type nvdParser struct {
+	emitter
+	// found counts CVEs, whether they were of use or not.
+	found int
+	// done says which CVEs have been read, in a newer feed than the one at
+	// hand; nil if there is none.
+	done map[string]struct{}
+	// newer makes the feed at hand that one.
+	newer bool
+}
+
+// verdict refuses a feed without a single CVE.
+func (p *nvdParser) verdict() error {
+	if p.found == 0 {
+		return badFeed("there is not one CVE in it")
+	}
+	return nil
+}
+
+func (p *nvdParser) parse(src io.Reader) error {
+	r := newReader(src)
+	for first := true; first || r.More(); first = false {
+		isFeed := false
+		err := r.object(func(key string) error {
+			if key != "vulnerabilities" {
+				return r.skipValue()
+			}
+			isFeed = true
+			return r.array(func() error { return p.one(r) })
+		})
+		if err != nil {
+			return err
+		}
+		if !isFeed {
+			return badFeed("no document of NVD's CVE API 2.0")
+		}
+	}
+	return nil
+}
+
+func (p *nvdParser) one(r reader) error {
+	var item nvdItem
+	wrongType, err := r.decode(&item)
+	in := &item.CVE
+	p.found++
+	record := fmt.Sprintf("CVE %d (%.40s)", p.found, cmp.Or(in.ID, "without an id"))
+	switch {
+	case wrongType:
+		return p.skip(record, badFeed("%v", err))
+	case err != nil:
+		return fmt.Errorf("%s: %w", record, err)
+	}
+	cve, ok := recordCVE(in.ID)
+	if !ok {
+		return p.skip(record, badFeed("no CVE"))
+	}
+	if _, done := p.done[cve]; done {
+		return nil
+	}
+	if p.newer {
+		p.done[cve] = struct{}{}
+	}
+	best := in.best()
+	if best == nil || strings.EqualFold(in.Status, "Rejected") {
+		return nil // not judged, as many are not yet
+	}
+	data, err := cvssData(best.Data)
+	if err != nil {
+		return p.skip(record, err)
+	}
+	return p.record(cve, data)
+}
+
+// best picks the judgement to keep: by version, in the order in which clients
+// know how to show them, and NVD's own before another's of the same version.
+func (c *nvdCVE) best() *nvdMetric {
+	for _, of := range [][]nvdMetric{c.Metrics.V31, c.Metrics.V30, c.Metrics.V40, c.Metrics.V2} {
+		for i := range of {
+			if of[i].Type == "Primary" {
+				return &of[i]
+			}
+		}
+		if len(of) > 0 {
+			return &of[0]
+		}
+	}
+	return nil
+}
+
+// cvssData checks a judgement and gives it in its shortest form.
+func cvssData(raw json.RawMessage) (json.RawMessage, error) {
+	var d struct {
+		Version *string  `json:"version"`
+		Vector  *string  `json:"vectorString"`
+		Score   *float64 `json:"baseScore"`
+	}
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return nil, badFeed("cvssData: %v", err)
+	}
+	switch {
+	case d.Version == nil || d.Vector == nil || d.Score == nil:
+		return nil, badFeed("cvssData without version, vectorString or baseScore")
+	case *d.Score < 0 || *d.Score > 10:
+		return nil, badFeed("baseScore %v is not between 0 and 10", *d.Score)
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return nil, badFeed("cvssData: %v", err)
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte(`\/`), []byte(`/`)), nil
+}

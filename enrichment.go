@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"oriel/clair"
+	"oriel/enrich"
+	"oriel/fetch"
+	"oriel/match"
+	"oriel/store"
+	"oriel/updater"
+)
+
+// formats are all formats of feeds: those of vulnerabilities and those of
+// enrichments. Rooms that do not know each other meet here.
+func formats() updater.Registry {
+	all := updater.Formats()
+	for _, e := range enrich.All() {
+		all = append(all, updater.Format{
+			Name: e.Format, Kind: clair.KindEnrichment,
+			New: func(f updater.Feed, c *fetch.Client) (clair.Updater, error) {
+				return e.NewFeed(enrich.Feed{Name: f.Name, URL: f.URL, MaxSize: f.Bytes(updater.MaxSizeOption)}, c), nil
+			},
+		})
+	}
+	return all
+}
+
+// matcher makes reports from the store.
+type matcher struct {
+	*match.Matcher
+	db *store.DB
+}
+
+// Initialized says whether there is any data to match with.
+func (m matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
+
+// newMatcher makes the matcher with the enrichers that the configuration
+// names. Each reads the feeds of its format, disabled ones too: what they
+// brought before is still there, as it is with vulnerabilities.
+func newMatcher(cfg *Config, db *store.DB) matcher {
+	var on []match.Enriching
+	for _, name := range cfg.Matcher.Enrichers {
+		for _, e := range enrich.All() {
+			if e.Name != name {
+				continue
+			}
+			own, _ := cfg.Matcher.Of(name)
+			r := records{db: db}
+			for _, f := range cfg.Feeds {
+				if f.Format == e.Format {
+					r.feeds = append(r.feeds, f.Name)
+				}
+			}
+			on = append(on, match.Enriching{Enricher: e.Enricher, Records: r, Timeout: time.Duration(own.Timeout)})
+		}
+	}
+	return matcher{match.NewMatcher(db, on...), db}
+}
+
+// records reads the records of some feeds and of no others.
+type records struct {
+	db    *store.DB
+	feeds []string
+}
+
+// GetEnrichment returns the records of all the feeds that carry any of the
+// tags.
+func (r records) GetEnrichment(ctx context.Context, tags []string) ([]clair.EnrichmentRecord, error) {
+	var all []clair.EnrichmentRecord
+	for _, feed := range r.feeds {
+		found, err := r.db.GetEnrichment(ctx, feed, tags)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}

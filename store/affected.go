@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oriel/clair"
+)
+
+// held is a package as manifests hold it. Dist and Repo may be nil.
+type held struct {
+	place, dist, repo int64
+	pkg               *clair.Package
+}
+
+const (
+	// affectedVulns is how many vulnerabilities are looked up at once.
+	affectedVulns = 1000
+	// affectedPlaces is how many places' manifests are read at once.
+	affectedPlaces = 500
+)
+
+// AffectedManifests streams which manifests each vulnerability affects, by its
+// index in the stream. A manifest that holds an affected package in several
+// places comes once for each. affects decides for a package in its distribution and repository; it is asked once
+// for each that any manifest holds, and not for each manifest.
+func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vulnerability, error],
+	affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool,
+) iter.Seq2[clair.AffectedManifests, error] {
+	return func(yield func(clair.AffectedManifests, error) bool) {
+		a := affected{db: db, r: db.newReading(nil), affects: affects, digests: map[int64]clair.Digest{}}
+		for v, err := range vulns {
+			if err != nil {
+				yield(clair.AffectedManifests{}, err)
+				return
+			}
+			a.batch = append(a.batch, v)
+			if len(a.batch) == affectedVulns && !a.run(ctx, yield) {
+				return
+			}
+		}
+		if len(a.batch) > 0 {
+			a.run(ctx, yield)
+		}
+	}
+}
+
+// affected is AffectedManifests at work on a batch.
+type affected struct {
+	db      *DB
+	r       *reading
+	affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool
+	batch   []*clair.Vulnerability
+	first   int // index of the batch's first vulnerability in the stream
+	// digests remembers manifests.
+	digests map[int64]clair.Digest
+}
+
+// digestsKept bounds the manifests that are remembered, at about 150 bytes.
+const digestsKept = 50_000
+
+func (a *affected) run(ctx context.Context, yield func(clair.AffectedManifests, error) bool) bool {
+	hits, places, err := a.judge(ctx)
+	if err != nil {
+		return yield(clair.AffectedManifests{}, fmt.Errorf("find affected manifests: %w", err)) && false
+	}
+	for page := range slices.Chunk(places, affectedPlaces) {
+		manifests, err := a.manifests(ctx, page)
+		if err != nil {
+			return yield(clair.AffectedManifests{}, fmt.Errorf("find affected manifests: %w", err)) && false
+		}
+		for _, place := range page {
+			for _, v := range hits[place] {
+				if !yield(clair.AffectedManifests{Vulnerability: a.first + v, Manifests: manifests[place]}, nil) {
+					return false
+				}
+			}
+		}
+	}
+	a.first += len(a.batch)
+	clear(a.batch)
+	a.batch = a.batch[:0]
+	return true
+}
+
+// judge finds the places that hold a package of the batch's names and asks
+// which vulnerabilities affect it: indexes in the batch by place, and the
+// places in order.
+func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) {
+	byName := map[string][]int{}
+	var names []string
+	for i, v := range a.batch {
+		if v.Package == nil || v.Package.Name == "" {
+			continue
+		}
+		if byName[v.Package.Name] == nil {
+			names = append(names, v.Package.Name)
+		}
+		byName[v.Package.Name] = append(byName[v.Package.Name], i)
+	}
+	slices.Sort(names)
+	list, err := json.Marshal(names)
+	if err != nil {
+		return nil, nil, err
+	}
+	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
+		FROM json_each(?) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id`
+	rows, err := a.r.query(ctx, find, string(list))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	hits := map[int64][]int{}
+	var places []int64
+	for rows.Next() {
+		h, err := scanHeld(rows)
+		if err != nil {
+			return nil, nil, classify(err)
+		}
+		dist, err := a.r.dist(ctx, h.dist)
+		if err != nil {
+			return nil, nil, err
+		}
+		repo, err := a.r.repo(ctx, h.repo)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, i := range byName[h.pkg.Name] {
+			if a.affects(a.batch[i], h.pkg, dist, repo) {
+				hits[h.place] = append(hits[h.place], i)
+			}
+		}
+		if hits[h.place] != nil {
+			places = append(places, h.place)
+		}
+	}
+	slices.Sort(places)
+	return hits, places, classify(rows.Err())
+}
+
+func scanHeld(rows *sql.Rows) (held, error) {
+	h := held{pkg: &clair.Package{}}
+	p := h.pkg
+	err := rows.Scan(&h.place, &h.dist, &h.repo, &p.Name, &p.Version, &p.Kind, &p.Module, &p.Arch, &p.NormalizedVersion)
+	return h, err
+}
+
+// manifests reads which manifests hold each of some places.
+func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]clair.Digest, error) {
+	// One text for each place: reading a row for each manifest would take ten
+	// times as long.
+	const find = `SELECT i.place_id, group_concat(i.manifest_id) FROM json_each(?) AS j
+		CROSS JOIN manifest_index_row AS i ON i.place_id = j.value GROUP BY i.place_id`
+	rows, err := a.r.query(ctx, find, idList(places))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	ids := map[int64][]int64{}
+	var unknown []int64
+	asked := map[int64]bool{}
+	for rows.Next() {
+		var place int64
+		var list string
+		if err := rows.Scan(&place, &list); err != nil {
+			return nil, classify(err)
+		}
+		for text := range strings.SplitSeq(list, ",") {
+			id, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("read the manifests of a package: %w", err)
+			}
+			ids[place] = append(ids[place], id)
+			if _, known := a.digests[id]; !known && !asked[id] {
+				asked[id] = true
+				unknown = append(unknown, id)
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, classify(err)
+	}
+	return a.resolve(ctx, ids, unknown)
+}
+
+// resolve turns ids into digests.
+func (a *affected) resolve(ctx context.Context, ids map[int64][]int64, unknown []int64) (map[int64][]clair.Digest, error) {
+	const find = `SELECT m.id, m.hash FROM json_each(?) AS j CROSS JOIN manifest AS m ON m.id = j.value`
+	if len(a.digests)+len(unknown) > digestsKept {
+		clear(a.digests) // and ask for all of this page again
+		unknown = unknown[:0]
+		for _, list := range ids {
+			unknown = append(unknown, list...)
+		}
+		slices.Sort(unknown)
+		unknown = slices.Compact(unknown)
+	}
+	if len(unknown) > 0 {
+		rows, err := a.r.query(ctx, find, idList(unknown))
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			var hash string
+			if err := rows.Scan(&id, &hash); err != nil {
+				return nil, classify(err)
+			}
+			a.digests[id] = clair.Digest(hash)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, classify(err)
+		}
+	}
+	out := make(map[int64][]clair.Digest, len(ids))
+	for place, list := range ids {
+		digests := make([]clair.Digest, 0, len(list))
+		for _, id := range list {
+			if d, ok := a.digests[id]; ok {
+				digests = append(digests, d) // deleted meanwhile where not
+			}
+		}
+		out[place] = digests
+	}
+	return out, nil
+}
