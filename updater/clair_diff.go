@@ -23,8 +23,9 @@ const maxRemoteRecord = 32 << 20
 // recordReader is what one record may still take. Whoever reads records gives
 // it more after each.
 type recordReader struct {
-	r    io.Reader
-	left int64
+	r      io.Reader
+	left   int64
+	failed bool // reading did, other than at the end
 }
 
 func newRecordReader(r io.Reader) *recordReader { return &recordReader{r: r, left: maxRemoteRecord} }
@@ -33,11 +34,20 @@ func (l *recordReader) more() { l.left = maxRemoteRecord }
 
 func (l *recordReader) Read(p []byte) (int, error) {
 	if l.left <= 0 {
+		l.failed = true
 		return 0, fmt.Errorf("%w: a record of more than %d bytes", clair.ErrTooLarge, maxRemoteRecord)
 	}
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
+	l.failed = l.failed || err != nil && !errors.Is(err, io.EOF)
 	return n, err
+}
+
+// misshapen says that what a decoder could not read is JSON all the same, but
+// not of the shape it should have, so that the next value can be read.
+func (l *recordReader) misshapen(err error) bool {
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	return !syntax && !l.failed && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // remoteVulnerability is a row as other servers spell it.
@@ -223,7 +233,7 @@ func (d *diffReader) list(change func(*clair.Vulnerability) clair.Change) error 
 	for d.dec.More() {
 		var v remoteVulnerability
 		err := d.dec.Decode(&v)
-		if err != nil && !misshapen(err) {
+		if err != nil && !d.record.misshapen(err) {
 			return err
 		}
 		c, row := clair.Change{}, (*clair.Vulnerability)(nil)
@@ -238,13 +248,6 @@ func (d *diffReader) list(change func(*clair.Vulnerability) clair.Change) error 
 		d.record.more()
 	}
 	return d.expect(json.Delim(']'))
-}
-
-// misshapen says that a value is JSON, but not of the shape it should have;
-// the next one can be read.
-func misshapen(err error) bool {
-	_, typed := errors.AsType[*json.UnmarshalTypeError](err)
-	return typed || errors.Is(err, clair.ErrInvalid)
 }
 
 // maxExact is up to how many rows it is looked whether two are the same, at 8
@@ -272,4 +275,3 @@ func checkDiff(ctx context.Context, f *fetch.File, prev, cur uuid.UUID) (exact b
 	slices.Sort(hashes)
 	return n <= maxExact && len(slices.Compact(hashes)) == len(hashes), nil
 }
-

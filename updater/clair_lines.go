@@ -258,7 +258,7 @@ func readLines[L, T any](r io.Reader, of func(L) (T, error)) iter.Seq2[T, error]
 				return
 			case err == nil:
 				v, err = of(l)
-			case misshapen(err):
+			case record.misshapen(err):
 				err = skip(fmt.Sprint("line ", n), err)
 			}
 			if !yield(v, err) || err != nil && !isSkip(err) {
@@ -268,4 +268,3 @@ func readLines[L, T any](r io.Reader, of func(L) (T, error)) iter.Seq2[T, error]
 		}
 	}
 }
-

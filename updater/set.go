@@ -23,8 +23,8 @@ import (
 type Set interface {
 	clair.Updater
 	// Updaters asks the feed for its updaters. Each is run before the next is
-	// asked for, and is of no use afterwards. An error may stand in place of
-	// a member; one that is no *clair.RecordError is the last thing yielded.
+	// asked for, and is of no use afterwards. An error stands in place of
+	// what could not be had.
 	Updaters(context.Context) iter.Seq2[clair.Updater, error]
 }
 
