@@ -1,0 +1,5 @@
+package index
+
+import "errors"
+
+var errTransfer = errors.New("the transfer broke off")
