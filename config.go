@@ -20,6 +20,7 @@ import (
 
 	"oriel/clair"
 	"oriel/enrich"
+	"oriel/index"
 	"oriel/internal/quantity"
 	"oriel/store"
 	"oriel/updater"
@@ -32,6 +33,7 @@ type Config struct {
 	Store   store.Config     `toml:"store"`
 	Memory  MemoryConfig     `toml:"memory"`
 	Updater updater.Config   `toml:"updater"`
+	Indexer index.Config     `toml:"indexer"`
 	Matcher enrich.Config    `toml:"matcher"`
 	Tables  []map[string]any `toml:"feed"`
 	Log     LogConfig        `toml:"log"`
@@ -56,7 +58,7 @@ type LogConfig struct {
 func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
-		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(),
+		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
 		Matcher: enrich.Default(),
 		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
@@ -95,7 +97,7 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	var errs []error
 	var err error
 	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Matcher.Validate(), c.validate())
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 

@@ -19,6 +19,7 @@ import (
 var rooms = map[string][]string{
 	"oriel/clair":             {},                // imports nothing of ours, so that everyone may use its words
 	"oriel/internal/quantity": {},                // reads configuration values
+	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/cpe":      {},                // reads and compares CPE names
 	"oriel/internal/corpus":   {},                // finds test data
 	"oriel/version":           {},                // pure orderings

@@ -185,10 +185,33 @@ CREATE TABLE manifest (
 ) STRICT;
 
 CREATE TABLE index_report (
-    manifest_id INTEGER PRIMARY KEY REFERENCES manifest (id) ON DELETE CASCADE,
-    state       TEXT    NOT NULL,
-    report      BLOB    NOT NULL,
-    date        INTEGER NOT NULL
+    manifest_id   INTEGER PRIMARY KEY REFERENCES manifest (id) ON DELETE CASCADE,
+    state         TEXT    NOT NULL,
+    report        BLOB    NOT NULL,               -- what the index holds, whatever the state
+    date          INTEGER NOT NULL,
+    err           TEXT    NOT NULL DEFAULT '',    -- why the state is IndexError
+    indexer_state TEXT    NOT NULL DEFAULT ''     -- of the readers that made it; '' = made elsewhere
+) STRICT;
+
+-- Layers, which manifests share, and what readers found in them. A layer goes
+-- with the last manifest that has it.
+CREATE TABLE layer (
+    id   INTEGER PRIMARY KEY,
+    hash TEXT    NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE manifest_layer (
+    manifest_id INTEGER NOT NULL REFERENCES manifest (id) ON DELETE CASCADE,
+    layer_id    INTEGER NOT NULL REFERENCES layer (id),
+    PRIMARY KEY (manifest_id, layer_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX manifest_layer_layer ON manifest_layer (layer_id);
+
+CREATE TABLE layer_result (
+    layer_id      INTEGER PRIMARY KEY REFERENCES layer (id) ON DELETE CASCADE,
+    indexer_state TEXT    NOT NULL,
+    result        BLOB    NOT NULL                -- zstd
 ) STRICT;
 
 -- A package as manifests hold it. A source package stands for the binaries

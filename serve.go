@@ -64,6 +64,9 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	}
 	defer closeClient()
 
+	layers := index.NewFetcher(cfg.Indexer, "")
+	defer layers.CloseIdleConnections()
+
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -71,6 +74,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
+		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
 	})
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())

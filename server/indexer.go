@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"io"
 	"iter"
 	"net/http"
 
@@ -17,6 +19,9 @@ type ManifestStore interface {
 	// IndexReport gives the report in whatever state it is, or an
 	// ErrNotFound.
 	IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error)
+	// FinishedReport gives a report that the readers of a state finished, or
+	// an ErrNotFound.
+	FinishedReport(ctx context.Context, hash clair.Digest, state string) (*clair.IndexReport, error)
 	// DeleteManifests returns those that there were.
 	DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]clair.Digest, error)
 	// AffectedManifests streams the manifests that hold something each of
@@ -34,34 +39,144 @@ const (
 	relVulnReport   = "https://projectquay.io/clair/v1/vulnerability_report"
 )
 
-// putIndexReport stores a ready index report. Clair has no such request.
+// Indexer makes index reports of manifests.
+type Indexer interface {
+	// Index gives the report of a manifest, made now or before by the same
+	// readers. An ErrInvalid says that the manifest itself is at fault.
+	Index(ctx context.Context, m *clair.Manifest) (*clair.IndexReport, error)
+}
+
+// putIndexReport stores a ready index report or an SBOM. Clair has no such
+// request.
 func (s *Server) putIndexReport(c echo.Context) error {
 	hash, err := digestParam(c)
 	if err != nil {
 		return err
 	}
 	return s.withHeavy(c, func() error {
-		r, err := decodeJSON[clair.IndexReport](c, maxReport)
+		r, err := s.readReport(c, hash)
 		if err != nil {
 			return err
 		}
-		if err := index.Ready(&r, hash); err != nil {
-			return err
-		}
-		created, err := s.Manifests.PutIndexReport(c.Request().Context(), &r)
+		created, err := s.Manifests.PutIndexReport(c.Request().Context(), r)
 		if err != nil {
 			return err
 		}
-		h := c.Response().Header()
-		h.Set("Etag", quoted(s.IndexState))
-		h.Set("Location", indexer+"/index_report/"+string(hash))
-		h.Add("Link", "<"+indexer+"/index_report/"+string(hash)+`>; rel="`+relIndexReport+`"`)
-		h.Add("Link", "<"+matcher+"/vulnerability_report/"+string(hash)+`>; rel="`+relVulnReport+`"`)
 		status := http.StatusOK
 		if created {
 			status = http.StatusCreated
 		}
-		return answerJSON(c, status, typeIndexReport, &r)
+		return s.answerReport(c, status, r)
+	})
+}
+
+// readReport reads an index report, or an SBOM where the content type says
+// that it is one.
+func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexReport, error) {
+	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
+		return s.readSBOM(c, format, hash)
+	}
+	r, err := decodeJSON[clair.IndexReport](c, maxReport)
+	if err != nil {
+		return nil, err
+	}
+	return &r, index.Ready(&r, hash)
+}
+
+// readSBOM reads an SBOM; without a hash it goes by its own digest. The query
+// may name the distribution.
+func (s *Server) readSBOM(c echo.Context, format index.SBOMFormat, hash clair.Digest) (*clair.IndexReport, error) {
+	o := index.SBOMOptions{Hash: hash}
+	if name := c.QueryParam("distro"); name != "" {
+		release, ok := clair.ReleaseByName(name)
+		if !ok {
+			return nil, clair.Invalid("distro", "%.60q names no distribution that is known", name)
+		}
+		o.Release = &release
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxReport))
+	if err != nil {
+		return nil, err
+	}
+	sbom, err := index.ReadSBOM(format, body, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(sbom.Unmatched) > 0 {
+		s.Log.InfoContext(c.Request().Context(), "sbom read", "manifest", sbom.Report.Hash,
+			"packages", len(sbom.Report.Packages), "unmatched", len(sbom.Unmatched), "sample", sbom.Unmatched[0])
+	}
+	return sbom.Report, nil
+}
+
+// answerReport answers with a report that was made or stored, and where to
+// find it.
+func (s *Server) answerReport(c echo.Context, status int, r *clair.IndexReport) error {
+	h := c.Response().Header()
+	h.Set("Etag", quoted(s.IndexState))
+	h.Set("Location", indexer+"/index_report/"+string(r.Hash))
+	setLinks(h, r.Hash)
+	return answerJSON(c, status, typeIndexReport, r)
+}
+
+func setLinks(h http.Header, hash clair.Digest) {
+	h.Add("Link", "<"+indexer+"/index_report/"+string(hash)+`>; rel="`+relIndexReport+`"`)
+	h.Add("Link", "<"+matcher+"/vulnerability_report/"+string(hash)+`>; rel="`+relVulnReport+`"`)
+}
+
+// postIndexReport has a manifest indexed, or stores an SBOM. As many as may
+// be indexed at once are, and others are told to come back.
+func (s *Server) postIndexReport(c echo.Context) error {
+	select {
+	case s.indexing <- struct{}{}:
+		defer func() { <-s.indexing }()
+	default:
+		return &statusError{http.StatusTooManyRequests, "as many manifests as may be are being indexed; come back later"}
+	}
+	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
+		return s.postSBOM(c, format)
+	}
+	m, err := decodeJSON[clair.Manifest](c, maxManifest)
+	if err != nil {
+		return err
+	}
+	if err := index.CheckManifest(&m); err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	if hasTag(c.Request(), s.IndexState) {
+		if _, err := s.Manifests.FinishedReport(ctx, m.Hash, s.IndexState); err == nil {
+			setLinks(c.Response().Header(), m.Hash)
+			return c.NoContent(http.StatusPreconditionFailed)
+		}
+	}
+	r, err := s.Indexer.Index(ctx, &m)
+	if err != nil {
+		return indexError(err)
+	}
+	return s.answerReport(c, http.StatusCreated, r)
+}
+
+// indexError gives what Clair answers, since Quay tells what can never be
+// indexed from what may be later by it: 400 for a manifest at fault, 500 for
+// everything else. Whoever posted the manifest may know the reason.
+func indexError(err error) error {
+	if errors.Is(err, clair.ErrInvalid) {
+		return err
+	}
+	return &statusError{http.StatusInternalServerError, "failed to index: " + err.Error()}
+}
+
+func (s *Server) postSBOM(c echo.Context, format index.SBOMFormat) error {
+	return s.withHeavy(c, func() error {
+		r, err := s.readSBOM(c, format, "")
+		if err != nil {
+			return err
+		}
+		if _, err := s.Manifests.PutIndexReport(c.Request().Context(), r); err != nil {
+			return err
+		}
+		return s.answerReport(c, http.StatusCreated, r)
 	})
 }
 

@@ -17,6 +17,7 @@ func (s *Server) routes(e *echo.Echo) {
 		method, path string
 		handle       echo.HandlerFunc
 	}{
+		{http.MethodPost, indexer + "/index_report", s.postIndexReport},
 		{http.MethodPut, indexer + "/index_report/*", s.putIndexReport},
 		{http.MethodGet, indexer + "/index_report/*", s.getIndexReport},
 		{http.MethodDelete, indexer + "/index_report/*", s.deleteIndexReport},

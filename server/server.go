@@ -18,11 +18,15 @@ import (
 type Options struct {
 	Manifests ManifestStore
 	Updates   UpdateStore
+	Indexer   Indexer
 	Matcher   Matcher
 	Log       *slog.Logger
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
 	IndexState string
+	// Indexing is how many manifests may be indexed at once; others get 429.
+	// Default 2.
+	Indexing int
 	// CacheAge is how long a client may keep a vulnerability report.
 	CacheAge time.Duration
 	// Heavy is how many requests that hold whole reports in memory are
@@ -37,6 +41,8 @@ type Server struct {
 	echo *echo.Echo
 	// heavy has a place for each heavy request being worked on.
 	heavy chan struct{}
+	// indexing has a place for each manifest being indexed.
+	indexing chan struct{}
 	// initialized remembers that there is data, which there then always is.
 	initialized atomic.Bool
 	draining    atomic.Bool
@@ -50,6 +56,8 @@ const (
 	// maxReport bounds the body of an index report, in bytes: about 40,000
 	// packages.
 	maxReport = 16 << 20
+	// maxManifest bounds a manifest: 10,000 layers with their headers.
+	maxManifest = 8 << 20
 	// maxSmall bounds every other body.
 	maxSmall = 1 << 20
 	// heavyWait is how long a request waits for a place among the heavy ones
@@ -64,7 +72,10 @@ func New(o Options) *Server {
 	if o.Heavy <= 0 {
 		o.Heavy = 2
 	}
-	s := &Server{Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy)}
+	if o.Indexing <= 0 {
+		o.Indexing = 2
+	}
+	s := &Server{Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing)}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()

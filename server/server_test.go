@@ -24,13 +24,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/index"
+	"oriel/internal/quantity"
 	"oriel/match"
 	"oriel/server"
 	"oriel/store"
 )
 
+var state = index.State()
+
 const (
-	state  = "0123456789abcdef"
 	hashA  = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	hashB  = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 	iRep   = "/indexer/api/v1/index_report/"
@@ -60,8 +63,14 @@ func newWorld(t *testing.T) world {
 	require.NoError(t, err)
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
 	require.NoError(t, err)
+	cfg := index.Default()
+	cfg.AllowPrivate = true // the tests' layers are on loopback
+	cfg.Timeout = quantity.Duration(5 * time.Second)
+	layers := index.NewFetcher(cfg, t.TempDir())
+	t.Cleanup(layers.CloseIdleConnections)
 	srv := httptest.NewServer(server.New(server.Options{
-		Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
+		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: 20,
+		Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
 	}))
 	t.Cleanup(func() {
 		srv.Close()

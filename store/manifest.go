@@ -64,7 +64,7 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 
 func (db *DB) putReport(ctx context.Context, manifest int64, state string, body []byte) error {
 	return db.tx(ctx, func(tx *sql.Tx) error {
-		const put = `UPDATE index_report SET state = ?, report = ?, date = ? WHERE manifest_id = ?`
+		const put = `UPDATE index_report SET state = ?, report = ?, date = ?, err = '', indexer_state = '' WHERE manifest_id = ?`
 		_, err := tx.ExecContext(ctx, put, state, db.zip.packBytes(body), db.now().UnixMilli(), manifest)
 		return err
 	})
@@ -132,16 +132,16 @@ type querier interface {
 
 // reportOf reads the report of a manifest; sql.ErrNoRows if there is none.
 func (db *DB) reportOf(ctx context.Context, q querier, manifest int64) (*clair.IndexReport, error) {
-	var state string
+	var state, failure string
 	var packed []byte
-	err := q.QueryRowContext(ctx, `SELECT state, report FROM index_report WHERE manifest_id = ?`, manifest).Scan(&state, &packed)
+	err := q.QueryRowContext(ctx, `SELECT state, err, report FROM index_report WHERE manifest_id = ?`, manifest).Scan(&state, &failure, &packed)
 	if err != nil {
 		return nil, err
 	}
-	return db.decodeReport(state, packed)
+	return db.decodeReport(state, failure, packed)
 }
 
-func (db *DB) decodeReport(state string, packed []byte) (*clair.IndexReport, error) {
+func (db *DB) decodeReport(state, failure string, packed []byte) (*clair.IndexReport, error) {
 	body, err := db.zip.unpackBytes(packed)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (db *DB) decodeReport(state string, packed []byte) (*clair.IndexReport, err
 	if err := json.Unmarshal(body, r); err != nil {
 		return nil, fmt.Errorf("decode a stored index report: %w", err)
 	}
-	r.State = state
+	r.State, r.Err = state, failure
 	r.Success = r.Success && state == clair.StateIndexFinished
 	return r, nil
 }
@@ -158,17 +158,17 @@ func (db *DB) decodeReport(state string, packed []byte) (*clair.IndexReport, err
 // IndexReport reads the report of a manifest, in whatever state it is. An
 // unknown manifest is an ErrNotFound.
 func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error) {
-	const read = `SELECT state, report FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
-	var state string
+	const read = `SELECT state, err, report FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
+	var state, failure string
 	var packed []byte
-	err := db.read.QueryRowContext(ctx, read, string(hash)).Scan(&state, &packed)
+	err := db.read.QueryRowContext(ctx, read, string(hash)).Scan(&state, &failure, &packed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("index report %s: %w", hash, clair.ErrNotFound)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("index report %s: %w", hash, classify(err))
 	}
-	r, err := db.decodeReport(state, packed)
+	r, err := db.decodeReport(state, failure, packed)
 	if err != nil {
 		return nil, fmt.Errorf("index report %s: %w", hash, err)
 	}
@@ -347,5 +347,5 @@ func (db *DB) deleteManifest(ctx context.Context, hash clair.Digest) (bool, erro
 	if err := db.unindex(ctx, id, subtract(places, nil)); err != nil {
 		return false, err
 	}
-	return true, db.exec(ctx, `DELETE FROM manifest WHERE id = ?`, id)
+	return true, db.dropManifest(ctx, id)
 }
