@@ -135,6 +135,9 @@ func (c *component) pkg(system *clair.Distribution, override *clair.Release) (cl
 	if u.Version == "" {
 		return clair.Package{}, place{}, noMatch("it has no version")
 	}
+	if arch := u.Qualifiers.Get("arch"); arch == "src" || arch == "nosrc" || arch == "source" {
+		return clair.Package{}, place{}, noMatch("it is a source package, which is not installed")
+	}
 	if u.Type == "deb" || u.Type == "rpm" || u.Type == "apk" {
 		release, ok := releaseOf(u, system, override)
 		if !ok {

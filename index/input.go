@@ -1,0 +1,289 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"oriel/clair"
+	"oriel/fetch"
+)
+
+// InputOptions say what a local input does not.
+type InputOptions struct {
+	// Release overrides the distribution.
+	Release *clair.Release
+	// TempDir is where files wait to be read. Default: the system's.
+	TempDir string
+}
+
+// Input is a local file or directory as an index report.
+type Input struct {
+	// Kind says what it was taken for, in words.
+	Kind   string
+	Report *clair.IndexReport
+	// Skipped is what could not be read or matched, and why.
+	Skipped []Skipped
+}
+
+// maxDocument is the largest SBOM or report that is read; they are held whole.
+const maxDocument = 256 << 20
+
+// ReadInput makes an index report of a local file or directory, whatever it
+// is: an image as docker save or the OCI layout have it, packed or not, an
+// unpacked root directory, an SBOM, an index report, or the database of dpkg,
+// apk or rpm. It goes by the content and not by the name. The error is an
+// ErrInvalid where it is nothing of that, or says too little to be matched.
+func ReadInput(ctx context.Context, name string, o InputOptions) (*Input, error) {
+	in, err := readInput(ctx, name, o)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return in, nil
+}
+
+func readInput(ctx context.Context, name string, o InputOptions) (*Input, error) {
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %w", clair.ErrNotFound, err)
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return readDirectory(ctx, name, o)
+	case !info.Mode().IsRegular():
+		return nil, clair.Invalid("input", "it is neither a file nor a directory")
+	}
+	raw, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer raw.Close()
+	f, done, err := plainFile(ctx, raw, info.Size(), o.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	f.path = filepath.ToSlash(name)
+	return recognise(ctx, f, o)
+}
+
+// plainFile gives a file's plain bytes at any place, in a temporary file where
+// it is compressed.
+func plainFile(ctx context.Context, raw *os.File, size int64, tempDir string) (*file, func(), error) {
+	head := make([]byte, 6)
+	if n, err := raw.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	} else if head = head[:n]; !isCompressed(head) {
+		return &file{"", size, raw}, func() {}, nil
+	}
+	plain, err := fetch.Decompress(contextReader{ctx, raw})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	}
+	defer plain.Close()
+	spooled, err := fetch.Spool(plain, tempDir, maxUnpacked)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &file{"", spooled.Size(), spooled}, func() { spooled.Close() }, nil
+}
+
+func isCompressed(head []byte) bool {
+	for _, magic := range []string{"\x1f\x8b", "BZh", "\x28\xb5\x2f\xfd", "\xfd7zXZ\x00"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return true
+		}
+	}
+	return false
+}
+
+// recognise finds out what a file is.
+func recognise(ctx context.Context, f *file, o InputOptions) (*Input, error) {
+	head := make([]byte, min(f.size, 4096))
+	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch {
+	case len(head) > 262 && string(head[257:262]) == "ustar":
+		return readArchive(ctx, f, o)
+	case len(head) > 16 && (string(head[:16]) == sqliteMagic || binary.LittleEndian.Uint32(head) == ndbMagic || isBerkeley(head)):
+		return readDatabase(ctx, f, rpmReader(), o)
+	}
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	switch {
+	case bytes.HasPrefix(text, []byte("{")):
+		return readJSON(f, o)
+	case bytes.HasPrefix(text, []byte("<")):
+		return readBill(f, CycloneDXXML, o)
+	case bytes.Contains(head, []byte("SPDXVersion:")):
+		return readBill(f, SPDXTagValue, o)
+	case hasLine(head, "Package: "):
+		return readDatabase(ctx, f, dpkgReader(), o)
+	case hasLine(head, "P:") && hasLine(head, "V:"):
+		return readDatabase(ctx, f, apkReader(), o)
+	}
+	return nil, clair.Invalid("input", "it is no image, SBOM, index report or package database that is known here")
+}
+
+func hasLine(text []byte, prefix string) bool {
+	return bytes.HasPrefix(text, []byte(prefix)) || bytes.Contains(text, []byte("\n"+prefix))
+}
+
+func readDocument(f *file) ([]byte, error) {
+	if f.size > maxDocument {
+		return nil, clair.Invalid("input", "a document of %d bytes is over the limit of %d", f.size, maxDocument)
+	}
+	return f.whole()
+}
+
+// readJSON tells documents apart by the keys that only one kind has.
+func readJSON(f *file, o InputOptions) (*Input, error) {
+	b, err := readDocument(f)
+	if err != nil {
+		return nil, err
+	}
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	var keys struct {
+		BOMFormat   string           `json:"bomFormat"`
+		SPDXVersion string           `json:"spdxVersion"`
+		Hash        *json.RawMessage `json:"manifest_hash"`
+		Packages    *json.RawMessage `json:"packages"`
+		Environment *json.RawMessage `json:"environments"`
+	}
+	if err := json.Unmarshal(b, &keys); err != nil {
+		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	}
+	switch {
+	case keys.BOMFormat != "":
+		return billOf(CycloneDXJSON, b, o)
+	case keys.SPDXVersion != "":
+		return billOf(SPDXJSON, b, o)
+	case keys.Hash != nil || keys.Packages != nil && keys.Environment != nil:
+		r := &clair.IndexReport{}
+		if err := json.Unmarshal(b, r); err != nil {
+			return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+		}
+		if r.Hash == "" {
+			r.Hash = DigestOf(b)
+		}
+		return &Input{Kind: "index report", Report: r}, Ready(r, r.Hash)
+	}
+	return nil, clair.Invalid("input", "it is JSON, and neither CycloneDX nor SPDX 2 nor an index report")
+}
+
+func readBill(f *file, format SBOMFormat, o InputOptions) (*Input, error) {
+	b, err := readDocument(f)
+	if err != nil {
+		return nil, err
+	}
+	return billOf(format, b, o)
+}
+
+func billOf(format SBOMFormat, b []byte, o InputOptions) (*Input, error) {
+	s, err := ReadSBOM(format, b, SBOMOptions{Release: o.Release})
+	if err != nil {
+		return nil, err
+	}
+	kind := "SPDX SBOM"
+	if format == CycloneDXJSON || format == CycloneDXXML {
+		kind = "CycloneDX SBOM"
+	}
+	return &Input{Kind: kind, Report: s.Report, Skipped: s.Unmatched}, nil
+}
+
+// readDatabase reads a package database alone, which does not say what system
+// it is of.
+func readDatabase(ctx context.Context, f *file, r reader, o InputOptions) (*Input, error) {
+	if o.Release == nil {
+		return nil, clair.Invalid("distro", "a database of %s alone does not say which distribution it is of", r.name)
+	}
+	if f.size > r.limit {
+		return nil, clair.Invalid("input", "a database of %d bytes is over the limit of %d", f.size, r.limit)
+	}
+	out := &found{owned: func(string) {}}
+	if err := r.guard(ctx, f, out); err != nil {
+		return nil, err
+	}
+	hash, err := digestOfFile(f)
+	if err != nil {
+		return nil, err
+	}
+	l := &LayerResult{
+		Layer: hash, Distribution: o.Release.Distribution(),
+		Databases: []Database{{Path: filepath.Base(f.path), Packages: out.packages}},
+	}
+	return inputOf(r.name+" database", hash, []*LayerResult{l}, o)
+}
+
+// inputOf puts layers together. What has no distribution though it has a
+// distribution's packages would match nothing, which must not look clean.
+func inputOf(kind string, hash clair.Digest, layers []*LayerResult, o InputOptions) (*Input, error) {
+	in := &Input{Kind: kind}
+	databases := false
+	for _, l := range layers {
+		if o.Release != nil {
+			l.Distribution, l.Hearsay = o.Release.Distribution(), false
+		}
+		for _, d := range l.Databases {
+			databases = databases || len(d.Packages) > 0
+		}
+		in.Skipped = append(in.Skipped, l.Skipped...)
+	}
+	var err error
+	if in.Report, err = Coalesce(hash, layers); err != nil {
+		return nil, err
+	}
+	if databases && len(in.Report.Distributions) == 0 {
+		return nil, clair.Invalid("distro", "there are packages of a distribution, and nothing says of which")
+	}
+	return in, nil
+}
+
+// readDirectory reads an OCI layout or a root directory. It cannot be left by
+// links: os.Root sees to that.
+func readDirectory(ctx context.Context, name string, o InputOptions) (*Input, error) {
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if info, err := root.Stat("oci-layout"); err == nil && info.Mode().IsRegular() {
+		return readImage(ctx, directory{root}, o)
+	}
+	l, err := ScanRoot(ctx, root.FS(), o.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	if len(l.Databases) == 0 && len(l.Files) == 0 && l.Distribution == nil {
+		return nil, clair.Invalid("input", "there is no package, package database or os-release in the directory")
+	}
+	b, err := json.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	l.Layer = DigestOf(b)
+	return inputOf("root directory", l.Layer, []*LayerResult{l}, o)
+}
+
+func digestOfFile(f *file) (clair.Digest, error) {
+	h, err := hasher("sha256:")
+	if err != nil {
+		return "", err
+	}
+	if _, err := io.Copy(h, f.stream()); err != nil {
+		return "", err
+	}
+	return clair.Digest(fmt.Sprintf("sha256:%x", h.Sum(nil))), nil
+}
+
+// blobName is where the OCI layout keeps a blob.
+func blobName(d clair.Digest) string { return "blobs/" + strings.Replace(string(d), ":", "/", 1) }
