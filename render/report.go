@@ -166,7 +166,7 @@ func (r *Report) Warnings() []string {
 		out = append(out, "The data are old: the feed furthest behind last succeeded "+age(r.Made.Sub(r.DataTime))+" ago.")
 	}
 	if len(r.Unmatched) > 0 {
-		out = append(out, plural(len(r.Unmatched), "package")+" could not be matched, so nothing is known of them.")
+		out = append(out, "Nothing is known of "+plural(len(r.Unmatched), "package")+" that could not be matched.")
 	}
 	if r.Skipped > 0 {
 		out = append(out, plural(r.Skipped, "pair")+" of versions could not be compared: "+strings.Join(r.SkippedSample, "; ")+".")
