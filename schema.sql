@@ -97,7 +97,7 @@ CREATE TABLE repo (
 ) STRICT;
 
 -- What the rows of one advisory share. description and links are TEXT as they
--- are, or a BLOB holding them compressed (s2) where that is shorter.
+-- are, or a BLOB holding them compressed (s2 or zstd) where that is shorter.
 CREATE TABLE advisory (
     id                  INTEGER PRIMARY KEY,
     name                TEXT    NOT NULL,
@@ -107,6 +107,9 @@ CREATE TABLE advisory (
     severity            TEXT    NOT NULL,         -- the feed's own word or vector
     normalized_severity INTEGER NOT NULL          -- 0 Unknown .. 5 Critical
 ) STRICT;
+
+-- For deltas, which replace the rows of single advisories.
+CREATE INDEX advisory_name ON advisory (name);
 
 -- Other ids of an advisory, such as its CVE.
 CREATE TABLE advisory_alias (

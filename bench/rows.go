@@ -28,6 +28,8 @@ type feed struct {
 	packages int
 	// change is the share of rows that differ from the feed with change 0.
 	change float64
+	// cves names the advisories as CVEs are named.
+	cves bool
 }
 
 const seed = 20261124
@@ -52,6 +54,9 @@ func (f feed) all() iter.Seq2[*clair.Vulnerability, error] {
 func (f feed) row(i int, dists []*clair.Distribution, texts []string) *clair.Vulnerability {
 	r := rand.New(rand.NewPCG(seed, uint64(i)))
 	id := fmt.Sprintf("SYN-%d-%07d", 2010+i%17, i)
+	if f.cves {
+		id = fmt.Sprintf("CVE-%d-%07d", 2010+i%17, i)
+	}
 	p := int(float64(f.packages) * pow4(r.Float64()))
 	v := &clair.Vulnerability{
 		Name: id, Description: texts[r.IntN(len(texts))] + texts[r.IntN(len(texts))], Issued: time.Date(2010+i%17, 1, 1+r.IntN(300), 0, 0, 0, 0, time.UTC),

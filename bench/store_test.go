@@ -153,6 +153,48 @@ func storeOnce(b *testing.B, rows int) {
 	b.ReportMetric((fileSize(b, path)/size-1)*100, "growth-%")
 
 	diffOnce(b, db, first, second)
+	deltaOnce(b, db, second, rows)
+}
+
+// deltaOnce replaces the rows of 100 advisories, spread over the feed, a few
+// times, and reports the median.
+func deltaOnce(b *testing.B, db *store.DB, base clair.UpdateResult, rows int) {
+	var took []float64
+	for round := range 9 {
+		changes := func(yield func(clair.Change, error) bool) {
+			i := 0
+			for v := range (feed{rows: rows, packages: 20000, change: .01}).all() {
+				if i++; i%(rows/100) != 0 {
+					continue
+				}
+				v.Description = fmt.Sprint(v.Description, round)
+				if !yield(clair.Change{Replaced: v.Name}, nil) || !yield(clair.Change{Added: v}, nil) {
+					return
+				}
+			}
+		}
+		var all []clair.Change // made before, since making the feed takes longer
+		for c := range changes {
+			all = append(all, c)
+		}
+		start := time.Now()
+		next, err := db.UpdateVulnerabilitiesDelta(b.Context(), base.UpdateOperation, "d", func(yield func(clair.Change, error) bool) {
+			for _, c := range all {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		})
+		require.NoError(b, err)
+		took = append(took, float64(time.Since(start).Microseconds())/1000)
+		require.EqualValues(b, 100, next.Added)
+		require.EqualValues(b, 100, next.Removed)
+		require.EqualValues(b, rows-100, next.Unchanged)
+		base = next
+	}
+	b.ReportMetric(took[0], "delta-cold-ms")
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2], "delta-ms")
 }
 
 // diffOnce streams the difference a few times and reports the median.

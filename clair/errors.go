@@ -20,6 +20,10 @@ var (
 	ErrUnchanged = errors.New("unchanged")
 	// ErrUnavailable says that the work cannot be done now and may be later.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrBase says that changes cannot be applied, because what they are
+	// relative to is no longer there or is not what they say it is. Whoever
+	// can get the whole in their place does.
+	ErrBase = errors.New("no base for the changes")
 	// ErrTooLarge says that an input is over its limit.
 	ErrTooLarge = errors.New("too large")
 )

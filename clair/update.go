@@ -51,6 +51,18 @@ type UpdateDiff struct {
 	Close func()
 }
 
+// Change is one part of what changed in a feed since an operation. Exactly one
+// of its fields is set. The order of changes means nothing, and a row that is
+// both added and removed is there.
+type Change struct {
+	// Added is a row that there is now.
+	Added *Vulnerability
+	// Removed is a row that is no longer, known by its content.
+	Removed *Vulnerability
+	// Replaced names an advisory of which no row is left, but for those added.
+	Replaced string
+}
+
 // UpdateStatus is what is known of an updater's runs.
 type UpdateStatus struct {
 	Updater     string

@@ -120,8 +120,12 @@ type Request struct {
 	Last clair.Fingerprint
 	// MaxSize lowers or raises the client's limit, in bytes. 0: the client's.
 	MaxSize int64
-	// Header goes along with an HTTP request.
+	// Header goes along with an HTTP request. An Accept-Encoding in it stands:
+	// then the file is what the server sent, for Decompress to read.
 	Header http.Header
+	// ErrorTrailer names a trailer by which the server says that it could not
+	// finish the body. A body with it is like one that ends early.
+	ErrorTrailer string
 }
 
 // Get fetches what the request names and returns it with its fingerprint. It

@@ -147,7 +147,14 @@ func (d *download) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.copy(ctx, res.Body, total, stall)
+	if err := d.copy(ctx, res.Body, total, stall); err != nil {
+		return err
+	}
+	// Trailers are there once the body has been read.
+	if said := res.Trailer.Get(d.req.ErrorTrailer); d.req.ErrorTrailer != "" && said != "" {
+		return d.again(fmt.Errorf("the server could not finish: %.200q", said))
+	}
+	return nil
 }
 
 // transportError says why there was no answer, without the address that
@@ -176,7 +183,9 @@ func (d *download) request(ctx context.Context) (*http.Request, error) {
 		req.Header[key] = vals
 	}
 	req.Header.Set("User-Agent", d.client.cfg.UserAgent)
-	req.Header.Set("Accept-Encoding", "identity")
+	if req.Header.Get("Accept-Encoding") == "" {
+		req.Header.Set("Accept-Encoding", "identity")
+	}
 	if same := d.got.strong(); d.size > 0 && same != "" {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(d.size, 10)+"-")
 		req.Header.Set("If-Range", same)

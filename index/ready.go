@@ -1,5 +1,3 @@
-// Package index turns what people have into index reports: lists of the
-// packages in a manifest, each with the places it was found in.
 package index
 
 import (

@@ -3,16 +3,23 @@ package index
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"slices"
 	"strings"
 )
 
-// readers are the parts that turn bytes into packages, each with the version
-// of what it finds. Nothing writes to it.
-var readers = []string{"ready/1"}
+// partVersions are what shapes reports beside the readers, each with the
+// version of what it makes. Nothing writes to it.
+var partVersions = []string{"ready/1", "coalesce/1", "sbom/1"}
 
 // State names the readers and their versions. Clients index everything again
 // when it changes, so it is the same on every machine and after every restart.
 func State() string {
-	sum := sha256.Sum256([]byte(strings.Join(readers, "\n")))
+	names := slices.Clone(partVersions)
+	for _, r := range readers() {
+		names = append(names, fmt.Sprintf("%s/%d", r.name, r.version))
+	}
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
 	return hex.EncodeToString(sum[:16])
 }

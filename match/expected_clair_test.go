@@ -167,7 +167,7 @@ func TestExpected_VEX(t *testing.T) {
 	const dir = "expected/public/vex-acceptance/"
 	packed := filepath.Join(t.TempDir(), "vex.tar")
 	require.NoError(t, os.WriteFile(packed, inTar(t, "2025/cve-2025-40907.json", readFile(t, dir+"cve-2025-40907-perl.json.gz")), 0o600))
-	importFeeds(t, db, feed{"redhat-vex", packed})
+	importFeeds(t, db, feed{format: "redhat-vex", path: packed})
 	line := strings.TrimSpace(string(readFile(t, dir+"cve-2025-40907.csv")))
 	last := strings.Split(line[strings.LastIndexByte(line, '\n')+1:], ",")
 	cve, product, status := last[0], last[1], last[2]

@@ -13,7 +13,7 @@ import (
 
 // languageFeeds are the ecosystems' own databases, the newer ones.
 var languageFeeds = []feed{
-	{"osv", "feeds-next/osv/Go/all.zip"}, {"osv", "feeds-next/osv/PyPI/all.zip"}, {"osv", "feeds/osv/crates.io/all.zip"},
+	{format: "osv", path: "feeds-next/osv/Go/all.zip"}, {format: "osv", path: "feeds-next/osv/PyPI/all.zip"}, {format: "osv", path: "feeds/osv/crates.io/all.zip"},
 }
 
 // languageReport is the report of one package of a language.
@@ -59,12 +59,47 @@ func TestExpected_OSV(t *testing.T) {
 	t.Logf("osv-api: %v", count)
 }
 
+// advisoryOf names the advisories that the API answers with for a CVE which
+// the security tracker lists by itself.
+var advisoryOf = map[string]string{
+	"CVE-2022-1292": "DLA-3008-1", // openssl 1.1.0l-1~deb9u6 of Debian 9
+}
+
+// TestExpected_OSVDistributions asks the questions about distributions that
+// have a feed in the corpus. The answers are years younger than the feeds, so
+// they know much more; what the feeds find must be among it.
+func TestExpected_OSVDistributions(t *testing.T) {
+	db := openStore(t)
+	fed := map[string]bool{}
+	for _, v := range importFeeds(t, db, distributionFeeds(t)...) {
+		if r, ok := clair.ReleaseOf(v.Dist); ok {
+			fed[r.Platform] = true
+		}
+	}
+	queries, found := 0, 0
+	for _, q := range table(t, readFile(t, "expected/public/osv-api/queries.tsv")) {
+		if place, ok := clair.ReleaseByName(q[0]); !ok || !fed[place.Platform] {
+			continue
+		}
+		queries++
+		r := reportOf(t, db, inventory(release(t, q[0]), item{name: q[1], version: q[2], source: q[1], sourceVersion: q[2]}))
+		answer := strings.Split(q[3], ",")
+		for _, id := range idsOf(r) {
+			found++
+			require.True(t, slices.ContainsFunc(answer, func(a string) bool {
+				return a == advisoryOf[id] || a == id || strings.HasSuffix(a, "-"+id)
+			}), "%v: %s is not in the answer", q[:3], id)
+		}
+	}
+	t.Logf("osv-api, distributions: %d queries, %d findings, none that the answers lack", queries, found)
+}
+
 // TestExpected_Labels grades by what people found in real images: a true
 // positive must be found, and a false one must not. Rows that no comparison of
 // versions can tell, as the corpus says beside them, are left out.
 func TestExpected_Labels(t *testing.T) {
 	db := openStore(t)
-	aliases := aliasesOf(importFeeds(t, db, append(slices.Clone(languageFeeds), feed{"osv", "expected/public/match-labels/AlmaLinux-8.extract.zip"})...))
+	aliases := aliasesOf(importFeeds(t, db, append(slices.Clone(languageFeeds), feed{format: "osv", path: "expected/public/match-labels/AlmaLinux-8.extract.zip"})...))
 	count := map[string]int{}
 	for _, l := range table(t, readFile(t, "expected/public/match-labels/labels.tsv")) {
 		var ids []string

@@ -304,7 +304,7 @@ func (db *DB) inSlices(ctx context.Context, n int, f func(tx *sql.Tx, i int) err
 				if err := f(tx, i); err != nil {
 					return err
 				}
-				if i%16 == 15 && time.Since(start) > slice {
+				if time.Since(start) > slice {
 					i++
 					return nil
 				}

@@ -22,9 +22,10 @@ var enrichmentRelation = relation{
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
-	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) VALUES (?, ?, ?)`,
-	deleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ? AND hash = ?`,
-	closeRow:   `UPDATE enrichment_row SET removed = ? WHERE id = ?`,
+	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
+	deleteOpen: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
+		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?)))`,
+	closeRow: `UPDATE enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
 }
 
 // UpdateEnrichments is to enrichments what UpdateVulnerabilities is to
@@ -39,7 +40,7 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 	}
 	defer t.close()
 	h := newHasher()
-	return runImport(ctx, db, enrichmentRelation, t, updater, fp, func(add func(incoming[enrichmentRow]) error) error {
+	return runImport(ctx, db, enrichmentRelation, t, feedState{updater: updater, fingerprint: fp}, func(add func(incoming[enrichmentRow]) error) error {
 		for rec, err := range records {
 			if err != nil {
 				return err
@@ -77,16 +78,16 @@ func hashEnrichment(h *hasher, rec clair.EnrichmentRecord) (incoming[enrichmentR
 }
 
 // enrichmentTable writes enrichments.
-type enrichmentTable struct{ insertRow, insertTag *sql.Stmt }
+type enrichmentTable struct{ rows, tags *inserter }
 
 func newEnrichmentTable(ctx context.Context, db *DB) (*enrichmentTable, error) {
 	t := &enrichmentTable{}
 	var err error
-	t.insertRow, err = db.prepare(ctx, `INSERT INTO enrichment_row (updater_id, hash, added, tags, data) VALUES (?, ?, ?, ?, ?)`)
+	t.rows, err = newInserter(ctx, db, `INSERT INTO enrichment_row (updater_id, hash, added, tags, data) VALUES `, `(?, ?, ?, ?, ?)`)
 	if err != nil {
 		return nil, err
 	}
-	t.insertTag, err = db.prepare(ctx, `INSERT INTO enrichment_tag (updater_id, tag, row_id) VALUES (?, ?, ?)`)
+	t.tags, err = newInserter(ctx, db, `INSERT INTO enrichment_tag (updater_id, tag, row_id) VALUES `, `(?, ?, ?)`)
 	if err != nil {
 		t.close()
 		return nil, err
@@ -95,9 +96,9 @@ func newEnrichmentTable(ctx context.Context, db *DB) (*enrichmentTable, error) {
 }
 
 func (t *enrichmentTable) close() {
-	for _, s := range []*sql.Stmt{t.insertRow, t.insertTag} {
-		if s != nil {
-			s.Close()
+	for _, in := range []*inserter{t.rows, t.tags} {
+		if in != nil {
+			in.close()
 		}
 	}
 }
@@ -116,26 +117,27 @@ func (t *enrichmentTable) compare(a, b enrichmentRow) int {
 	return strings.Compare(a.tags[0], b.tags[0])
 }
 
-func (t *enrichmentTable) insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in *incoming[enrichmentRow]) (int64, error) {
-	row := in.row
-	tags, err := json.Marshal(row.tags)
-	if err != nil {
-		return 0, err
-	}
-	res, err := tx.StmtContext(ctx, t.insertRow).ExecContext(ctx, updater, in.hash[:], seq, string(tags), row.data)
-	if err != nil {
-		return 0, err
-	}
-	id, err := res.LastInsertId()
-	if err != nil {
-		return 0, err
-	}
-	for _, tag := range row.tags {
-		if _, err := tx.StmtContext(ctx, t.insertTag).ExecContext(ctx, updater, tag, id); err != nil {
+func (t *enrichmentTable) insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in []incoming[enrichmentRow]) (int64, error) {
+	args := make([]any, 0, len(in)*t.rows.columns)
+	for i := range in {
+		tags, err := json.Marshal(in[i].row.tags)
+		if err != nil {
 			return 0, err
 		}
+		args = append(args, updater, in[i].hash[:], seq, string(tags), in[i].row.data)
 	}
-	return id, nil
+	last, err := t.rows.insert(ctx, tx, args)
+	if err != nil {
+		return 0, err
+	}
+	args = args[:0]
+	for i := range in {
+		for _, tag := range in[i].row.tags {
+			args = append(args, updater, tag, last-int64(len(in)-1-i))
+		}
+	}
+	_, err = t.tags.insert(ctx, tx, args)
+	return last, err
 }
 
 // GetEnrichment returns the records of one updater's current operation that

@@ -3,14 +3,12 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,10 +34,25 @@ type relation struct {
 	// in pages by id.
 	orphans string
 	// open: (updater, after hash) -> (hash, row id), in pages by hash.
-	open       string
-	insertOpen string // (updater, hash, row id)
-	deleteOpen string // (updater, hash)
-	closeRow   string // (removed, row id)
+	open string
+	// What follows is asked for deltas only.
+	//
+	// missing: (updater, seq, limit) -> (hash, id) of closed rows that are
+	// seen at seq and have no open row of their hash.
+	missing string
+	// again: (added, row id) -> the id of an open copy of the row.
+	again string
+	// surplus: (updater, seq, after id, limit) -> (hash, id) of open rows
+	// whose hash is not seen at seq.
+	surplus string
+	// named: (json array of advisories, updater) -> (hash, id) of open rows.
+	named   string
+	hashOf  string // (json array of ids) -> (hash, id)
+	openAll string // (updater) -> the number of open rows
+
+	insertOpen string // (updater, json array of [hex hash, row id])
+	deleteOpen string // (json array of row ids)
+	closeRow   string // (removed, json array of row ids)
 }
 
 const (
@@ -51,10 +64,25 @@ const (
 	// order. Their texts are written before and do not wait.
 	pendingBytes = 10 << 20
 	pageRows     = 2000
+	// chunkRows is how many rows one statement writes where it can take many.
+	chunkRows = 100
+	// closeRows is how many rows are put in order before they are closed.
+	closeRows = 100_000
+)
+
+// verb is what an incoming row asks for.
+type verb uint8
+
+const (
+	adds     verb = iota
+	removes       // of a delta: the row is no longer
+	replaces      // of a delta: the rows of an advisory are no longer
 )
 
 // incoming is a row of the feed with its hash. The table it goes to gives R.
 type incoming[R any] struct {
+	verb verb
+	name string // of what is replaced
 	hash Hash
 	row  R
 	size int
@@ -70,8 +98,9 @@ type table[R any] interface {
 	prepare(ctx context.Context, rows []incoming[R]) (int, error)
 	// compare orders rows in which reading will want them close together.
 	compare(a, b R) int
-	// insert writes one row and returns its id.
-	insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in *incoming[R]) (int64, error)
+	// insert writes some rows, whose ids follow one another, and returns the
+	// last of them.
+	insert(ctx context.Context, tx *sql.Tx, updater, seq int64, rows []incoming[R]) (int64, error)
 }
 
 // importer is one running import. add, then complete; both from one goroutine.
@@ -90,6 +119,11 @@ type importer[R any] struct {
 	// where it had some.
 	written *filter
 
+	// delta is nil where the feed is whole.
+	delta *delta
+	// gone are rows that a delta removes and that are yet to be dropped.
+	gone []incoming[R]
+
 	seen         bitmap
 	pending      []incoming[R]
 	pendingSize  int
@@ -99,11 +133,11 @@ type importer[R any] struct {
 
 // begin takes the updater's next number and makes sure that all its open rows
 // are known by hash. The caller ends the import with end.
-func begin[R any](ctx context.Context, db *DB, rel relation, t table[R], updater string) (*importer[R], error) {
-	if err := db.claim(updater); err != nil {
+func begin[R any](ctx context.Context, db *DB, rel relation, t table[R], f feedState) (*importer[R], error) {
+	if err := db.claim(f.updater); err != nil {
 		return nil, err
 	}
-	im := &importer[R]{db: db, rel: rel, table: t, updater: updater, pendingHash: map[Hash]struct{}{}}
+	im := &importer[R]{db: db, rel: rel, table: t, updater: f.updater, delta: f.delta, pendingHash: map[Hash]struct{}{}}
 	if err := im.start(ctx); err != nil {
 		im.end()
 		return nil, err
@@ -135,6 +169,9 @@ func (im *importer[R]) end() { im.db.release(im.updater) }
 
 func (im *importer[R]) start(ctx context.Context) error {
 	var last sql.NullInt64
+	if err := im.findBase(ctx); err != nil {
+		return err
+	}
 	err := im.db.tx(ctx, func(tx *sql.Tx) error {
 		const next = `INSERT INTO updater (name, last_seq, unfinished) VALUES (?, 1, 1)
 			ON CONFLICT (name) DO UPDATE SET last_seq = last_seq + 1, unfinished = unfinished + 1 RETURNING id, last_seq`
@@ -148,6 +185,9 @@ func (im *importer[R]) start(ctx context.Context) error {
 		return err
 	}
 	if err := im.adopt(ctx, last.Int64); err != nil {
+		return err
+	}
+	if err := im.rebase(ctx); err != nil {
 		return err
 	}
 	var fresh bool
@@ -194,14 +234,27 @@ func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
 		return err
 	}
 	defer stmt.Close()
-	return im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
-		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, rows[i].hash[:], rows[i].id)
+	chunks := slices.Collect(slices.Chunk(rows, chunkRows))
+	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		list := []byte{'['}
+		for j, r := range chunks[i] {
+			if j > 0 {
+				list = append(list, ',')
+			}
+			list = append(hex.AppendEncode(append(list, `["`...), r.hash[:]), `",`...)
+			list = append(strconv.AppendInt(list, r.id, 10), ']')
+		}
+		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, string(append(list, ']')))
 		return err
 	})
 }
 
-// add takes one row of the feed; rows are worked on in batches.
-func (im *importer[R]) add(ctx context.Context, in incoming[R]) error {
+// take takes one row of the feed or part of a delta. They are worked on in
+// batches.
+func (im *importer[R]) take(ctx context.Context, in incoming[R]) error {
+	if in.verb != adds {
+		return im.drop(ctx, in)
+	}
 	im.batch = append(im.batch, in)
 	im.batchSize += in.size
 	if len(im.batch) < batchRows && im.batchSize < batchBytes {
@@ -223,7 +276,7 @@ func (im *importer[R]) resolve(ctx context.Context) error {
 	for i, in := range im.batch {
 		if ids[i] != 0 {
 			if im.seen.set(ids[i]) {
-				im.known++
+				im.count(ids[i])
 			}
 			continue
 		}
@@ -306,11 +359,13 @@ func (im *importer[R]) flush(ctx context.Context) error {
 		}
 		return bytes.Compare(a.hash[:], b.hash[:])
 	})
-	written := make([]hashRow, len(im.pending))
-	err := im.db.inSlices(ctx, len(im.pending), func(tx *sql.Tx, i int) error {
-		p := &im.pending[i]
-		id, err := im.table.insert(ctx, tx, im.id, im.seq, p)
-		written[i] = hashRow{p.hash, id}
+	written := make([]hashRow, 0, len(im.pending))
+	chunks := slices.Collect(slices.Chunk(im.pending, insertRows))
+	err := im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		last, err := im.table.insert(ctx, tx, im.id, im.seq, chunks[i])
+		for j, p := range chunks[i] {
+			written = append(written, hashRow{p.hash, last - int64(len(chunks[i])-1-j)})
+		}
 		return err
 	})
 	if err != nil {
@@ -318,6 +373,9 @@ func (im *importer[R]) flush(ctx context.Context) error {
 	}
 	for _, w := range written {
 		im.seen.set(w.id)
+		if im.delta != nil {
+			im.delta.written.set(w.id)
+		}
 		if im.written != nil {
 			im.written.add(w.hash)
 		}
@@ -345,7 +403,7 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 	if err := im.flush(ctx); err != nil {
 		return res, err
 	}
-	removed, err := im.closeUnseen(ctx)
+	removed, err := im.closeRows(ctx)
 	if err != nil {
 		return res, err
 	}
@@ -360,41 +418,86 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 	})
 }
 
+// closeRows closes what the feed lacks, or a delta takes away, and says how
+// much that was.
+func (im *importer[R]) closeRows(ctx context.Context) (int64, error) {
+	if im.delta != nil {
+		return im.closeDropped(ctx)
+	}
+	return im.closeUnseen(ctx)
+}
+
 func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 	var removed int64
+	var unseen []int64
 	for after := []byte{}; ; {
 		page, err := readPage(ctx, im.db.read, im.rel.open, scanHashRow, im.id, after, pageRows)
-		if err != nil || len(page) == 0 {
-			return removed, err
-		}
-		after = append([]byte{}, page[len(page)-1].hash[:]...)
-		page = slices.DeleteFunc(page, func(r hashRow) bool { return im.seen.has(r.id) })
-		removed += int64(len(page))
-		err = im.db.inSlices(ctx, len(page), func(tx *sql.Tx, i int) error {
-			if _, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, page[i].id); err != nil {
-				return err
-			}
-			_, err := tx.ExecContext(ctx, im.rel.deleteOpen, im.id, page[i].hash[:])
-			return err
-		})
 		if err != nil {
 			return removed, err
 		}
+		for _, r := range page {
+			if !im.seen.has(r.id) {
+				unseen = append(unseen, r.id)
+			}
+		}
+		if len(unseen) > 0 && (len(page) == 0 || len(unseen) >= closeRows) {
+			if err := im.closeIDs(ctx, unseen); err != nil {
+				return removed, err
+			}
+			removed += int64(len(unseen))
+			unseen = unseen[:0]
+		}
+		if len(page) == 0 {
+			return removed, nil
+		}
+		after = append([]byte{}, page[len(page)-1].hash[:]...)
 	}
+}
+
+// close closes open rows.
+func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
+	ids := make([]int64, len(rows))
+	for i, r := range rows {
+		ids[i] = r.id
+	}
+	return im.closeIDs(ctx, ids)
+}
+
+// closeIDs closes rows in their order in the file, so that each page is
+// written once for all its rows; found by hash, they come in no order.
+func (im *importer[R]) closeIDs(ctx context.Context, ids []int64) error {
+	slices.Sort(ids)
+	chunks := slices.Collect(slices.Chunk(ids, chunkRows))
+	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		list := idList(chunks[i])
+		if _, err := tx.ExecContext(ctx, im.rel.deleteOpen, list); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, list)
+		return err
+	})
+}
+
+// feedState is what an import makes an operation of: a state of an updater's
+// feed by its fingerprint, and what it changes where it does not come whole.
+type feedState struct {
+	updater     string
+	fingerprint clair.Fingerprint
+	delta       *delta
 }
 
 // runImport feeds an import from a producer that hashes rows while the
 // database works on the ones before, so that two processors share the work.
 // The channel between them is the only buffer.
-func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], updater string, fp clair.Fingerprint,
+func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f feedState,
 	produce func(yield func(incoming[R]) error) error,
 ) (res clair.UpdateResult, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("update %s: %w", updater, err)
+			err = fmt.Errorf("update %s: %w", f.updater, err)
 		}
 	}()
-	im, err := begin(ctx, db, rel, t, updater)
+	im, err := begin(ctx, db, rel, t, f)
 	if err != nil {
 		return res, err
 	}
@@ -403,7 +506,7 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], upd
 	ch := make(chan incoming[R], 64)
 	g.Go(func() error {
 		for in := range ch {
-			if err := im.add(gctx, in); err != nil {
+			if err := im.take(gctx, in); err != nil {
 				return err
 			}
 		}
@@ -424,79 +527,7 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], upd
 	if perr = errors.Join(perr, ctx.Err()); perr != nil {
 		return res, perr
 	}
-	return im.complete(ctx, fp)
-}
-
-// hasher feeds fields to a hash so that no two lists of fields look alike.
-type hasher struct {
-	h   hash.Hash
-	buf []byte
-}
-
-func newHasher() *hasher { return &hasher{h: sha256.New()} }
-
-func (h *hasher) text(ss ...string) {
-	for _, s := range ss {
-		h.buf = binary.AppendUvarint(h.buf[:0], uint64(len(s)))
-		h.buf = append(h.buf, s...)
-		h.h.Write(h.buf)
-	}
-}
-
-func (h *hasher) number(n int64) {
-	h.buf = binary.AppendVarint(h.buf[:0], n)
-	h.h.Write(h.buf)
-}
-
-// sum returns the hash and starts over.
-func (h *hasher) sum() (out Hash) {
-	h.buf = h.h.Sum(h.buf[:0])
-	copy(out[:], h.buf)
-	h.h.Reset()
-	return out
-}
-
-// filter is a set of hashes that may hold more than was added (Bloom 1970):
-// of half a million hashes that were not, it holds one in a hundred.
-type filter [1 << 17]uint64
-
-// bits gives the two places of a hash, which is as good as random already.
-func (f *filter) bits(h Hash) [2]uint64 {
-	return [2]uint64{binary.LittleEndian.Uint64(h[:8]) % (64 * uint64(len(f))), binary.LittleEndian.Uint64(h[8:]) % (64 * uint64(len(f)))}
-}
-
-func (f *filter) add(h Hash) {
-	for _, b := range f.bits(h) {
-		f[b/64] |= 1 << (b % 64)
-	}
-}
-
-func (f *filter) may(h Hash) bool {
-	for _, b := range f.bits(h) {
-		if f[b/64]&(1<<(b%64)) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// bitmap is a set of row ids.
-type bitmap struct{ words []uint64 }
-
-// set adds an id and says whether it was new.
-func (b *bitmap) set(id int64) bool {
-	w, m := int(id>>6), uint64(1)<<(id&63)
-	if w >= len(b.words) {
-		b.words = append(b.words, make([]uint64, w-len(b.words)+1)...)
-	}
-	fresh := b.words[w]&m == 0
-	b.words[w] |= m
-	return fresh
-}
-
-func (b *bitmap) has(id int64) bool {
-	w := int(id >> 6)
-	return w < len(b.words) && b.words[w]&(1<<(id&63)) != 0
+	return im.complete(ctx, f.fingerprint)
 }
 
 // readPage runs one short query and returns all its rows.

@@ -138,8 +138,12 @@ func (r *run) did(what string) { r.count[what]++ }
 func (r *run) step() {
 	updater := []string{"alpha", "beta"}[r.r.IntN(2)]
 	switch p := r.r.IntN(100); {
-	case p < 35:
+	case p < 22:
 		r.update(updater)
+	case p < 32:
+		r.deltaUpdate(updater)
+	case p < 36:
+		r.crashingDelta(updater)
 	case p < 45:
 		r.failingUpdate(updater)
 	case p < 55:
@@ -178,7 +182,7 @@ func (r *run) update(updater string) {
 	before := r.m.current(updater)
 	res, err := r.db.UpdateVulnerabilities(context.Background(), updater, "fp", feedOf(nil, list...))
 	require.NoError(r.t, err)
-	if r.count["failed import"]+r.count["crashed import"]+r.count["deletion"] == 0 {
+	if r.count["failed import"]+r.count["crashed import"]+r.count["deletion"]+r.count["delta"] == 0 {
 		require.EqualValues(r.t, len(s.minus(before)), res.Added)
 		require.EqualValues(r.t, len(before.minus(s)), res.Removed)
 	}
@@ -197,9 +201,15 @@ func (r *run) failingUpdate(updater string) {
 // crashingUpdate dies at a random place, if it does not get to its end before.
 func (r *run) crashingUpdate(updater string) {
 	list, s := r.rows()
+	r.crashing(updater, s, func(ctx context.Context) (clair.UpdateResult, error) {
+		return r.db.UpdateVulnerabilities(ctx, updater, "fp", feedOf(nil, list...))
+	})
+}
+
+func (r *run) crashing(updater string, s set, update func(context.Context) (clair.UpdateResult, error)) {
 	ctx := newCountdown(r.r.IntN(400))
 	defer ctx.cancel()
-	res, err := r.db.UpdateVulnerabilities(ctx, updater, "fp", feedOf(nil, list...))
+	res, err := update(ctx)
 	ops, lerr := r.db.GetUpdateOperations(context.Background(), clair.KindVulnerability, updater)
 	require.NoError(r.t, lerr)
 	if len(ops[updater]) > len(r.m.ops[updater]) {

@@ -20,9 +20,12 @@ const maxText = 64 << 20
 // zstdMagic starts every zstd frame, and no s2 block of zipMin bytes or more.
 const zstdMagic = "\x28\xb5\x2f\xfd"
 
+// zstdMin is the length from which a text is worth zstd's time.
+const zstdMin = 1 << 10
+
 // zipper compresses for storing: the many short texts of advisories with s2,
 // which costs a third of zstd's time or less for a quarter more space, and
-// whole documents with zstd. It makes zstd's coders at first use.
+// long ones and whole documents with zstd. It makes zstd's coders at first use.
 type zipper struct {
 	once sync.Once
 	enc  *zstd.Encoder
@@ -45,7 +48,13 @@ func (z *zipper) pack(text string) any {
 	if len(text) < zipMin {
 		return text
 	}
-	if b := s2.EncodeBetter(nil, []byte(text)); len(b) < len(text) {
+	var b []byte
+	if len(text) >= zstdMin {
+		b = z.packBytes([]byte(text))
+	} else {
+		b = s2.EncodeBetter(nil, []byte(text))
+	}
+	if len(b) < len(text) {
 		return b
 	}
 	return text
@@ -69,7 +78,7 @@ func (z *zipper) unpack(stored any) (string, error) {
 	}
 }
 
-// unpackText reads s2, and zstd as it was used for texts at first.
+// unpackText reads either.
 func (z *zipper) unpackText(b []byte) (string, error) {
 	if bytes.HasPrefix(b, []byte(zstdMagic)) {
 		out, err := z.unpackBytes(b)

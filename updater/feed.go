@@ -59,6 +59,8 @@ type Option struct {
 	// read turns the parsed TOML value into the one kept, or says in words
 	// what is wrong with it.
 	read func(any) (value any, wrong string)
+	// file says that the value is a path, relative to the configuration.
+	file bool
 }
 
 // TextOption is a string, one of the given ones where any are given.
@@ -73,6 +75,13 @@ func TextOption(key string, oneOf ...string) Option {
 		}
 		return s, ""
 	}}
+}
+
+// FileOption is the path of a file. A relative one is made absolute.
+func FileOption(key string) Option {
+	o := TextOption(key)
+	o.file = true
+	return o
 }
 
 // StringsOption is a list of strings, none of them empty.
@@ -129,6 +138,7 @@ type Registry []Format
 func Formats() Registry {
 	return Registry{
 		osvFormat(), alpineFormat(), debianFormat(), ovalFormat(), vexFormat(), updateInfoFormat(),
+		clairFormat(), jsonLinesFormat(),
 	}
 }
 
@@ -166,7 +176,7 @@ func (r Registry) ParseFeeds(tables []map[string]any, base string) ([]Feed, erro
 
 // ParseFeed reads one table; at is its path in errors.
 func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error) {
-	p := feedParser{table: table, at: at}
+	p := feedParser{table: table, at: at, base: base}
 	f := Feed{Enabled: true, Options: map[string]any{}}
 	f.Name = p.text("name")
 	f.Format = p.text("format")
@@ -176,11 +186,11 @@ func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error)
 			p.wrong("enabled", "must be true or false")
 		}
 	}
-	if strings.ContainsFunc(f.Name, func(c rune) bool { return c < ' ' || c == ',' }) || len(f.Name) > 200 {
+	if f.Name != "" && !validName(f.Name) {
 		p.wrong("name", "must be at most 200 bytes without commas and control characters")
 	}
 	if f.URL != "" {
-		f.URL = p.address(f.URL, base)
+		f.URL = p.address(f.URL)
 	}
 	format, known := r.Lookup(f.Format)
 	if !known && f.Format != "" {
@@ -218,6 +228,7 @@ func (r Registry) New(f Feed, c *fetch.Client) (clair.Updater, error) {
 type feedParser struct {
 	table map[string]any
 	at    string
+	base  string // of relative files
 	errs  []error
 }
 
@@ -235,7 +246,7 @@ func (p *feedParser) text(key string) string {
 }
 
 // address makes local files absolute and checks the rest.
-func (p *feedParser) address(url, base string) string {
+func (p *feedParser) address(url string) string {
 	path, local, err := fetch.Local(url)
 	if e, ok := errors.AsType[*clair.InvalidError](err); ok {
 		p.wrong("url", e.Reason)
@@ -244,7 +255,7 @@ func (p *feedParser) address(url, base string) string {
 	if !local || filepath.IsAbs(path) {
 		return url
 	}
-	return filepath.Join(base, path)
+	return filepath.Join(p.base, path)
 }
 
 // options reads the format's keys; no others may be left.
@@ -263,6 +274,9 @@ func (p *feedParser) options(options []Option, into map[string]any) {
 		if wrong != "" {
 			p.wrong(key, wrong)
 			continue
+		}
+		if path, ok := value.(string); ok && options[i].file && !filepath.IsAbs(path) {
+			value = filepath.Join(p.base, path)
 		}
 		into[key] = value
 	}

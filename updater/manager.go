@@ -22,6 +22,9 @@ type Store interface {
 	// UpdateVulnerabilities and UpdateEnrichments make an operation of a
 	// stream, or none where it yields an error.
 	UpdateVulnerabilities(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[*clair.Vulnerability, error]) (clair.UpdateResult, error)
+	// UpdateVulnerabilitiesDelta makes an operation of another of the same
+	// updater and of changes to it. It is an ErrBase where they do not fit.
+	UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint, changes iter.Seq2[clair.Change, error]) (clair.UpdateResult, error)
 	UpdateEnrichments(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[clair.EnrichmentRecord, error]) (clair.UpdateResult, error)
 	// GC deletes all but the newest operations of each updater.
 	GC(ctx context.Context, keep int) (int64, error)
@@ -70,7 +73,9 @@ type Manager struct {
 	// mu guards what follows.
 	mu      sync.Mutex
 	running []bool // by updater, from claim to release
-	looping bool   // Run is there to take what is asked
+	// members are the updaters that sets turned out to be, with their sets.
+	members map[string]string
+	looping bool // Run is there to take what is asked
 	next    time.Time
 }
 
@@ -99,6 +104,7 @@ func NewManager(cfg Config, o Options) (*Manager, error) {
 	return &Manager{
 		cfg: cfg, store: o.Store, updaters: slices.Clone(o.Updaters), progress: o.Progress, log: o.Log,
 		slots: make(chan struct{}, o.Parallel), asked: make(chan int, len(o.Updaters)), running: make([]bool, len(o.Updaters)),
+		members: map[string]string{},
 	}, nil
 }
 
@@ -329,7 +335,8 @@ type Status struct {
 	Next time.Time
 }
 
-// Statuses tells how each updater is doing, in the order of the configuration.
+// Statuses tells how each updater is doing, in the order of the configuration,
+// and then the members of sets, as far as they have been met.
 func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
 	known, err := m.store.UpdateStatuses(ctx)
 	if err != nil {
@@ -341,7 +348,7 @@ func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
 	for i, u := range m.updaters {
 		out[i] = Status{UpdateStatus: statusOf(known, u.Name()), Running: m.running[i], Next: m.next}
 	}
-	return out, nil
+	return append(out, m.memberStatuses(known)...), nil
 }
 
 func statusOf(all []clair.UpdateStatus, updater string) clair.UpdateStatus {

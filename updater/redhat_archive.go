@@ -37,15 +37,9 @@ type vexDelta struct {
 	Missing []string `json:"missing,omitempty"`
 }
 
-// Replaced are the advisories whose rows a delta takes the place of: those of
-// its own documents and the deleted ones.
-func (d vexDelta) Replaced() []string {
-	return append(d.Fresh[:len(d.Fresh):len(d.Fresh)], d.Deleted...)
-}
-
-// openVEX reads what a tar of VEX documents is, and gives the rows of the
+// openVEX reads what a tar of VEX documents is, and gives what reads the
 // documents in it. A plain archive, as Red Hat makes it, is a whole one.
-func openVEX(r io.Reader) (vexDelta, rows, error) {
+func openVEX(r io.Reader) (vexDelta, *vexArchive, error) {
 	t := newTarReader(r)
 	first, err := t.Next()
 	if err != nil {
@@ -58,10 +52,8 @@ func openVEX(r io.Reader) (vexDelta, rows, error) {
 		}
 		first = nil
 	}
-	return delta, emitting(func(e emitter) error {
-		a := vexArchive{emitter: e, tar: t, delta: delta, done: map[string]bool{}}
-		return a.read(first)
-	}), nil
+	a := &vexArchive{tar: t, first: first, delta: delta, done: map[string]bool{}, replaced: func(string) error { return nil }}
+	return delta, a, nil
 }
 
 // parseVEX reads a stream of documents without regard to what it replaces.
@@ -70,13 +62,48 @@ func parseVEX(r io.Reader) rows {
 	if err != nil {
 		return emitting(func(emitter) error { return err })
 	}
-	return all
+	return all.rows()
+}
+
+// rows gives the rows of the documents. They can be read once.
+func (a *vexArchive) rows() rows {
+	return emitting(func(e emitter) error {
+		a.emitter = e
+		return a.read(a.first)
+	})
+}
+
+// changes gives what the documents replace, and their rows. A document that
+// could not be read replaces nothing.
+func (a *vexArchive) changes() changes {
+	return func(yield func(clair.Change, error) bool) {
+		more := true
+		send := func(c clair.Change, err error) bool {
+			more = more && yield(c, err)
+			return more
+		}
+		a.replaced = func(name string) error {
+			if !send(replacing(name), nil) {
+				return errStopped
+			}
+			return nil
+		}
+		for v, err := range a.rows() {
+			if !send(clair.Change{Added: v}, err) {
+				return
+			}
+		}
+	}
 }
 
 type vexArchive struct {
 	emitter
 	tar   *tarReader
+	first *tar.Header // read already; nil where that was the manifest
 	delta vexDelta
+	// replaced hears of each document that is gone or has been read, before
+	// its rows.
+	replaced func(name string) error
 	// done are the names that need no more documents.
 	done  map[string]bool
 	count int
@@ -85,6 +112,9 @@ type vexArchive struct {
 func (a *vexArchive) read(next *tar.Header) error {
 	for _, name := range a.delta.Deleted {
 		a.done[name] = true
+		if err := a.replaced(name); err != nil {
+			return err
+		}
 	}
 	for _, name := range a.delta.Missing {
 		if err := a.skip(name, fmt.Errorf("%w: it is listed as changed", clair.ErrNotFound)); err != nil {
@@ -131,12 +161,15 @@ func (a *vexArchive) document(name string) error {
 	case watch.err != nil:
 		return fmt.Errorf("VEX document %s: %w", name, watch.err)
 	case errors.Is(err, errDeletedVEX):
-		return nil
+		return a.replaced(name)
 	case err != nil:
 		return a.skip(name, err)
 	case !strings.EqualFold(doc.Meta.Tracking.ID, name):
 		// A delta replaces rows by the name of their document.
 		return a.skip(name, badFeed("the document is of %.40q", doc.Meta.Tracking.ID))
+	}
+	if err := a.replaced(name); err != nil {
+		return err
 	}
 	return doc.rows(a.emitter)
 }

@@ -20,30 +20,6 @@ import (
 	"oriel/fetch"
 )
 
-// DeltaUpdater is an updater whose feed tells what changed since an operation,
-// so that only that need be fetched. A store that takes a delta carries the
-// rows of all advisories that are not replaced into the new operation.
-type DeltaUpdater interface {
-	clair.Updater
-	// FetchDelta is Fetch, but may return what changed since the fingerprint
-	// instead of everything.
-	FetchDelta(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
-	// ParseDelta reads what FetchDelta or Fetch returned. The rows are to be
-	// read before the reader is closed, and once.
-	ParseDelta(context.Context, io.ReadCloser) (Delta, error)
-}
-
-// Delta is what a fetch brought.
-type Delta struct {
-	// Whole says that the rows are all there are.
-	Whole bool
-	// Replaced are the advisories whose rows are replaced by these, or that
-	// are no longer. It means nothing where the delta is whole.
-	Replaced []string
-	// Rows are those of the replaced advisories, or all.
-	Rows rows
-}
-
 // vexVersion is the version of the parser of VEX documents.
 const vexVersion = 1
 
@@ -149,7 +125,10 @@ func (u *vexUpdater) ParseDelta(ctx context.Context, r io.ReadCloser) (Delta, er
 	if err != nil {
 		return Delta{}, err
 	}
-	return Delta{Whole: d.Whole, Replaced: d.Replaced(), Rows: all}, nil
+	if d.Whole {
+		return Delta{Whole: true, Rows: all.rows()}, nil
+	}
+	return Delta{Changes: all.changes()}, nil
 }
 
 func readMark(fp clair.Fingerprint) vexMark {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,11 +48,20 @@ func (m *Manager) run(ctx context.Context, u int) Result {
 	case <-ctx.Done():
 		return Result{Updater: updater.Name(), Err: fmt.Errorf("update %s: %w", updater.Name(), context.Cause(ctx))}
 	}
+	if s, ok := updater.(Set); ok {
+		return m.runSet(ctx, s)
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(m.cfg.Timeout), errTimeout)
+	defer cancel()
+	return m.runOne(ctx, limited, updater)
+}
+
+// runOne runs one updater until limited ends and records how that went, unless
+// it is ctx that ended.
+func (m *Manager) runOne(ctx, limited context.Context, updater clair.Updater) Result {
 	r := &run{m: m, updater: updater, name: updater.Name(), start: time.Now()}
 	defer func() { m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
 	m.log.DebugContext(ctx, "update started", "updater", r.name)
-	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(m.cfg.Timeout), errTimeout)
-	defer cancel()
 	err := r.halves(limited)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("update %s: %w: %w", r.name, clair.ErrUnavailable, errTimeout)
@@ -89,21 +99,19 @@ func (r *run) result(err error) Result {
 // enrichments. One that fails does not keep the other from running.
 func (r *run) halves(ctx context.Context) error {
 	e, enriches := r.updater.(clair.EnrichmentUpdater)
-	err := r.safely(ctx, func() error {
-		return half(ctx, r, source[*clair.Vulnerability]{
-			kind: clair.KindVulnerability, fetch: r.updater.Fetch, parse: r.updater.Parse,
-			update: r.m.store.UpdateVulnerabilities, name: func(v *clair.Vulnerability) string { return v.Name },
-			optional: enriches,
-		})
-	})
+	err := r.safely(ctx, func() error { return r.vulnerabilities(ctx, enriches) })
 	if !enriches {
 		return err
 	}
 	return errors.Join(err, r.safely(ctx, func() error {
+		_, last, err := r.last(ctx, clair.KindEnrichment)
+		if err != nil {
+			return err
+		}
 		return half(ctx, r, source[clair.EnrichmentRecord]{
 			kind: clair.KindEnrichment, fetch: e.FetchEnrichment, parse: e.ParseEnrichment,
 			update: r.m.store.UpdateEnrichments, name: func(e clair.EnrichmentRecord) string { return strings.Join(e.Tags, " ") },
-		})
+		}, last)
 	}))
 }
 
@@ -115,14 +123,22 @@ type source[T any] struct {
 	update   func(context.Context, string, clair.Fingerprint, iter.Seq2[T, error]) (clair.UpdateResult, error)
 	name     func(T) string
 	optional bool // it may be a NoopUpdater's
+	partial  bool // what it brings leaves the rest as it is
 }
 
-// half fetches, parses and stores one half of an updater.
-func half[T any](ctx context.Context, r *run, s source[T]) error {
-	last, err := r.last(ctx, s.kind)
-	if err != nil {
+// half fetches, parses and stores one half of an updater, unless it still is
+// what the fingerprint says.
+func half[T any](ctx context.Context, r *run, s source[T], last clair.Fingerprint) error {
+	body, fp, err := obtain(ctx, r, s, last)
+	if body == nil {
 		return err
 	}
+	return save(ctx, r, s, body, fp)
+}
+
+// obtain fetches a half. Where it is unchanged there is neither a body nor an
+// error.
+func obtain[T any](ctx context.Context, r *run, s source[T], last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	fetching := fetch.WithProgress(ctx, func(done, total int64) {
 		r.m.progress(Progress{Updater: r.name, Stage: StageFetching, Done: done, Total: total})
 	})
@@ -131,16 +147,21 @@ func half[T any](ctx context.Context, r *run, s source[T]) error {
 		switch {
 		case last != "":
 			r.is(s.kind, joinRevision(r.updater, last))
-			return nil
+			return nil, "", nil
 		case s.optional:
-			return nil // there was nothing that could be unchanged: this half is not there
+			return nil, "", nil // there was nothing that could be unchanged: this half is not there
 		}
-		return fmt.Errorf("update %s: unchanged, though there is nothing it could be unchanged from: %w", r.name, clair.ErrInvalid)
+		return nil, "", fmt.Errorf("update %s: unchanged, though there is nothing it could be unchanged from: %w", r.name, clair.ErrInvalid)
 	}
 	if err != nil {
 		r.is(s.kind, "")
-		return fmt.Errorf("update %s: %w", r.name, err)
+		return nil, "", fmt.Errorf("update %s: %w", r.name, err)
 	}
+	return body, fp, nil
+}
+
+// save parses and stores what was fetched, and closes it.
+func save[T any](ctx context.Context, r *run, s source[T], body io.ReadCloser, fp clair.Fingerprint) error {
 	fp = joinRevision(r.updater, fp)
 	r.is(s.kind, fp)
 	c := &counter[T]{run: r, source: s, body: body}
@@ -164,17 +185,22 @@ func (r *run) is(kind clair.Kind, fp clair.Fingerprint) {
 	}
 }
 
-// last gives the fingerprint of the newest operation, "" where there is none
-// or what it was made by has changed since.
-func (r *run) last(ctx context.Context, kind clair.Kind) (clair.Fingerprint, error) {
+// last gives the newest operation, and its fingerprint, "" where there is no
+// operation or what it was made by has changed since. For a Knower it is any
+// operation that has the state the updater brings.
+func (r *run) last(ctx context.Context, kind clair.Kind) (clair.UpdateOperation, clair.Fingerprint, error) {
 	ops, err := r.m.store.GetUpdateOperations(ctx, kind, r.name)
 	if err != nil {
-		return "", fmt.Errorf("update %s: %w", r.name, err)
+		return clair.UpdateOperation{}, "", fmt.Errorf("update %s: %w", r.name, err)
 	}
-	if len(ops[r.name]) == 0 {
-		return "", nil
+	all := ops[r.name]
+	if k, ok := r.updater.(Knower); ok {
+		all = slices.DeleteFunc(all, func(o clair.UpdateOperation) bool { return !k.Known(cutRevision(r.updater, o.Fingerprint)) })
 	}
-	return cutRevision(r.updater, ops[r.name][0].Fingerprint), nil
+	if len(all) == 0 {
+		return clair.UpdateOperation{}, "", nil
+	}
+	return all[0], cutRevision(r.updater, all[0].Fingerprint), nil
 }
 
 // joinRevision and cutRevision keep an updater's revision before its own
@@ -338,10 +364,11 @@ func (c *counter[T]) take(v T) {
 }
 
 // verdict refuses a feed of which hardly anything can be used: it is broken,
-// or not what the configuration says, and must not clear what is known.
+// or not what the configuration says, and must not clear what is known. A few
+// records that changed clear nothing, whatever is wrong with them.
 func (c *counter[T]) verdict() error {
 	all := c.good + c.bad
-	if c.bad == 0 || c.good > 0 && (all < fewRecords || c.bad <= c.good) {
+	if c.bad == 0 || c.source.partial && all < fewRecords || c.good > 0 && (all < fewRecords || c.bad <= c.good) {
 		return nil
 	}
 	return fmt.Errorf("%w: %d of %d records cannot be used: %s", clair.ErrInvalid, c.bad, all, strings.Join(c.run.sample, "; "))

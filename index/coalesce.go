@@ -1,0 +1,162 @@
+package index
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+)
+
+// Coalesce makes the index report of a manifest from what its layers hold,
+// bottom first: what can still be seen with all of them on top of one another.
+//
+//   - A package database counts as the topmost layer that has it has it. A
+//     package of it was introduced in the lowest layer whose database had it.
+//   - A language's file counts unless a later layer replaces or hides it, or
+//     the distribution's package manager brought it.
+//   - The distribution is the layer's, else the nearest below, else the
+//     nearest above.
+//
+// A database that counts and cannot be read is an ErrInvalid.
+func Coalesce(manifest clair.Digest, layers []*LayerResult) (*clair.IndexReport, error) {
+	c := &coalescer{layers: layers, hidden: newHiding(layers)}
+	r := newReport(manifest)
+	for i := len(layers) - 1; i >= 0; i-- {
+		for _, db := range layers[i].Databases {
+			if err := c.database(r, i, db); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, l := range layers {
+		for _, f := range l.Files {
+			c.file(r, i, f)
+		}
+	}
+	report := r.finish()
+	return report, Ready(report, manifest)
+}
+
+// coalescer puts layers on top of one another.
+type coalescer struct {
+	layers []*LayerResult
+	hidden *hiding
+}
+
+func (c *coalescer) database(r *report, at int, db Database) error {
+	if c.hidden.above(at, db.Path) {
+		return nil
+	}
+	if db.Err != "" {
+		return fmt.Errorf("%w: package database %s of layer %s: %s", clair.ErrInvalid, db.Path, c.layers[at].Layer, db.Err)
+	}
+	introduced := map[string]clair.Digest{}
+	for _, l := range c.layers[:at+1] {
+		i, ok := slices.BinarySearchFunc(l.Databases, db.Path, func(d Database, p string) int { return cmp.Compare(d.Path, p) })
+		if !ok {
+			continue
+		}
+		for _, p := range l.Databases[i].Packages {
+			if key := packageKey(&p); introduced[key] == "" {
+				introduced[key] = l.Layer
+			}
+		}
+	}
+	dist := c.distribution(at)
+	for _, p := range db.Packages {
+		r.add(p, place{db: db.Path, layer: introduced[packageKey(&p)], dist: dist})
+	}
+	return nil
+}
+
+func (c *coalescer) file(r *report, at int, f PackageFile) {
+	if c.hidden.above(at, f.Path) {
+		return
+	}
+	dist := c.distribution(at)
+	if _, known := clair.ReleaseOf(dist); known && f.Owned {
+		return // its fixes are the distribution's, which has a package of it
+	}
+	for _, p := range f.Packages {
+		r.add(p, place{db: f.Path, layer: c.layers[at].Layer, dist: dist, ecosystem: f.Repository})
+	}
+}
+
+// distribution finds the distribution of a layer. What os-release says counts
+// before what is known by hearsay, wherever it stands.
+func (c *coalescer) distribution(at int) *clair.Distribution {
+	for _, hearsay := range []bool{false, true} {
+		for i := at; i >= 0; i-- {
+			if l := c.layers[i]; l.Distribution != nil && l.Hearsay == hearsay {
+				return l.Distribution
+			}
+		}
+		for _, l := range c.layers[at+1:] {
+			if l.Distribution != nil && l.Hearsay == hearsay {
+				return l.Distribution
+			}
+		}
+	}
+	return nil
+}
+
+// hiding knows the topmost layer that hides each path.
+type hiding struct {
+	// files are hidden or replaced themselves, trees with all below, opaque
+	// only what is below.
+	files, trees, opaque map[string]int
+}
+
+func newHiding(layers []*LayerResult) *hiding {
+	h := &hiding{files: map[string]int{}, trees: map[string]int{}, opaque: map[string]int{}}
+	for i, l := range layers {
+		for _, d := range l.Databases {
+			h.files[d.Path] = i
+		}
+		for _, f := range l.Files {
+			h.files[f.Path] = i
+		}
+		for _, p := range l.Replaced {
+			h.files[p] = i
+		}
+		for _, p := range l.Whiteouts {
+			h.trees[p] = i
+		}
+		for _, p := range l.Opaque {
+			h.opaque[p] = i
+		}
+	}
+	return h
+}
+
+// above says whether a layer above this one hides a file. A layer's whiteouts
+// never hide what the layer itself has.
+func (h *hiding) above(layer int, file string) bool {
+	if h.files[file] > layer || h.trees[file] > layer {
+		return true
+	}
+	for dir := path.Dir(file); ; dir = path.Dir(dir) {
+		if dir == "." {
+			return h.opaque[""] > layer
+		}
+		if h.trees[dir] > layer || h.opaque[dir] > layer {
+			return true
+		}
+	}
+}
+
+// packageKey tells packages apart by all that is known of them.
+func packageKey(p *clair.Package) string {
+	var b strings.Builder
+	for ; p != nil; p = p.Source {
+		for _, s := range []string{p.Name, p.Version, p.Kind, p.Arch, p.Module, p.NormalizedVersion, p.CPE} {
+			b.WriteString(s)
+			b.WriteByte(0)
+		}
+		b.WriteByte(1)
+	}
+	return b.String()
+}

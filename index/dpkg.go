@@ -1,0 +1,110 @@
+package index
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"oriel/clair"
+)
+
+const (
+	dpkgStatus = "var/lib/dpkg/status"
+	// dpkgStatusDir has one file a package in images that are made without
+	// dpkg ("distroless").
+	dpkgStatusDir = "var/lib/dpkg/status.d"
+	dpkgInfoDir   = "var/lib/dpkg/info"
+)
+
+func dpkgReader() reader {
+	return reader{
+		name: "dpkg", version: 1, limit: 256 << 20, database: true,
+		wants: func(p string, _ fs.FileMode) bool {
+			return p == dpkgStatus || path.Dir(p) == dpkgStatusDir && path.Ext(p) != ".md5sums"
+		},
+		read: func(_ context.Context, f *file, out *found) error { return parseDpkg(f.stream(), out) },
+	}
+}
+
+// dpkgFilesReader reads which files dpkg's packages brought.
+func dpkgFilesReader() reader {
+	return reader{
+		name: "dpkg-files", version: 1, limit: 64 << 20,
+		wants: func(p string, _ fs.FileMode) bool {
+			dir, ext := path.Dir(p), path.Ext(p)
+			return dir == dpkgInfoDir && ext == ".list" || dir == dpkgStatusDir && ext == ".md5sums"
+		},
+		read: func(_ context.Context, f *file, out *found) error {
+			return lines(f.stream(), func(line string) error {
+				if path.Ext(f.path) == ".md5sums" {
+					_, line, _ = strings.Cut(line, "  ")
+				}
+				out.owned(line)
+				return nil
+			})
+		},
+	}
+}
+
+// parseDpkg reads a dpkg status file, which is in paragraphs of "Key: value"
+// lines (deb822(5)).
+func parseDpkg(r io.Reader, out *found) error {
+	paragraph := map[string]string{}
+	some := false
+	flush := func() error {
+		defer clear(paragraph)
+		some = some || paragraph["Package"] != ""
+		return out.add(dpkgPackage(paragraph))
+	}
+	blank := true
+	err := lines(r, func(line string) error {
+		if strings.TrimSpace(line) == "" {
+			return flush()
+		}
+		blank = false
+		key, value, ok := strings.Cut(line, ":")
+		if line[0] == ' ' || line[0] == '\t' {
+			return nil // goes on with a value of several lines, none of which matter
+		}
+		if !ok {
+			return clair.Invalid("dpkg", "%.60q is not KEY: VALUE", line)
+		}
+		switch key {
+		case "Package", "Status", "Version", "Architecture", "Source":
+			paragraph[key] = strings.TrimSpace(value)
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err == nil && !some && !blank {
+		err = clair.Invalid("dpkg", "no paragraph names a package")
+	}
+	return err
+}
+
+// dpkgPackage makes the package of a paragraph; it has no name where the
+// paragraph's package is not there, such as one of which only configuration
+// files are left.
+func dpkgPackage(p map[string]string) clair.Package {
+	switch state := strings.Fields(p["Status"]); {
+	case p["Package"] == "" || p["Version"] == "":
+		return clair.Package{}
+	case len(state) == 3 && (state[2] == "not-installed" || state[2] == "config-files" || state[2] == "half-installed"):
+		return clair.Package{}
+	}
+	out := clair.Package{Name: p["Package"], Version: p["Version"], Arch: p["Architecture"], Kind: clair.Binary}
+	src := &clair.Package{Name: out.Name, Version: out.Version, Kind: clair.Source}
+	// "Source: glibc (2.36-9)", the version only where it is another.
+	if name, version, _ := strings.Cut(p["Source"], "("); name != "" {
+		src.Name = strings.TrimSpace(name)
+		if version = strings.TrimSpace(strings.TrimSuffix(version, ")")); version != "" {
+			src.Version = version
+		}
+	}
+	out.Source = src
+	return out
+}

@@ -1,0 +1,97 @@
+package index
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+
+	"oriel/clair"
+)
+
+// place is where a package was found.
+type place struct {
+	db    string
+	layer clair.Digest
+	dist  *clair.Distribution
+	// ecosystem names the repository of a language's package.
+	ecosystem string
+}
+
+// report is an index report in the making: packages with their places, which
+// get their ids at the end, in an order that depends on nothing but them.
+type report struct {
+	manifest clair.Digest
+	packages map[string]*placed
+}
+
+type placed struct {
+	pkg    clair.Package
+	places []place
+}
+
+func newReport(manifest clair.Digest) *report {
+	return &report{manifest: manifest, packages: map[string]*placed{}}
+}
+
+// add notes a package in one place. The same package in two places is one.
+func (r *report) add(p clair.Package, at place) {
+	key := packageKey(&p)
+	if r.packages[key] == nil {
+		r.packages[key] = &placed{pkg: p}
+	}
+	if at.ecosystem != "" {
+		at.dist = nil // a language's package belongs to no distribution
+	}
+	r.packages[key].places = append(r.packages[key].places, at)
+}
+
+// finish gives the report, all ids being decimal and unique in it.
+func (r *report) finish() *clair.IndexReport {
+	out := &clair.IndexReport{
+		Hash: r.manifest, Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},
+		Repositories: map[string]*clair.Repository{}, Environments: map[string][]clair.Environment{},
+	}
+	n := 0
+	next := func() string { n++; return strconv.Itoa(n) }
+	dists, repos, sources := map[clair.Distribution]string{}, map[string]string{}, map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(r.packages)) {
+		one := r.packages[key]
+		p := one.pkg
+		p.ID = next()
+		if p.Source != nil {
+			src := *p.Source
+			if src.ID = sources[packageKey(&src)]; src.ID == "" {
+				src.ID = next()
+				sources[packageKey(&src)] = src.ID
+			}
+			p.Source = &src
+		}
+		out.Packages[p.ID] = &p
+		slices.SortFunc(one.places, func(a, b place) int {
+			return cmp.Or(cmp.Compare(a.db, b.db), cmp.Compare(a.layer, b.layer), cmp.Compare(a.ecosystem, b.ecosystem))
+		})
+		for _, at := range one.places {
+			env := clair.Environment{PackageDB: at.db, IntroducedIn: cmp.Or(at.layer, r.manifest), RepositoryIDs: []string{}}
+			if at.dist != nil {
+				if dists[*at.dist] == "" {
+					dists[*at.dist] = next()
+					d := *at.dist
+					d.ID = dists[*at.dist]
+					out.Distributions[d.ID] = &d
+				}
+				env.DistributionID = dists[*at.dist]
+			}
+			if e, ok := clair.EcosystemByRepository(at.ecosystem); ok {
+				if repos[e.Repository] == "" {
+					id := next()
+					repos[e.Repository] = id
+					out.Repositories[id] = &clair.Repository{ID: id, Name: e.Repository, URI: e.URI}
+				}
+				env.RepositoryIDs = append(env.RepositoryIDs, repos[e.Repository])
+			}
+			out.Environments[p.ID] = append(out.Environments[p.ID], env)
+		}
+	}
+	return out
+}

@@ -1,0 +1,232 @@
+package index
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oriel/clair"
+)
+
+// rpmPaths are where rpm keeps its database: the three places that
+// distributions use, and the names of the three formats. Nothing writes to it.
+var rpmPaths = []string{
+	"var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite",
+	"usr/lib/sysimage/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db", "usr/lib/sysimage/rpm/rpmdb.sqlite",
+	"usr/share/rpm/Packages", "usr/share/rpm/Packages.db", "usr/share/rpm/rpmdb.sqlite",
+}
+
+func rpmReader() reader {
+	return reader{
+		name: "rpm", version: 1, limit: 1 << 30, database: true,
+		wants: func(p string, _ fs.FileMode) bool { return slices.Contains(rpmPaths, p) },
+		read:  parseRPM,
+	}
+}
+
+// parseRPM reads an rpm database in any of its three formats. The formats are
+// read here and not by a library: the one there is reads in goroutines of its
+// own, where a corrupt page ends the process, and a page that names itself as
+// the next one is read for ever.
+func parseRPM(ctx context.Context, f *file, out *found) error {
+	var head [16]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return clair.Invalid("rpm", "the database has no header: %v", err)
+	}
+	each := func(header []byte) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return rpmPackage(header, out)
+	}
+	switch {
+	case string(head[:]) == sqliteMagic:
+		return sqliteBlobs(f, "Packages", each)
+	case binary.LittleEndian.Uint32(head[:]) == ndbMagic:
+		return ndbHeaders(f, each)
+	case isBerkeley(head[:]):
+		return berkeleyHeaders(f, each)
+	}
+	return clair.Invalid("rpm", "the database %s is of no known format", path.Base(f.path))
+}
+
+// The tags of an rpm header that are read (rpmtag.h).
+const (
+	tagName       = 1000
+	tagVersion    = 1001
+	tagRelease    = 1002
+	tagEpoch      = 1003
+	tagArch       = 1022
+	tagSourceRPM  = 1044
+	tagDirIndexes = 1116
+	tagBaseNames  = 1117
+	tagDirNames   = 1118
+	tagModularity = 5096
+)
+
+const (
+	rpmInt32 = 4
+	// maxHeader is the largest header of one package; rpm's own limit is 256
+	// MiB, and kernels with all their files have some MiB.
+	maxHeader = 64 << 20
+	// maxTags is rpm's limit on the entries of a header.
+	maxTags = 0xffff
+)
+
+var errHeader = fmt.Errorf("%w: a package's header is damaged", clair.ErrInvalid)
+
+// rpmHeader finds the values of tags in a header (rpm's "header format": two
+// counts, the index of 16 bytes an entry, the data).
+type rpmHeader struct {
+	data []byte
+	tags map[uint32]rpmTag
+}
+
+type rpmTag struct{ kind, offset, count uint32 }
+
+func readHeader(b []byte) (rpmHeader, error) {
+	if len(b) < 8 {
+		return rpmHeader{}, errHeader
+	}
+	n, size := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	if n == 0 || n > maxTags || size > maxHeader || uint64(len(b)) < 8+16*uint64(n)+uint64(size) {
+		return rpmHeader{}, errHeader
+	}
+	index, data := b[8:8+16*n], b[8+16*n:][:size]
+	h := rpmHeader{data, make(map[uint32]rpmTag, 16)}
+	for ; len(index) > 0; index = index[16:] {
+		switch tag := binary.BigEndian.Uint32(index); tag {
+		case tagName, tagVersion, tagRelease, tagEpoch, tagArch, tagSourceRPM, tagDirIndexes, tagBaseNames, tagDirNames, tagModularity:
+			t := rpmTag{binary.BigEndian.Uint32(index[4:]), binary.BigEndian.Uint32(index[8:]), binary.BigEndian.Uint32(index[12:])}
+			if t.offset >= size {
+				return rpmHeader{}, errHeader
+			}
+			h.tags[tag] = t
+		}
+	}
+	return h, nil
+}
+
+// text gives a tag's text, "" where there is none.
+func (h rpmHeader) text(tag uint32) string {
+	t, ok := h.tags[tag]
+	if !ok || t.kind == rpmInt32 {
+		return ""
+	}
+	s, _, _ := strings.Cut(string(h.data[t.offset:min(len(h.data), int(t.offset)+maxWord+1)]), "\x00")
+	if s == "(none)" {
+		return ""
+	}
+	return s
+}
+
+// texts calls each with a list's texts until it returns false.
+func (h rpmHeader) texts(tag uint32, each func(i int, s string) bool) {
+	t, ok := h.tags[tag]
+	if !ok {
+		return
+	}
+	rest := h.data[t.offset:]
+	for i := range int(t.count) {
+		end := slices.Index(rest, 0)
+		if end < 0 || !each(i, string(rest[:end])) {
+			return
+		}
+		rest = rest[end+1:]
+	}
+}
+
+// number gives a number of a list.
+func (h rpmHeader) number(tag uint32, i int) (uint32, bool) {
+	t, ok := h.tags[tag]
+	at := int64(t.offset) + 4*int64(i)
+	if !ok || t.kind != rpmInt32 || i >= int(t.count) || at+4 > int64(len(h.data)) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(h.data[at:]), true
+}
+
+// rpmPackage makes the package of a header.
+func rpmPackage(b []byte, out *found) error {
+	h, err := readHeader(b)
+	if err != nil {
+		return err
+	}
+	p := clair.Package{Name: h.text(tagName), Arch: h.text(tagArch), Module: moduleStream(h.text(tagModularity))}
+	v, r := h.text(tagVersion), h.text(tagRelease)
+	switch {
+	case p.Name == "" || v == "":
+		return fmt.Errorf("%w: it names no package", errHeader)
+	case p.Name == "gpg-pubkey":
+		return nil // a key that rpm keeps like a package
+	}
+	p.Version = v + "-" + r
+	epoch := ""
+	if n, ok := h.number(tagEpoch, 0); ok && n != 0 {
+		epoch = strconv.FormatUint(uint64(n), 10) + ":"
+	}
+	p.Source = sourceOf(h.text(tagSourceRPM))
+	if p.Source != nil {
+		p.Source.Module = p.Module
+		if p.Source.Version == p.Version {
+			// The file's name has no epoch. Packages of the source's own
+			// version have its epoch too.
+			p.Source.Version = epoch + p.Version
+		}
+	}
+	p.Version = epoch + p.Version
+	if out.owned != nil {
+		h.owned(out.owned)
+	}
+	return out.add(p)
+}
+
+// owned lists the package's files.
+func (h rpmHeader) owned(each func(string)) {
+	var dirs []string
+	h.texts(tagDirNames, func(_ int, s string) bool { dirs = append(dirs, s); return true })
+	h.texts(tagBaseNames, func(i int, s string) bool {
+		if dir, ok := h.number(tagDirIndexes, i); ok && int64(dir) < int64(len(dirs)) {
+			each(dirs[dir] + s)
+		}
+		return true
+	})
+}
+
+// sourceOf reads the name of a source package, NAME-VERSION-RELEASE.src.rpm.
+func sourceOf(name string) *clair.Package {
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".rpm"), ".src")
+	name = strings.TrimSuffix(name, ".nosrc")
+	i := strings.LastIndexByte(name, '-')
+	if i <= 0 {
+		return nil
+	}
+	j := strings.LastIndexByte(name[:i], '-')
+	if j <= 0 {
+		return nil
+	}
+	return &clair.Package{Name: name[:j], Version: name[j+1:], Kind: clair.Source}
+}
+
+// moduleStream gives NAME:STREAM of a label NAME:STREAM:VERSION:CONTEXT.
+func moduleStream(label string) string {
+	part := strings.Split(label, ":")
+	if len(part) < 2 {
+		return ""
+	}
+	return part[0] + ":" + part[1]
+}
+
+// readPage reads exactly what is asked for.
+func readPage(f *file, buf []byte, at int64) error {
+	if n, err := f.ReadAt(buf, at); n < len(buf) {
+		return clair.Invalid("rpm", "the database ends early, at %d of %d bytes: %v", at+int64(n), f.size, errors.Join(err))
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package index
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+	"oriel/fetch"
+)
+
+// memoryFile is the largest file that is held in memory while it is read;
+// larger ones go through a temporary file.
+const memoryFile = 512 << 10
+
+// headLen is how much of a file is looked at to tell its format.
+const headLen = 16
+
+// maxLooked is the most files that readers look at in one layer.
+const maxLooked = 200_000
+
+// maxOwned bounds the list of files that packages brought.
+const maxOwned = 500_000
+
+// scanner puts the result of one layer or root together, file by file.
+type scanner struct {
+	readers []reader
+	tempDir string
+	// byPath holds what was found in each file; a later file of the same path
+	// replaces an earlier one, as it does in a layer.
+	byPath map[string]*scanned
+	owned  map[string]bool
+	result *LayerResult
+	// empty has what nothing gives.
+	empty map[*reader]*scanned
+	// count, looked and bytes are the packages found, and the files that
+	// readers looked at.
+	count, looked int
+	bytes         int64
+	buf           []byte
+}
+
+// scanned is what one file held.
+type scanned struct {
+	reader *reader
+	found
+	err error
+}
+
+func newScanner(layer clair.Digest, tempDir string) *scanner {
+	return &scanner{
+		readers: readers(), tempDir: tempDir, byPath: map[string]*scanned{}, owned: map[string]bool{},
+		result: &LayerResult{Layer: layer}, empty: map[*reader]*scanned{},
+	}
+}
+
+// wanted finds the reader for a path, nil if nobody wants the file.
+func (s *scanner) wanted(path string, mode fs.FileMode) *reader {
+	if !mode.IsRegular() {
+		return nil
+	}
+	for i := range s.readers {
+		if s.readers[i].wants(path, mode) {
+			return &s.readers[i]
+		}
+	}
+	return nil
+}
+
+// forget drops what was found under a path that something else now has.
+func (s *scanner) forget(path string) { delete(s.byPath, path) }
+
+// file reads one file that a reader wants. Only errors that end the whole
+// scan are returned.
+func (s *scanner) file(ctx context.Context, r *reader, path string, size int64, body io.Reader) error {
+	if err := s.account(size); err != nil {
+		return err
+	}
+	f, done, err := s.open(r, path, size, body)
+	if err != nil {
+		return err
+	}
+	if f == nil && size <= r.limit {
+		s.byPath[path] = s.nothing(r)
+		return nil
+	}
+	got := &scanned{reader: r, found: found{count: s.count, owned: s.own}}
+	s.byPath[path] = got
+	if f == nil {
+		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, size, r.limit)
+		return nil
+	}
+	got.err = r.guard(ctx, f, &got.found)
+	err = done()
+	s.count, got.owned = got.count, nil
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(got.err, errTooMany):
+		return clair.Invalid("layer", "it has over %d packages", maxPackages)
+	}
+	return err
+}
+
+// account counts what readers look at, which a sparse file makes large
+// without the archive being so.
+func (s *scanner) account(size int64) error {
+	s.looked++
+	s.bytes += size
+	if s.looked > maxLooked || s.bytes > maxUnpacked || size < 0 {
+		return clair.Invalid("layer", "it has over %d files, or %d bytes in them, that may hold packages", maxLooked, int64(maxUnpacked))
+	}
+	return nil
+}
+
+// nothing is what every file holds that turned out to be of another format,
+// once for each reader, for there may be many.
+func (s *scanner) nothing(r *reader) *scanned {
+	if s.empty[r] == nil {
+		s.empty[r] = &scanned{reader: r}
+	}
+	return s.empty[r]
+}
+
+// open makes a file readable at any place. f is nil where the file is too
+// large or its first bytes say that it is of another format. done lets go of
+// it.
+func (s *scanner) open(r *reader, path string, size int64, body io.Reader) (f *file, done func() error, err error) {
+	done = func() error { return nil }
+	if at, ok := body.(io.ReaderAt); ok {
+		if size > r.limit || !isFormat(r, at, size) {
+			return nil, done, nil
+		}
+		return &file{path, size, at}, done, nil
+	}
+	head := make([]byte, min(headLen, size))
+	if _, err := io.ReadFull(body, head); err != nil {
+		return nil, done, err
+	}
+	if size > r.limit || r.magic != nil && !r.magic(head) {
+		return nil, done, nil
+	}
+	body = io.MultiReader(bytes.NewReader(head), body)
+	if size <= memoryFile {
+		s.buf = slices.Grow(s.buf[:0], int(size))[:size]
+		if _, err := io.ReadFull(body, s.buf); err != nil {
+			return nil, done, err
+		}
+		return &file{path, size, bytes.NewReader(s.buf)}, done, nil
+	}
+	spooled, err := fetch.Spool(io.LimitReader(body, size), s.tempDir, size)
+	if err != nil {
+		return nil, done, err
+	}
+	if spooled.Size() != size {
+		return nil, done, errors.Join(io.ErrUnexpectedEOF, spooled.Close())
+	}
+	return &file{path, size, spooled}, spooled.Close, nil
+}
+
+func isFormat(r *reader, at io.ReaderAt, size int64) bool {
+	if r.magic == nil {
+		return true
+	}
+	head := make([]byte, min(headLen, size))
+	_, err := at.ReadAt(head, 0)
+	return (err == nil || errors.Is(err, io.EOF)) && r.magic(head)
+}
+
+// own notes that a distribution's package brought a file, if any language's
+// reader would read it.
+func (s *scanner) own(path string) {
+	path = strings.TrimPrefix(path, "/")
+	if len(s.owned) >= maxOwned || len(path) > maxPath {
+		return
+	}
+	if r := s.wanted(path, 0o644); r != nil && r.ownable {
+		s.owned[path] = true
+	}
+}
+
+// skip notes something that could not be read.
+func (s *scanner) skip(what string, err error) {
+	if len(s.result.Skipped) < maxSkipped {
+		s.result.Skipped = append(s.result.Skipped, Skipped{what, err.Error()})
+	}
+}
+
+// finish puts everything in order.
+func (s *scanner) finish() *LayerResult {
+	paths := make([]string, 0, len(s.byPath))
+	for p := range s.byPath {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	rank := -1
+	for _, p := range paths {
+		got := s.byPath[p]
+		if got.dist != nil && (rank < 0 || got.rank < rank) {
+			s.result.Distribution, rank = got.dist, got.rank
+			s.result.Hearsay = got.rank >= rankHearsay
+		}
+		s.put(p, got)
+	}
+	slices.Sort(s.result.Whiteouts)
+	slices.Sort(s.result.Opaque)
+	return s.result
+}
+
+func (s *scanner) put(path string, got *scanned) {
+	sortPackages(got.packages)
+	switch {
+	case got.reader.database:
+		d := Database{Path: path, Packages: got.packages}
+		if got.err != nil {
+			d.Err, d.Packages = got.err.Error(), nil
+		}
+		s.result.Databases = append(s.result.Databases, d)
+	case got.err != nil:
+		s.skip(path, got.err)
+		fallthrough
+	default:
+		if len(got.packages) == 0 {
+			if got.reader.repository != "" {
+				s.result.Replaced = append(s.result.Replaced, path)
+			}
+			return
+		}
+		s.result.Files = append(s.result.Files, PackageFile{
+			Path: path, Repository: got.reader.repository, Packages: got.packages, Owned: s.owned[path],
+		})
+	}
+}
+
+// sortPackages gives one order to packages, whatever order their file has.
+func sortPackages(list []clair.Package) { slices.SortStableFunc(list, comparePackages) }
+
+func comparePackages(a, b clair.Package) int {
+	c := cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Kind, b.Kind),
+		cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Module, b.Module), cmp.Compare(a.NormalizedVersion, b.NormalizedVersion),
+		cmp.Compare(a.CPE, b.CPE))
+	if c != 0 || a.Source == nil && b.Source == nil {
+		return c
+	}
+	switch {
+	case a.Source == nil:
+		return -1
+	case b.Source == nil:
+		return 1
+	}
+	return comparePackages(*a.Source, *b.Source)
+}

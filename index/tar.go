@@ -1,0 +1,167 @@
+package index
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"oriel/clair"
+	"oriel/fetch"
+)
+
+const (
+	// maxUnpacked is how much a layer may unpack to, and maxEntries how many
+	// files it may have. The largest real ones are some ten GiB and some
+	// hundred thousand files.
+	maxUnpacked = 32 << 30
+	maxEntries  = 2_000_000
+	// maxPath is the longest path that is looked at: PATH_MAX.
+	maxPath = 4096
+	// maxHidden bounds the whiteouts of one layer.
+	maxHidden = 500_000
+)
+
+// limits are the bounds of one layer, which tests lower.
+type limits struct {
+	unpacked int64
+	entries  int
+	hidden   int
+}
+
+func defaultLimits() limits { return limits{maxUnpacked, maxEntries, maxHidden} }
+
+// The prefixes that whiteouts have in a layer (OCI image specification,
+// "Representing Changes").
+const (
+	whiteoutPrefix = ".wh."
+	opaqueName     = ".wh..wh..opq"
+	auxiliary      = ".wh..wh." // what aufs keeps for itself
+)
+
+// scanTar reads a layer: a tar, plain or compressed. A stream that is none is
+// an ErrInvalid, as is one over a limit.
+func scanTar(ctx context.Context, r io.Reader, s *scanner, lim limits) error {
+	plain, err := fetch.Decompress(r)
+	if err != nil {
+		return notTar(err)
+	}
+	defer plain.Close()
+	seen := &countingReader{r: fetch.Limit(contextReader{ctx, plain}, lim.unpacked)}
+	t := tar.NewReader(seen)
+	for n := 0; ; n++ {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return notTar(err)
+		}
+		if n >= lim.entries {
+			return clair.Invalid("layer", "it has over %d files", lim.entries)
+		}
+		if err := s.entry(ctx, h, t, lim); err != nil {
+			return notTar(err)
+		}
+	}
+	if seen.n == 0 {
+		return clair.Invalid("layer", "it is empty; a tar without files is two blocks of zeros")
+	}
+	// What follows the end of the tar is padding, which must decompress too.
+	if _, err := io.Copy(io.Discard, seen); err != nil {
+		return notTar(err)
+	}
+	return nil
+}
+
+// notTar gives the error of a stream that cannot be read as a layer its kind.
+func notTar(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errTransfer), errors.Is(err, clair.ErrInvalid):
+		return err
+	}
+	return fmt.Errorf("%w: the layer is not a tar that can be read: %w", clair.ErrInvalid, err)
+}
+
+// entry looks at one entry of a layer.
+func (s *scanner) entry(ctx context.Context, h *tar.Header, body io.Reader, lim limits) error {
+	name, ok := cleanName(h.Name)
+	if !ok {
+		return nil // nothing that could be the root's, or a path out of it
+	}
+	dir, base := path.Split(name)
+	if strings.HasPrefix(base, whiteoutPrefix) {
+		return s.whiteout(strings.TrimSuffix(dir, "/"), base, lim)
+	}
+	mode := h.FileInfo().Mode()
+	if !mode.IsDir() {
+		s.forget(name)
+	}
+	if h.Typeflag != tar.TypeReg {
+		return nil // links lead to what is read under its own name; devices hold nothing
+	}
+	r := s.wanted(name, mode)
+	if r == nil {
+		return nil
+	}
+	return s.file(ctx, r, name, h.Size, body)
+}
+
+func (s *scanner) whiteout(dir, base string, lim limits) error {
+	if len(s.result.Whiteouts)+len(s.result.Opaque) >= lim.hidden {
+		return clair.Invalid("layer", "it has over %d whiteouts", lim.hidden)
+	}
+	hidden := strings.TrimPrefix(base, whiteoutPrefix)
+	switch {
+	case base == opaqueName:
+		s.result.Opaque = append(s.result.Opaque, dir)
+	case strings.HasPrefix(base, auxiliary), hidden == "", hidden == ".", hidden == "..":
+	default:
+		s.result.Whiteouts = append(s.result.Whiteouts, path.Join(dir, hidden))
+	}
+	return nil
+}
+
+// cleanName gives an entry's path relative to the root, "" for the root. A
+// path that climbs out of it, or is none, is not ok. The path is only ever
+// compared, never opened.
+func cleanName(name string) (string, bool) {
+	if len(name) > maxPath || strings.IndexByte(name, 0) >= 0 {
+		return "", false
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", false
+		}
+	}
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	return name, name != ""
+}
+
+// contextReader ends a stream when the context ends.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}
+
+// countingReader counts the bytes of a stream.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}

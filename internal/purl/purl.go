@@ -1,0 +1,57 @@
+// Package purl reads package URLs (github.com/package-url/purl-spec). Names
+// keep their case, which the specification would have lowered for some types:
+// Go's modules are told apart by it.
+package purl
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"oriel/clair"
+)
+
+// PURL is a package URL taken apart.
+type PURL struct {
+	Type, Namespace, Name, Version string
+	Qualifiers                     url.Values
+}
+
+// Parse reads a package URL. The error is an ErrInvalid.
+func Parse(s string) (PURL, error) {
+	rest, ok := strings.CutPrefix(s, "pkg:")
+	if !ok {
+		return PURL{}, bad(s)
+	}
+	var p PURL
+	rest, _, _ = strings.Cut(rest, "#")
+	rest, query, _ := strings.Cut(rest, "?")
+	// Package URLs leave "+" as it is, which a query would make a space.
+	q, err := url.ParseQuery(strings.ReplaceAll(query, "+", "%2B"))
+	if err != nil {
+		return PURL{}, bad(s)
+	}
+	p.Qualifiers = q
+	rest = strings.TrimLeft(rest, "/")
+	if i := strings.LastIndexByte(rest, '@'); i > strings.LastIndexByte(rest, '/')+1 {
+		rest, p.Version = rest[:i], rest[i+1:]
+	}
+	p.Type, rest, _ = strings.Cut(rest, "/")
+	p.Type = strings.ToLower(p.Type)
+	rest = strings.Trim(rest, "/")
+	if i := strings.LastIndexByte(rest, '/'); i >= 0 {
+		p.Namespace, rest = rest[:i], rest[i+1:]
+	}
+	p.Name = rest
+	for _, part := range []*string{&p.Namespace, &p.Name, &p.Version} {
+		if *part, err = url.PathUnescape(*part); err != nil {
+			return PURL{}, bad(s)
+		}
+	}
+	if p.Name == "" {
+		return PURL{}, bad(s)
+	}
+	return p, nil
+}
+
+func bad(s string) error { return fmt.Errorf("%w: %.100q is no package URL", clair.ErrInvalid, s) }

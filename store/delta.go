@@ -1,0 +1,296 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math/bits"
+
+	"github.com/google/uuid"
+
+	"oriel/clair"
+)
+
+// delta is an import that is told what changed since an operation, its base,
+// in place of all there is. It costs what changed: nothing here looks at the
+// rows that stay.
+type delta struct {
+	base uuid.UUID
+	seq  int64 // of the base
+
+	// surplus are open rows that the base does not see: those of imports
+	// after it, whether they failed or their operations were deleted. They
+	// are closed unless the delta adds them.
+	surplus bitmap
+	// dropped are rows of the base that the delta takes away; they are closed
+	// unless it adds them too.
+	dropped bitmap
+	// written are the rows that this import has added.
+	written bitmap
+	// named are the advisories whose rows are yet to be dropped.
+	named []string
+}
+
+// UpdateVulnerabilitiesDelta makes an operation of the rows that the operation
+// base sees with the changes applied, and says what that changed. A row that
+// is added must not be in the base, and one that is removed must be: where
+// this does not hold, or the base is no longer listed, it is an ErrBase, and
+// as after any other error there is no operation. Otherwise it is as
+// UpdateVulnerabilities, and costs what changed.
+func (db *DB) UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
+	changes iter.Seq2[clair.Change, error],
+) (clair.UpdateResult, error) {
+	t, err := newVulnTable(ctx, db)
+	if err != nil {
+		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
+	}
+	defer t.close()
+	h := newHasher()
+	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
+	return runImport(ctx, db, vulnRelation, t, f, func(add func(incoming[vulnRow]) error) error {
+		for c, err := range changes {
+			if err != nil {
+				return err
+			}
+			in, ok := hashChange(h, c)
+			if !ok {
+				continue
+			}
+			if err := add(in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// hashChange makes an incoming row of a change, if there is one in it that is
+// ever stored.
+func hashChange(h *hasher, c clair.Change) (incoming[vulnRow], bool) {
+	v, verb := c.Added, adds
+	switch {
+	case c.Replaced != "":
+		return incoming[vulnRow]{verb: replaces, name: c.Replaced}, true
+	case v == nil:
+		v, verb = c.Removed, removes
+	}
+	if v == nil || v.Package == nil || v.Package.Name == "" {
+		return incoming[vulnRow]{}, false
+	}
+	in := hashVulnerability(h, v)
+	if in.verb = verb; verb == removes {
+		in.row = vulnRow{} // what is removed is known by its hash
+	}
+	return in, true
+}
+
+// findBase finds the operation that a delta is relative to. No garbage is
+// collected while an import runs, so its rows stay from here on.
+func (im *importer[R]) findBase(ctx context.Context) error {
+	if im.delta == nil {
+		return nil
+	}
+	const find = `SELECT seq FROM update_operation WHERE ref = ? AND updater = ? AND kind = ?`
+	err := im.db.read.QueryRowContext(ctx, find, im.delta.base.String(), im.updater, string(im.rel.kind)).Scan(&im.delta.seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%w: there is no operation %s", clair.ErrBase, im.delta.base)
+	}
+	return classify(err)
+}
+
+// rebase makes the open rows those that the base sees: rows closed since are
+// opened again as copies, and rows opened since are to be closed. After an
+// import that completed and was not deleted there are none of either.
+func (im *importer[R]) rebase(ctx context.Context) error {
+	d := im.delta
+	if d == nil {
+		return nil
+	}
+	for after := int64(0); ; {
+		rows, err := readPage(ctx, im.db.read, im.rel.surplus, scanHashRow, im.id, d.seq, after, pageRows)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, r := range rows {
+			d.surplus.set(r.id)
+		}
+		after = rows[len(rows)-1].id
+	}
+	for {
+		rows, err := readPage(ctx, im.db.read, im.rel.missing, scanHashRow, im.id, d.seq, pageRows)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		err = im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
+			return tx.QueryRowContext(ctx, im.rel.again, im.seq, rows[i].id).Scan(&rows[i].id)
+		})
+		if err != nil {
+			return err
+		}
+		if err := im.list(ctx, rows); err != nil {
+			return err
+		}
+	}
+}
+
+// count counts a row of the feed that is open already.
+func (im *importer[R]) count(id int64) {
+	if im.delta != nil && im.delta.surplus.has(id) {
+		im.added++ // for the base does not see it
+		return
+	}
+	im.known++
+}
+
+// drop takes the part of a delta that takes rows away.
+func (im *importer[R]) drop(ctx context.Context, in incoming[R]) error {
+	d := im.delta
+	if in.verb == replaces {
+		if d.named = append(d.named, in.name); len(d.named) < batchRows {
+			return nil
+		}
+		return im.dropNamed(ctx)
+	}
+	if im.gone = append(im.gone, in); len(im.gone) < batchRows {
+		return nil
+	}
+	return im.dropGone(ctx)
+}
+
+// dropNamed drops the open rows of the advisories named so far. Those added by
+// this import are seen, and stay.
+func (im *importer[R]) dropNamed(ctx context.Context) error {
+	d := im.delta
+	if len(d.named) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(d.named)
+	if err != nil {
+		return err
+	}
+	rows, err := readPage(ctx, im.db.read, im.rel.named, scanHashRow, string(list), im.id)
+	for _, r := range rows {
+		d.dropped.set(r.id)
+	}
+	clear(d.named)
+	d.named = d.named[:0]
+	return err
+}
+
+// dropGone drops the rows removed so far, each of which the base must see.
+func (im *importer[R]) dropGone(ctx context.Context) error {
+	if len(im.gone) == 0 {
+		return nil
+	}
+	d := im.delta
+	ids, err := im.lookup(ctx, im.rel.known, im.gone)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if id == 0 || d.surplus.has(id) || d.written.has(id) {
+			return fmt.Errorf("%w: a row that is removed is not there, the %d. of its batch", clair.ErrBase, i+1)
+		}
+		d.dropped.set(id)
+	}
+	clear(im.gone)
+	im.gone = im.gone[:0]
+	return nil
+}
+
+// closeDropped closes what the delta takes away and does not add, and returns
+// how many rows of the base that were. im.known becomes the number of rows
+// that stayed.
+func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
+	if err := errors.Join(im.dropNamed(ctx), im.dropGone(ctx)); err != nil {
+		return 0, err
+	}
+	d := im.delta
+	if !im.addsAreNew() {
+		return 0, fmt.Errorf("%w: a row that is added is there already", clair.ErrBase)
+	}
+	var removed int64
+	for first := range d.dropped.or(&d.surplus).minus(&im.seen).pages(pageRows) {
+		rows, err := readPage(ctx, im.db.read, im.rel.hashOf, scanHashRow, idList(first))
+		if err != nil {
+			return removed, err
+		}
+		if err := im.close(ctx, rows); err != nil {
+			return removed, err
+		}
+		for _, r := range rows {
+			if !d.surplus.has(r.id) {
+				removed++
+			}
+		}
+	}
+	var open int64
+	if err := im.db.read.QueryRowContext(ctx, im.rel.openAll, im.id).Scan(&open); err != nil {
+		return removed, classify(err)
+	}
+	im.known = open - im.added
+	return removed, nil
+}
+
+// addsAreNew says whether the rows that the delta adds and that were open are
+// such that it also takes away, or that the base does not see.
+func (im *importer[R]) addsAreNew() bool {
+	d := im.delta
+	return im.seen.minus(&d.written).minus(&d.dropped).minus(&d.surplus).empty()
+}
+
+// or gives the ids of either set.
+func (b *bitmap) or(o *bitmap) *bitmap {
+	out := &bitmap{words: make([]uint64, max(len(b.words), len(o.words)))}
+	copy(out.words, b.words)
+	for i, w := range o.words {
+		out.words[i] |= w
+	}
+	return out
+}
+
+// minus gives the ids that the other set lacks.
+func (b *bitmap) minus(o *bitmap) *bitmap {
+	out := &bitmap{words: make([]uint64, len(b.words))}
+	copy(out.words, b.words)
+	for i := range min(len(b.words), len(o.words)) {
+		out.words[i] &^= o.words[i]
+	}
+	return out
+}
+
+func (b *bitmap) empty() bool {
+	for _, w := range b.words {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// pages yields the ids in order, some at a time. The slice is used again.
+func (b *bitmap) pages(size int) iter.Seq[[]int64] {
+	return func(yield func([]int64) bool) {
+		page := make([]int64, 0, size)
+		for i, w := range b.words {
+			for ; w != 0; w &= w - 1 {
+				page = append(page, int64(i)<<6+int64(bits.TrailingZeros64(w)))
+				if len(page) == size {
+					if !yield(page) {
+						return
+					}
+					page = page[:0]
+				}
+			}
+		}
+		if len(page) > 0 {
+			yield(page)
+		}
+	}
+}
