@@ -98,17 +98,40 @@ func systemPURL(p *clair.Package, dist *clair.Distribution) string {
 		distro += "-" + number
 	}
 	q = append(q, packageurl.Qualifier{Key: "distro", Value: distro})
-	if s := p.Source; s != nil && s.Name != "" && s.Name != p.Name {
-		q = append(q, packageurl.Qualifier{Key: "upstream", Value: s.Name})
+	if p.Module != "" {
+		q = append(q, packageurl.Qualifier{Key: "rpmmod", Value: p.Module})
+	}
+	if s := upstream(p); s != "" {
+		q = append(q, packageurl.Qualifier{Key: "upstream", Value: s})
 	}
 	u.Qualifiers = q
 	return purl(u)
 }
 
+// upstream is the source that a package was built from, where its name or
+// version differs.
+func upstream(p *clair.Package) string {
+	s := p.Source
+	switch {
+	case s == nil || s.Name == "":
+		return ""
+	case s.Version != "" && s.Version != p.Version:
+		return s.Name + "@" + s.Version
+	case s.Name != p.Name:
+		return s.Name
+	}
+	return ""
+}
+
 // purl writes a package URL, "" where the parts make none.
 func purl(u packageurl.PackageURL) string {
+	kept := u
 	if u.Name == "" || u.Normalize() != nil {
 		return ""
 	}
-	return clean(u.ToString())
+	if u.Type == packageurl.TypeGolang {
+		// The specification lowers what tells Go's modules apart.
+		u.Namespace, u.Name = kept.Namespace, kept.Name
+	}
+	return u.ToString()
 }

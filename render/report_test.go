@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/purl"
 	"oriel/render"
 )
 
@@ -77,14 +78,53 @@ func TestNew_PURL(t *testing.T) {
 		"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1",
 		"pkg:deb/debian/tzdata@2024a-0%2Bdeb12u1?arch=all&distro=debian-12",
 	}, got)
-	rpm := render.Input{Report: &clair.VulnerabilityReport{
-		Packages:      map[string]*clair.Package{"1": {Name: "bind", Version: "32:9.16.23-1.el9", Arch: "x86_64"}, "2": {Name: "", Version: "1"}},
-		Distributions: map[string]*clair.Distribution{"1": {DID: "rhel", VersionID: "9.2"}},
-		Environments:  map[string][]clair.Environment{"1": {{DistributionID: "1"}}, "2": {{DistributionID: "1"}}},
-	}}
-	packages := render.New(rpm, render.Filter{}).Packages
-	require.Empty(t, packages[0].PURL, "no name")
-	require.Equal(t, "pkg:rpm/redhat/bind@9.16.23-1.el9?arch=x86_64&distro=rhel-9.2&epoch=32", packages[1].PURL)
+}
+
+// TestNew_PURL_Read reads the package URLs back.
+func TestNew_PURL_Read(t *testing.T) {
+	packages := map[string]*clair.Package{
+		"1": {Name: "bind", Version: "32:9.16.23-1.el9", Arch: "x86_64", Module: "bind:9.16:1"},
+		"2": {Version: "1"}, // no name, no package URL
+		"3": {Name: "libc6", Version: "2.36-9+deb12u4", Source: &clair.Package{Name: "glibc", Version: "2.36-9"}},
+		"4": {Name: "github.com/BurntSushi/toml", Version: "v1.4.0+incompatible"},
+		"5": {Name: "libcrypto3", Version: "3.1.4-r5", Source: &clair.Package{Name: "openssl", Version: "3.1.4-r5"}},
+		"6": {Name: "unknown", Version: "1"},
+	}
+	dists := map[string]*clair.Distribution{
+		"1": {DID: "rhel", VersionID: "9.2"}, "3": {DID: "debian", VersionID: "12"}, "4": {DID: "debian", VersionID: "12"},
+		"5": {DID: "alpine", VersionID: "3.19.1"}, "6": {DID: "haiku", VersionID: "1"},
+	}
+	in := render.Input{Report: &clair.VulnerabilityReport{Packages: packages, Distributions: dists, Environments: map[string][]clair.Environment{},
+		Repositories: map[string]*clair.Repository{"1": {Name: "go"}}}}
+	for id := range packages {
+		in.Report.Environments[id] = []clair.Environment{{DistributionID: id}}
+	}
+	in.Report.Environments["4"][0].RepositoryIDs = []string{"1"}
+	want := map[string]string{
+		"1": "pkg:rpm/redhat/bind@9.16.23-1.el9?arch=x86_64&distro=rhel-9.2&epoch=32&rpmmod=bind:9.16:1", "2": "", "6": "",
+		"3": "pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?distro=debian-12&upstream=glibc%402.36-9",
+		"4": "pkg:golang/github.com/BurntSushi/toml@v1.4.0%2Bincompatible",
+		"5": "pkg:apk/alpine/libcrypto3@3.1.4-r5?distro=alpine-3.19.1&upstream=openssl",
+	}
+	got := map[string]string{}
+	for _, p := range render.New(in, render.Filter{}).Packages {
+		got[p.ID] = p.PURL
+		if p.PURL == "" {
+			continue
+		}
+		u, err := purl.Parse(p.PURL)
+		require.NoError(t, err)
+		if p.ID == "4" {
+			require.Equal(t, []string{p.Name, p.Version}, []string{u.Namespace + "/" + u.Name, u.Version})
+			continue
+		}
+		require.Equal(t, p.Name, u.Name)
+		release, ok := clair.ReleaseByPURL(u.Namespace, u.Qualifiers.Get("distro"))
+		require.True(t, ok)
+		whole, _ := clair.ReleaseOf(dists[p.ID])
+		require.Equal(t, whole.Platform, release.Platform)
+	}
+	require.Equal(t, want, got)
 }
 
 func TestFailOn(t *testing.T) {
