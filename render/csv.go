@@ -1,0 +1,64 @@
+package render
+
+import (
+	"encoding/csv"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// CSV writes one record for each finding, as RFC 4180 has it. A cell that a
+// spreadsheet would take for a formula begins with an apostrophe; the purl
+// column has such names as they are.
+func CSV(w io.Writer, r *Report) error {
+	c := csv.NewWriter(w)
+	c.UseCRLF = true
+	if err := c.Write([]string{
+		"package", "version", "kind", "arch", "package_db", "layer", "distribution", "repository", "purl",
+		"vulnerability", "aliases", "severity", "priority", "kev", "epss", "cvss", "cvss_vector", "fixed_version",
+		"feed", "rule", "matched", "matched_kind", "affected", "links", "description",
+	}); err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		p, v, at := f.Package, f.Vulnerability, f.Package.Place()
+		record := []string{
+			p.Name, p.Version, p.Kind, p.Arch, at.PackageDB, string(at.Layer), at.Distribution, at.Repository, p.PURL,
+			v.Name, strings.Join(v.Aliases, " "), v.Severity.String(), v.Priority.Level, strconv.FormatBool(v.Priority.KEV),
+			v.Priority.EPSSText(), v.Priority.CVSSText(), v.Priority.Vector, v.Fixed,
+			v.Feed, f.Why.Rule, f.Why.Matched, f.Why.Kind, f.Why.Affected, strings.Join(v.Links, " "), v.Description,
+		}
+		for i, cell := range record {
+			record[i] = inert(cell)
+		}
+		if err := c.Write(record); err != nil {
+			return err
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+// inert keeps spreadsheets from evaluating a cell.
+func inert(cell string) string {
+	if cell != "" && strings.IndexByte("=+-@\t\r\n", cell[0]) >= 0 {
+		return "'" + cell
+	}
+	return cell
+}
+
+// EPSSText is the EPSS score in its feed's precision, "" if unknown.
+func (p Priority) EPSSText() string {
+	if p.EPSS == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(p.EPSS, 'f', 5, 64)
+}
+
+// CVSSText is the CVSS score, "" if unknown.
+func (p Priority) CVSSText() string {
+	if p.CVSS == 0 && p.Vector == "" {
+		return ""
+	}
+	return strconv.FormatFloat(p.CVSS, 'f', 1, 64)
+}

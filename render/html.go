@@ -1,0 +1,43 @@
+package render
+
+import (
+	"bufio"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+
+	"oriel/clair"
+)
+
+//go:embed report.gohtml
+var page string
+
+// HTML writes one page that needs nothing else: no script, font or image, nor
+// a network. html/template escapes all that comes from packages and feeds.
+func HTML(w io.Writer, r *Report) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"lower": func(s clair.Severity) string { return strings.ToLower(s.String()) },
+		"short": shortDigest, "percent": percent, "severities": severities, "plural": plural,
+		"count": func(s clair.Severity) int { return r.Counts[s] },
+		"share": func(n int) string { return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(max(len(r.Findings), 1))) },
+	}).Parse(page)
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriter(w)
+	if err := t.Execute(b, r); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// shortDigest is enough of a digest to tell it from another by eye.
+func shortDigest(d clair.Digest) string {
+	algorithm, sum, _ := strings.Cut(string(d), ":")
+	if len(sum) <= 12 {
+		return string(d)
+	}
+	return algorithm + ":" + sum[:12] + "…"
+}

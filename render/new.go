@@ -1,0 +1,195 @@
+package render
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+)
+
+// New makes the model of a report, without what the filter leaves out.
+func New(in Input, f Filter) *Report {
+	b := builder{in: in, filter: f, priority: in.Priority, vulns: map[string]*Vulnerability{}}
+	if b.priority == nil {
+		b.priority = Priorities(in.Report.Enrichments)
+	}
+	b.out = &Report{
+		Name: clean(in.Name), Tool: in.Tool, Manifest: in.Report.Hash, Made: in.Now.UTC(),
+		Skipped: in.Skipped, SkippedSample: cleanAll(in.SkippedSample), Partial: cleanAll(in.Partial),
+		DataTime: in.DataTime.UTC(), Old: in.MaxAge > 0 && !in.DataTime.IsZero() && in.Now.Sub(in.DataTime) > in.MaxAge,
+	}
+	for _, u := range in.Unmatched {
+		b.out.Unmatched = append(b.out.Unmatched, Unmatched{clean(u.Name), clean(u.Version), clean(u.Reason)})
+	}
+	pairs := map[string][]string{}
+	for _, id := range slices.Sorted(maps.Keys(in.Report.Packages)) {
+		if in.Report.Packages[id] != nil {
+			b.findings(pairs, b.pkg(id))
+		}
+	}
+	slices.SortStableFunc(b.out.Packages, comparePackages)
+	slices.SortStableFunc(b.out.Findings, compareFindings)
+	b.out.Data = b.data(pairs)
+	return b.out
+}
+
+type builder struct {
+	in       Input
+	filter   Filter
+	priority map[string]Priority
+	vulns    map[string]*Vulnerability
+	out      *Report
+}
+
+// findings adds those of one package, and notes their ids in pairs.
+func (b *builder) findings(pairs map[string][]string, p *Package) {
+	b.out.Packages = append(b.out.Packages, p)
+	for _, id := range b.in.Report.PackageVulnerabilities[p.ID] {
+		v := b.vulnerability(id)
+		if v == nil {
+			continue // a report that refers to what it does not hold
+		}
+		if v.Severity < b.filter.MinSeverity || b.filter.OnlyFixed && v.Fixed == "" {
+			b.out.Hidden++
+			continue
+		}
+		pairs[p.ID] = append(pairs[p.ID], id)
+		w := b.in.Why[p.ID][id]
+		b.out.Findings = append(b.out.Findings, Finding{p, v, Why{clean(w.Rule), clean(w.Matched), clean(w.Kind), clean(w.Affected)}})
+		b.out.Counts[v.Severity]++
+		if v.Priority.KEV {
+			b.out.Exploited++
+		}
+		if v.Fixed != "" {
+			b.out.Fixable++
+		}
+	}
+}
+
+func (b *builder) pkg(id string) *Package {
+	src := b.in.Report.Packages[id]
+	p := &Package{
+		ID: id, Name: clean(src.Name), Version: clean(src.Version), Kind: clean(cmp.Or(src.Kind, clair.Binary)),
+		Arch: clean(src.Arch), CPE: clean(src.CPE),
+	}
+	for _, env := range b.in.Report.Environments[id] {
+		dist := b.in.Report.Distributions[env.DistributionID]
+		place := Place{PackageDB: clean(env.PackageDB), Layer: env.IntroducedIn}
+		if dist != nil {
+			place.Distribution = clean(cmp.Or(dist.PrettyName, strings.TrimSpace(dist.Name+" "+dist.VersionID), dist.DID))
+		}
+		var repos []string
+		for _, key := range env.RepositoryIDs {
+			if repo := b.in.Report.Repositories[key]; repo != nil {
+				repos = append(repos, clean(repo.Name))
+				p.PURL = cmp.Or(p.PURL, languagePURL(src, repo))
+			}
+		}
+		place.Repository = strings.Join(repos, ", ")
+		p.PURL = cmp.Or(p.PURL, systemPURL(src, dist))
+		p.Places = append(p.Places, place)
+	}
+	return p
+}
+
+func (b *builder) vulnerability(id string) *Vulnerability {
+	if v := b.vulns[id]; v != nil {
+		return v
+	}
+	src := b.in.Report.Vulnerabilities[id]
+	if src == nil {
+		return nil
+	}
+	v := &Vulnerability{
+		ID: id, Name: clean(src.Name), Feed: clean(src.Updater), Description: cleanText(src.Description),
+		Aliases: cleanAll(src.Aliases), Links: webLinks(src.Links), Issued: src.Issued,
+		Severity: min(src.NormalizedSeverity, clair.Critical), Fixed: clean(fixed(src)), Priority: b.priority[id].clean(),
+	}
+	b.vulns[id] = v
+	return v
+}
+
+// data is the report in Clair's words that holds the pairs and no others.
+func (b *builder) data(pairs map[string][]string) *clair.VulnerabilityReport {
+	if b.out.Hidden == 0 {
+		return b.in.Report
+	}
+	d := *b.in.Report
+	d.PackageVulnerabilities = pairs
+	d.Vulnerabilities = map[string]*clair.Vulnerability{}
+	for _, ids := range pairs {
+		for _, id := range ids {
+			d.Vulnerabilities[id] = b.in.Report.Vulnerabilities[id]
+		}
+	}
+	d.Enrichments = nil
+	for _, e := range b.in.Report.Enrichments {
+		kept := clair.Enrichment{Type: e.Type}
+		for _, m := range e.Messages {
+			kept.Messages = append(kept.Messages, only(m, d.Vulnerabilities))
+		}
+		d.Enrichments = append(d.Enrichments, kept)
+	}
+	return &d
+}
+
+// only keeps the keys of a message that name vulnerabilities of the report. A
+// message of another shape stays as it is.
+func only(m json.RawMessage, ids map[string]*clair.Vulnerability) json.RawMessage {
+	var byID map[string]json.RawMessage
+	if json.Unmarshal(m, &byID) != nil || byID == nil {
+		return m
+	}
+	maps.DeleteFunc(byID, func(id string, _ json.RawMessage) bool { return ids[id] == nil })
+	kept, err := json.Marshal(byID)
+	if err != nil {
+		return m
+	}
+	return kept
+}
+
+// fixed is the version that brings the fix: language ecosystems keep bounds
+// in their string form where distributions have the version.
+func fixed(v *clair.Vulnerability) string {
+	b, err := clair.ParseBounds(v.FixedInVersion)
+	if err != nil {
+		return v.FixedInVersion
+	}
+	if b.Fixed == "0" {
+		return "" // how some feeds write that there is none
+	}
+	return b.Fixed
+}
+
+// webLinks are the links a browser may follow.
+func webLinks(list string) []string {
+	var out []string
+	for _, s := range strings.Fields(list) {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			continue
+		}
+		if s = u.String(); !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func comparePackages(a, b *Package) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version), strings.Compare(a.ID, b.ID))
+}
+
+// compareFindings puts first what to deal with first.
+func compareFindings(a, b Finding) int {
+	return cmp.Or(
+		comparePriorities(b.Vulnerability, a.Vulnerability),
+		comparePackages(a.Package, b.Package),
+		strings.Compare(a.Vulnerability.Name, b.Vulnerability.Name),
+		strings.Compare(a.Vulnerability.ID, b.Vulnerability.ID),
+	)
+}

@@ -1,0 +1,137 @@
+package render
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/package-url/packageurl-go"
+
+	"oriel/clair"
+)
+
+// languagePURL is the package URL of a package from a language's index, ""
+// where the repository is not one.
+func languagePURL(p *clair.Package, repo *clair.Repository) string {
+	e, ok := clair.EcosystemByRepository(repo.Name)
+	if !ok {
+		return ""
+	}
+	kind, separator := purlType(e)
+	if kind == "" {
+		return ""
+	}
+	namespace, name := "", p.Name
+	if separator != "" {
+		if i := strings.LastIndex(name, separator); i >= 0 {
+			namespace, name = name[:i], name[i+1:]
+		}
+	}
+	return purl(packageurl.PackageURL{Type: kind, Namespace: namespace, Name: name, Version: p.Version})
+}
+
+// purlType is the type of an ecosystem's package URLs, and what stands
+// between namespace and name in its packages' names.
+func purlType(e clair.Ecosystem) (kind, separator string) {
+	switch e.Repository {
+	case "go":
+		return packageurl.TypeGolang, "/"
+	case "maven":
+		return packageurl.TypeMaven, ":"
+	case "npm":
+		return packageurl.TypeNPM, "/"
+	case "packagist":
+		return packageurl.TypeComposer, "/"
+	case "swift":
+		return packageurl.TypeSwift, "/"
+	case "hex":
+		return packageurl.TypeHex, "/"
+	case "pypi":
+		return packageurl.TypePyPi, ""
+	case "rubygems":
+		return packageurl.TypeGem, ""
+	case "crates.io":
+		return packageurl.TypeCargo, ""
+	case "nuget":
+		return packageurl.TypeNuget, ""
+	case "pub":
+		return packageurl.TypePub, ""
+	case "cran":
+		return packageurl.TypeCran, ""
+	case "hackage":
+		return packageurl.TypeHackage, ""
+	case "conan":
+		return packageurl.TypeConan, ""
+	}
+	// Julia's need the package's UUID, which an index report does not have.
+	return "", ""
+}
+
+// systemPURL is the package URL of a distribution's package, "" where the
+// distribution is not known.
+func systemPURL(p *clair.Package, dist *clair.Distribution) string {
+	release, ok := clair.ReleaseOf(dist)
+	if !ok {
+		return ""
+	}
+	u := packageurl.PackageURL{Type: release.Scheme, Namespace: dist.DID, Name: p.Name, Version: p.Version}
+	var q []packageurl.Qualifier
+	if p.Arch != "" {
+		q = append(q, packageurl.Qualifier{Key: "arch", Value: p.Arch})
+	}
+	switch release.Scheme {
+	case "dpkg":
+		u.Type = packageurl.TypeDebian
+	case "rpm":
+		if u.Namespace == "rhel" {
+			u.Namespace = "redhat" // as the specification's examples have it
+		}
+		// The specification wants the epoch of an RPM apart.
+		if epoch, rest, ok := strings.Cut(p.Version, ":"); ok {
+			u.Version = rest
+			if epoch != "0" {
+				q = append(q, packageurl.Qualifier{Key: "epoch", Value: epoch})
+			}
+		}
+	}
+	distro := dist.DID
+	if number := cmp.Or(dist.VersionID, dist.Version, dist.VersionCodeName); number != "" {
+		distro += "-" + number
+	}
+	q = append(q, packageurl.Qualifier{Key: "distro", Value: distro})
+	if p.Module != "" {
+		q = append(q, packageurl.Qualifier{Key: "rpmmod", Value: p.Module})
+	}
+	if s := upstream(p); s != "" {
+		q = append(q, packageurl.Qualifier{Key: "upstream", Value: s})
+	}
+	u.Qualifiers = q
+	return purl(u)
+}
+
+// upstream is the source that a package was built from, where its name or
+// version differs.
+func upstream(p *clair.Package) string {
+	s := p.Source
+	switch {
+	case s == nil || s.Name == "":
+		return ""
+	case s.Version != "" && s.Version != p.Version:
+		return s.Name + "@" + s.Version
+	case s.Name != p.Name:
+		return s.Name
+	}
+	return ""
+}
+
+// purl writes a package URL, "" where the parts make none.
+func purl(u packageurl.PackageURL) string {
+	kept := u
+	if u.Name == "" || u.Normalize() != nil {
+		return ""
+	}
+	if u.Type == packageurl.TypeGolang {
+		// The specification lowers what tells Go's modules apart.
+		u.Namespace, u.Name = kept.Namespace, kept.Name
+	}
+	return u.ToString()
+}

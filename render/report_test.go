@@ -1,0 +1,167 @@
+package render_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/internal/purl"
+	"oriel/render"
+)
+
+func TestNew(t *testing.T) {
+	in := sample()
+	r := render.New(in, render.Filter{})
+	var order []string
+	for _, f := range r.Findings {
+		order = append(order, f.Package.Name+" "+f.Vulnerability.Name)
+	}
+	evil := "evil\ufffd[31m\ufffd31m  OK\ufffd"
+	require.Equal(t, []string{
+		"org.apache.logging.log4j:log4j-core GHSA-jfh8-c2jp-5v3q", // known to be exploited
+		"golang.org/x/net GO-2024-2687",                           // EPSS 66 %
+		evil + " CVE-2024-0727", "libssl3 CVE-2024-0727",          // EPSS 0.24 %
+		"@babel/traverse GHSA-67hx-6x53-jw92", // CVSS 9.3
+		evil + " CVE-2099-0001", evil + " CVE-2099-0002", "libssl3 CVE-2023-5678",
+	}, order)
+	require.Equal(t, [6]int{1, 1, 1, 2, 1, 2}, r.Counts)
+	require.Equal(t, []int{1, 6, 0, 6}, []int{r.Exploited, r.Fixable, r.Hidden, len(r.Packages)})
+	require.Same(t, in.Report, r.Data)
+	top := r.Findings[0].Vulnerability
+	require.Equal(t, "2.15.0", top.Fixed)
+	require.Equal(t, render.Priority{Level: "exploited", KEV: true, Ransomware: true, EPSS: 0.94358, Percentile: 0.9996,
+		CVSS: 10, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"}, top.Priority)
+	require.Equal(t, "likely", r.Findings[1].Vulnerability.Priority.Level)
+	require.Equal(t, []string{"https://example.com/%22onmouseover=%22x"}, r.Findings[5].Vulnerability.Links)
+	require.Len(t, r.Warnings(), 4)
+	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages", r.Summary())
+}
+
+func TestNew_Filter(t *testing.T) {
+	in := sample()
+	before, err := json.Marshal(in.Report)
+	require.NoError(t, err)
+	r := render.New(in, render.Filter{MinSeverity: clair.Medium, OnlyFixed: true})
+	require.Equal(t, [6]int{0, 0, 0, 2, 0, 2}, r.Counts)
+	require.Equal(t, 4, r.Hidden)
+	require.Equal(t, map[string][]string{"1": {"10"}, "2": {"12"}, "3": {"13"}, "5": {"10"}}, r.Data.PackageVulnerabilities)
+	require.Len(t, r.Data.Vulnerabilities, 3)
+	require.Len(t, r.Data.Packages, 6)
+	require.JSONEq(t, `{"10":[{"cve":"CVE-2024-0727","epss":0.00238,"percentile":0.46}],"12":[{"cve":"CVE-2021-44228","epss":0.94358,"percentile":0.9996}]}`,
+		string(r.Data.Enrichments[1].Messages[0]))
+	after, err := json.Marshal(in.Report)
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(after), "the input is not changed")
+}
+
+func TestNew_Priority(t *testing.T) {
+	in := sample()
+	in.Priority = map[string]render.Priority{"11": {Level: "urgent" + esc, KEV: true}}
+	r := render.New(in, render.Filter{})
+	require.Equal(t, "CVE-2023-5678", r.Findings[0].Vulnerability.Name)
+	require.Equal(t, "urgent\ufffd[31m", r.Findings[0].Vulnerability.Priority.Level)
+	require.Empty(t, r.Findings[1].Vulnerability.Priority, "what the caller says stands")
+}
+
+func TestNew_PURL(t *testing.T) {
+	var got []string
+	for _, p := range render.New(sample(), render.Filter{}).Packages {
+		got = append(got, p.PURL)
+	}
+	require.Equal(t, []string{
+		"pkg:npm/%40babel/traverse@7.23.0",
+		"pkg:deb/debian/evil%1B%5B31m%C2%9B31m%0D%0Aok%E2%80%AE@%3D1%2B1?distro=debian-12",
+		"pkg:golang/golang.org/x/net@v0.17.0",
+		"pkg:deb/debian/libssl3@3.0.11-1~deb12u1?arch=amd64&distro=debian-12&upstream=openssl",
+		"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1",
+		"pkg:deb/debian/tzdata@2024a-0%2Bdeb12u1?arch=all&distro=debian-12",
+	}, got)
+}
+
+// TestNew_PURL_Read reads the package URLs back.
+func TestNew_PURL_Read(t *testing.T) {
+	packages := map[string]*clair.Package{
+		"1": {Name: "bind", Version: "32:9.16.23-1.el9", Arch: "x86_64", Module: "bind:9.16:1"},
+		"2": {Version: "1"}, // no name, no package URL
+		"3": {Name: "libc6", Version: "2.36-9+deb12u4", Source: &clair.Package{Name: "glibc", Version: "2.36-9"}},
+		"4": {Name: "github.com/BurntSushi/toml", Version: "v1.4.0+incompatible"},
+		"5": {Name: "libcrypto3", Version: "3.1.4-r5", Source: &clair.Package{Name: "openssl", Version: "3.1.4-r5"}},
+		"6": {Name: "unknown", Version: "1"},
+	}
+	dists := map[string]*clair.Distribution{
+		"1": {DID: "rhel", VersionID: "9.2"}, "3": {DID: "debian", VersionID: "12"}, "4": {DID: "debian", VersionID: "12"},
+		"5": {DID: "alpine", VersionID: "3.19.1"}, "6": {DID: "haiku", VersionID: "1"},
+	}
+	in := render.Input{Report: &clair.VulnerabilityReport{Packages: packages, Distributions: dists, Environments: map[string][]clair.Environment{},
+		Repositories: map[string]*clair.Repository{"1": {Name: "go"}}}}
+	for id := range packages {
+		in.Report.Environments[id] = []clair.Environment{{DistributionID: id}}
+	}
+	in.Report.Environments["4"][0].RepositoryIDs = []string{"1"}
+	want := map[string]string{
+		"1": "pkg:rpm/redhat/bind@9.16.23-1.el9?arch=x86_64&distro=rhel-9.2&epoch=32&rpmmod=bind:9.16:1", "2": "", "6": "",
+		"3": "pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?distro=debian-12&upstream=glibc%402.36-9",
+		"4": "pkg:golang/github.com/BurntSushi/toml@v1.4.0%2Bincompatible",
+		"5": "pkg:apk/alpine/libcrypto3@3.1.4-r5?distro=alpine-3.19.1&upstream=openssl",
+	}
+	got := map[string]string{}
+	for _, p := range render.New(in, render.Filter{}).Packages {
+		got[p.ID] = p.PURL
+		if p.PURL == "" {
+			continue
+		}
+		u, err := purl.Parse(p.PURL)
+		require.NoError(t, err)
+		if p.ID == "4" {
+			require.Equal(t, []string{p.Name, p.Version}, []string{u.Namespace + "/" + u.Name, u.Version})
+			continue
+		}
+		require.Equal(t, p.Name, u.Name)
+		release, ok := clair.ReleaseByPURL(u.Namespace, u.Qualifiers.Get("distro"))
+		require.True(t, ok)
+		whole, _ := clair.ReleaseOf(dists[p.ID])
+		require.Equal(t, whole.Platform, release.Platform)
+	}
+	require.Equal(t, want, got)
+}
+
+func TestFailOn(t *testing.T) {
+	r := render.New(sample(), render.Filter{})
+	empty := render.New(render.Input{Report: &clair.VulnerabilityReport{}}, render.Filter{})
+	for _, c := range []struct {
+		text, enricher, reason string
+	}{
+		{"", "", ""},
+		{"Critical", "", "severity critical or worse: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 1 more"},
+		{"unknown", "", "severity unknown or worse: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 7 more"},
+		{"KEV", "kev", "known to be exploited: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1"},
+		{"epss=0.5", "epss", "exploitation at least 0.5 likely: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 1 more"},
+		{"epss=0.99", "epss", ""},
+	} {
+		f, err := render.ParseFailOn(c.text)
+		require.NoError(t, err)
+		require.Equal(t, c.enricher, f.Enricher())
+		holds, reason := f.Eval(r)
+		require.Equal(t, c.reason, reason)
+		require.Equal(t, c.reason != "", holds)
+		holds, _ = f.Eval(empty)
+		require.False(t, holds)
+	}
+	for _, bad := range []string{"severe", "epss", "epss=", "epss=0", "epss=1.1", "epss=NaN", "epss=-1", "kev=1"} {
+		_, err := render.ParseFailOn(bad)
+		require.ErrorIs(t, err, clair.ErrInvalid, bad)
+		t.Log(err)
+	}
+}
+
+func TestFormatByName(t *testing.T) {
+	for _, f := range render.Formats() {
+		got, err := render.FormatByName(f.Name)
+		require.NoError(t, err)
+		require.Equal(t, f.MediaType, got.MediaType)
+	}
+	_, err := render.FormatByName("pdf")
+	require.EqualError(t, err, `format: "pdf" is not one of table, json, sarif, cyclonedx, csv, html`)
+}

@@ -1,0 +1,191 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"oriel/clair"
+)
+
+// TableOptions says how a table is to look.
+type TableOptions struct {
+	// Width is the terminal's; longer names are cut to fit. With 0 nothing is
+	// cut, which suits a file or a pipe.
+	Width int
+	Color bool
+}
+
+// Table writes findings for people: what to deal with first on top, then what
+// is not known, then the counts.
+func Table(o TableOptions) func(io.Writer, *Report) error {
+	return func(w io.Writer, r *Report) error {
+		if err := o.findings(w, r); err != nil {
+			return err
+		}
+		if err := o.unmatched(w, r); err != nil {
+			return err
+		}
+		for _, warning := range r.Warnings() {
+			if _, err := fmt.Fprintln(w, "! "+clean(warning)); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintln(w, r.Summary())
+		return err
+	}
+}
+
+const columns = 6
+
+// gap is the space between columns, and narrowest what a column is never cut
+// below.
+const (
+	gap       = 2
+	narrowest = 8
+)
+
+func cells(f Finding) [columns]string {
+	p, v := f.Package, f.Vulnerability
+	return [columns]string{v.Severity.String(), p.Name, p.Version, v.Fixed, v.Name, urgency(v.Priority)}
+}
+
+// urgency is what there is to say of a priority in a few words.
+func urgency(p Priority) string {
+	var parts []string
+	switch {
+	case p.KEV && p.Ransomware:
+		parts = append(parts, "EXPLOITED (ransomware)")
+	case p.KEV:
+		parts = append(parts, "EXPLOITED")
+	}
+	if p.EPSS > 0 {
+		parts = append(parts, "EPSS "+percent(p.EPSS))
+	}
+	if s := p.CVSSText(); s != "" {
+		parts = append(parts, "CVSS "+s)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// percent writes a probability with the digits that matter.
+func percent(p float64) string {
+	if p < 0.1 {
+		return fmt.Sprintf("%.2f%%", p*100)
+	}
+	return fmt.Sprintf("%.0f%%", p*100)
+}
+
+func (o TableOptions) findings(w io.Writer, r *Report) error {
+	if len(r.Findings) == 0 {
+		return nil
+	}
+	header := [columns]string{"SEVERITY", "PACKAGE", "VERSION", "FIXED IN", "VULNERABILITY", "URGENCY"}
+	widths := o.widths(header, r.Findings)
+	t := tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
+	if err := o.row(t, header, widths, "01"); err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		if err := o.row(t, cells(f), widths, color(f.Vulnerability)); err != nil {
+			return err
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// widths takes from the widest column until the row fits.
+func (o TableOptions) widths(header [columns]string, findings []Finding) [columns]int {
+	var widths [columns]int
+	measure := func(row [columns]string) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	measure(header)
+	for _, f := range findings {
+		measure(cells(f))
+	}
+	total := gap * (columns - 1)
+	for _, n := range widths {
+		total += n
+	}
+	for o.Width > 0 && total > o.Width {
+		widest := 0
+		for i, n := range widths {
+			if n > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= narrowest {
+			break
+		}
+		widths[widest]--
+		total--
+	}
+	return widths
+}
+
+// row writes one line. Every first cell has escape sequences of the same
+// length, since the tabwriter counts them.
+func (o TableOptions) row(w io.Writer, row [columns]string, widths [columns]int, sgr string) error {
+	for i, cell := range row {
+		row[i] = cut(cell, widths[i])
+	}
+	if o.Color {
+		row[0] = "\x1b[" + sgr + "m" + row[0] + "\x1b[0m"
+	}
+	_, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(row[:], "\t"), "\t"))
+	return err
+}
+
+func cut(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:max(width-1, 0)]) + "…"
+}
+
+// color is the two digits of the colour a vulnerability is shown in.
+func color(v *Vulnerability) string {
+	switch {
+	case v.Priority.KEV, v.Severity == clair.Critical:
+		return "35"
+	case v.Severity == clair.High:
+		return "31"
+	case v.Severity == clair.Medium:
+		return "33"
+	}
+	return "00"
+}
+
+// unmatchedShown is how many unmatched packages the table names.
+const unmatchedShown = 10
+
+func (o TableOptions) unmatched(w io.Writer, r *Report) error {
+	if len(r.Unmatched) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("Not matched:\n")
+	for i, u := range r.Unmatched {
+		if i == unmatchedShown {
+			fmt.Fprintf(&b, "  and %d more\n", len(r.Unmatched)-i)
+			break
+		}
+		line := strings.TrimSpace(u.Name+" "+u.Version) + ": " + u.Reason
+		if o.Width > 0 {
+			line = cut(line, o.Width-2)
+		}
+		b.WriteString("  " + line + "\n")
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}
