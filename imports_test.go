@@ -22,7 +22,6 @@ var rooms = map[string][]string{
 	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/cpe":      {},                // reads and compares CPE names
 	"oriel/internal/corpus":   {},                // finds test data
-	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/golden":   {},                // compares with test data
 	"oriel/version":           {},                // pure orderings
 	"oriel/fetch":             {},                // bytes in; knows no format
@@ -34,7 +33,7 @@ var rooms = map[string][]string{
 	"oriel/render":            {}, // writes what it is told, and decides nothing
 	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window"},
 	"oriel/bench":             {}, // what its benchmarks import stands in test files
-	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/fetch", "oriel/store", "oriel/version"},
+	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/render", "oriel/fetch", "oriel/store", "oriel/version"},
 }
 
 func TestImports(t *testing.T) {

@@ -30,10 +30,12 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes: a run that failed, and one that was asked for wrongly.
+// The exit codes: a run that failed, one that was asked for wrongly, and a
+// report that holds what it was to fail on.
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	exitFound  = 3
 )
 
 // usageError is an error in what was typed.
@@ -54,6 +56,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
+	if _, ok := errors.AsType[foundError](err); ok {
+		return exitFound
+	}
 	return exitFailed
 }
 
@@ -70,7 +75,7 @@ func (o *oriel) command() *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&o.configFile, "config", "c", "", `configuration file (default "oriel.toml" if there is one)`)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(o.serveCommand(), o.updateCommand(), o.checkCommand(), &cobra.Command{
+	root.AddCommand(o.serveCommand(), o.updateCommand(), o.reportCommand(), o.checkCommand(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
 		Run: func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, version()) },
 	})

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"oriel/clair"
+	"oriel/index"
+	"oriel/match"
+	"oriel/render"
+	"oriel/store"
+)
+
+// reportFlags are the flags of report.
+type reportFlags struct {
+	format, output, failOn, minSeverity, distro string
+	onlyFixed, why                              bool
+}
+
+// foundError says that a report holds what --fail-on names.
+type foundError struct{ reason string }
+
+func (e foundError) Error() string { return e.reason }
+
+func (o *oriel) reportCommand() *cobra.Command {
+	var f reportFlags
+	cmd := &cobra.Command{
+		Use:   "report INPUT",
+		Short: "Report what affects an input; needs no running server",
+		Long: `Report what affects an input by the data in the database. The input is a docker save or OCI layout
+archive or folder, a root directory, an SBOM (CycloneDX, SPDX), a Clair index report, a dpkg, apk or rpm
+database, or the digest of a manifest that is stored. With --fail-on the exit code is 3 where it holds.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.report(cmd.Context(), args[0], f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.format, "format", "f", "table", "table, json (Clair's), sarif, cyclonedx, csv or html")
+	flags.StringVarP(&f.output, "output", "o", "", "file to write to (default: standard output)")
+	flags.StringVar(&f.failOn, "fail-on", "", `fail where a finding is as severe ("high"), known exploited ("kev") or as likely exploited ("epss=0.5")`)
+	flags.StringVar(&f.minSeverity, "min-severity", "", "leave out what is milder")
+	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "leave out what has no fix")
+	flags.StringVar(&f.distro, "distro", "", `the distribution where the input does not say it, such as "debian:12"`)
+	flags.BoolVar(&f.why, "why", false, "print the reason of each finding after the table")
+	return cmd
+}
+
+// report makes and writes one report.
+func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err error) {
+	format, filter, failOn, in, err := f.parse()
+	if err != nil {
+		return usageError{err}
+	}
+	cfg, _, err := o.config()
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, cfg.Store.Path, store.Options{ReadOnly: true, Memory: takeMemory(cfg).sqlite})
+	if errors.Is(err, clair.ErrNotFound) {
+		return fmt.Errorf("%w: run \"oriel update\" first", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	input, err := readInput(ctx, db, name, in)
+	if err != nil {
+		return err
+	}
+	res, err := newMatcher(cfg, db).Report(ctx, input.Report)
+	if err != nil {
+		return err
+	}
+	rep, err := newReport(ctx, cfg, db, res)
+	if err != nil {
+		return err
+	}
+	rep.Name = name
+	for _, s := range input.Skipped {
+		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: s.What, Reason: s.Reason})
+	}
+	made := render.New(rep, filter)
+	if err := o.write(format, made, f); err != nil {
+		return err
+	}
+	if holds, reason := failOn.Eval(made); holds {
+		return foundError{reason}
+	}
+	return nil
+}
+
+// parse checks the flags.
+func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn render.FailOn, in index.InputOptions, err error) {
+	var errs []error
+	format, err = render.FormatByName(f.format)
+	errs = append(errs, err)
+	failOn, err = render.ParseFailOn(f.failOn)
+	errs = append(errs, err)
+	filter.OnlyFixed = f.onlyFixed
+	if f.minSeverity != "" {
+		errs = append(errs, filter.MinSeverity.UnmarshalText([]byte(f.minSeverity)))
+	}
+	if f.distro != "" {
+		release, ok := clair.ReleaseByName(f.distro)
+		if !ok {
+			errs = append(errs, clair.Invalid("distro", "%.60q names no distribution that is known", f.distro))
+		}
+		in.Release = &release
+	}
+	return format, filter, failOn, in, errors.Join(errs...)
+}
+
+// readInput reads a stored manifest by its digest, or else a file or directory.
+func readInput(ctx context.Context, db *store.DB, name string, o index.InputOptions) (*index.Input, error) {
+	hash, err := clair.ParseDigest(name)
+	if err != nil {
+		return index.ReadInput(ctx, name, o)
+	}
+	r, err := db.IndexReport(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	if r.State != clair.StateIndexFinished {
+		return nil, fmt.Errorf("%w: the index report of %s is in state %s", clair.ErrNotFound, hash, r.State)
+	}
+	return &index.Input{Kind: "stored manifest", Report: r}, nil
+}
+
+// newReport says in render's words what matching came to, and what is missing
+// of the data it went by.
+func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result) (render.Input, error) {
+	in := render.Input{
+		Tool: version(), Report: res.Report, Skipped: res.Skipped, SkippedSample: res.SkippedSample,
+		Why: map[string]map[string]render.Why{}, Now: time.Now(),
+	}
+	for id, list := range res.Why {
+		in.Why[id] = map[string]render.Why{}
+		for v, w := range list {
+			in.Why[id][v] = render.Why{Rule: w.Rule, Matched: w.Package, Kind: w.Matched, Affected: w.Affected}
+		}
+	}
+	for _, f := range res.Failures {
+		in.Partial = append(in.Partial, f.Enricher)
+	}
+	statuses, err := db.UpdateStatuses(ctx)
+	if err != nil {
+		return in, err
+	}
+	for _, f := range cfg.Feeds {
+		if !f.Enabled {
+			continue
+		}
+		i := slices.IndexFunc(statuses, func(s clair.UpdateStatus) bool { return s.Updater == f.Name })
+		if i < 0 || statuses[i].LastSuccess.IsZero() || statuses[i].Error != "" {
+			in.Partial = append(in.Partial, f.Name)
+		}
+		if i >= 0 && !statuses[i].LastSuccess.IsZero() && (in.DataTime.IsZero() || statuses[i].LastSuccess.Before(in.DataTime)) {
+			in.DataTime = statuses[i].LastSuccess
+		}
+	}
+	return in, nil
+}
+
+// write writes a report where the flags say, and what its format cannot tell
+// to standard error.
+func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) (err error) {
+	out := o.stdout
+	if f.output != "" {
+		file, err := os.Create(f.output)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		out = file
+	}
+	if format.Name == "csv" || format.Name == "json" {
+		for _, w := range rep.Warnings() {
+			fmt.Fprintln(o.stderr, "oriel: warning:", w)
+		}
+	}
+	if format.Name != "table" {
+		return format.Write(out, rep)
+	}
+	if err := render.Table(tableOptions(out))(out, rep); err != nil {
+		return err
+	}
+	if f.why {
+		return writeWhy(out, rep)
+	}
+	return nil
+}
+
+// tableOptions fit a table to the terminal it is for.
+func tableOptions(out io.Writer) render.TableOptions {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return render.TableOptions{}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return render.TableOptions{Width: width, Color: os.Getenv("NO_COLOR") == ""}
+}
+
+// writeWhy prints the reason of each finding, by package.
+func writeWhy(out io.Writer, rep *render.Report) error {
+	byPackage := map[string][]render.Finding{}
+	for _, f := range rep.Findings {
+		key := f.Package.Name + " " + f.Package.Version
+		byPackage[key] = append(byPackage[key], f)
+	}
+	for _, key := range slices.Sorted(maps.Keys(byPackage)) {
+		if _, err := fmt.Fprintf(out, "\n%s\n", key); err != nil {
+			return err
+		}
+		for _, f := range byPackage[key] {
+			if _, err := fmt.Fprintf(out, "  %s (%s): %s\n", f.Vulnerability.Name, cmp.Or(f.Vulnerability.Feed, "?"), f.Why); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
