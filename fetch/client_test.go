@@ -200,6 +200,29 @@ func TestGet_Headers(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A server that announces in a trailer that it failed is asked again, and what
+// it sent before counts for nothing.
+func TestGet_ErrorTrailer(t *testing.T) {
+	broken := func(w http.ResponseWriter, r *http.Request) {
+		require.Equal(t, "zstd", r.Header.Get("Accept-Encoding"), "the caller's own word stands")
+		w.Header().Set("Trailer", "Clair-Error")
+		w.Write([]byte("half of it"))
+		w.Header().Set("Clair-Error", "the disk failed")
+	}
+	r := Request{Header: http.Header{"Accept-Encoding": {"zstd"}}, ErrorTrailer: "Clair-Error"}
+	var requests *atomic.Int64
+	r.URL, requests = serve(t, broken, whole([]byte("all of it"), ""))
+	body, _, err := get(t, newClient(t), r)
+	require.NoError(t, err)
+	require.Equal(t, "all of it", string(body))
+	require.EqualValues(t, 2, requests.Load())
+
+	r.URL, _ = serve(t, broken)
+	_, _, err = get(t, newClient(t), r)
+	require.ErrorIs(t, err, clair.ErrUnavailable)
+	require.ErrorContains(t, err, "the disk failed")
+}
+
 func TestGet_Fails(t *testing.T) {
 	body := content(300<<10, 1)
 	for name, c := range map[string]struct {

@@ -10,6 +10,9 @@
 //     is one without any record: neither may clear what was known.
 //  3. Feeds are streams. Nothing here holds more than one record and small
 //     caches, however large the feed.
+//  4. A feed that tells what changed brings what its whole would have brought,
+//     or else its whole is fetched. A changed record that cannot be read keeps
+//     its old rows.
 //
 // A new format is one file with its parser and one line in Formats.
 package updater
