@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 	"oriel/clair":             {},                // imports nothing of ours, so that everyone may use its words
 	"oriel/internal/quantity": {},                // reads configuration values
 	"oriel/internal/cpe":      {},                // reads and compares CPE names
+	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/corpus":   {},                // finds test data
 	"oriel/version":           {},                // pure orderings
 	"oriel/fetch":             {},                // bytes in; knows no format
