@@ -21,7 +21,6 @@ var rooms = map[string][]string{
 	"oriel/internal/quantity": {},                // reads configuration values
 	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/cpe":      {},                // reads and compares CPE names
-	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/corpus":   {},                // finds test data
 	"oriel/internal/golden":   {},                // compares with test data
 	"oriel/version":           {},                // pure orderings
