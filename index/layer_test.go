@@ -284,6 +284,14 @@ func TestScan_LastOfAPathCounts(t *testing.T) {
 	require.Len(t, r.Databases[0].Packages, 1)
 }
 
+// TestScan_Sparse reads a file of which the archive holds only holes.
+func TestScan_Sparse(t *testing.T) {
+	h := &tar.Header{Name: "var/lib/dpkg/status", Typeflag: tar.TypeReg, PAXRecords: map[string]string{"GNU.sparse.major": "1"}}
+	s := newScanner("", t.TempDir())
+	require.NoError(t, s.entry(t.Context(), h, strings.NewReader(""), defaultLimits()))
+	require.Contains(t, s.finish().Databases[0].Err, "sparse")
+}
+
 func TestScan_Cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")

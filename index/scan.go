@@ -108,8 +108,13 @@ func (s *scanner) file(ctx context.Context, r *reader, path string, size int64, 
 	return err
 }
 
-// account counts what readers look at, which a sparse file makes large
-// without the archive being so.
+// unreadable notes a file that a reader wants and does not get.
+func (s *scanner) unreadable(r *reader, path string, err error) error {
+	s.byPath[path] = &scanned{reader: r, err: err}
+	return s.account(0)
+}
+
+// account counts what readers look at.
 func (s *scanner) account(size int64) error {
 	s.looked++
 	s.bytes += size
