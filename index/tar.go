@@ -110,7 +110,7 @@ func (s *scanner) entry(ctx context.Context, h *tar.Header, body io.Reader, lim 
 	case isSparse(h):
 		return s.unreadable(r, name, errSparse)
 	}
-	return s.file(ctx, r, name, h.Size, body)
+	return s.file(ctx, r, rawFile{name, h.Size, body})
 }
 
 // errSparse refuses files with holes, which let a few bytes stand for
