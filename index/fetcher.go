@@ -162,7 +162,7 @@ func unavailable(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%w: %w", ErrLayer, cause)
 	}
-	return fmt.Errorf("%w: %v", ErrLayer, err) //nolint:errorlint // on purpose
+	return fmt.Errorf("%w: %v", ErrLayer, err)
 }
 
 // open asks for a layer with exactly the headers of the manifest.

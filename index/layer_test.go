@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -284,6 +283,14 @@ func TestScan_LastOfAPathCounts(t *testing.T) {
 	require.Len(t, r.Databases[0].Packages, 1)
 }
 
+// TestScan_Sparse reads a file of which the archive holds only holes.
+func TestScan_Sparse(t *testing.T) {
+	h := &tar.Header{Name: "var/lib/dpkg/status", Typeflag: tar.TypeReg, PAXRecords: map[string]string{"GNU.sparse.major": "1"}}
+	s := newScanner("", t.TempDir())
+	require.NoError(t, s.entry(t.Context(), h, strings.NewReader(""), defaultLimits()))
+	require.Contains(t, s.finish().Databases[0].Err, "sparse")
+}
+
 func TestScan_Cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
@@ -305,69 +312,6 @@ func TestJar_Bombs(t *testing.T) {
 		_, err := readBytes(t, javaReader(), "x.jar", []byte(b))
 		require.ErrorIs(t, err, clair.ErrInvalid, name)
 	}
-}
-
-func layerOf(n int, l LayerResult) *LayerResult {
-	l.Layer = clair.Digest("sha256:" + strings.Repeat(fmt.Sprint(n), 64))
-	return &l
-}
-
-func pkgs(names ...string) []clair.Package {
-	var out []clair.Package
-	for _, n := range names {
-		name, ver, _ := strings.Cut(n, " ")
-		out = append(out, clair.Package{Name: name, Version: ver, Kind: clair.Binary})
-	}
-	return out
-}
-
-func TestCoalesce(t *testing.T) {
-	const db = "lib/apk/db/installed"
-	alpine := func(v string) *clair.Distribution {
-		return &clair.Distribution{DID: "alpine", Name: "Alpine Linux", VersionID: v}
-	}
-	layers := []*LayerResult{
-		layerOf(1, LayerResult{Distribution: alpine("3.17"), Databases: []Database{{Path: db, Packages: pkgs("busybox 1", "musl 1", "old 1")}},
-			Files: []PackageFile{
-				{Path: "app/a/METADATA", Repository: "pypi", Packages: pkgs("gone 1")}, {Path: "opt/x/METADATA", Repository: "pypi", Packages: pkgs("hidden 1")},
-				{Path: "opt/y", Repository: "go", Packages: pkgs("replaced 1")}, {Path: "srv/z", Repository: "go", Packages: pkgs("stays 1")},
-				{Path: "usr/owned", Repository: "pypi", Packages: pkgs("owned 1"), Owned: true},
-			}}),
-		layerOf(2, LayerResult{Databases: []Database{{Path: db, Packages: pkgs("busybox 2", "musl 1", "new 1")}},
-			Whiteouts: []string{"app/a"}, Opaque: []string{"opt"}, Replaced: []string{"opt/y"},
-			Files: []PackageFile{{Path: "opt/z", Repository: "go", Packages: pkgs("stays 1")}}}),
-		layerOf(3, LayerResult{Distribution: alpine("3.18")}),
-	}
-	r, err := Coalesce("sha256:"+clair.Digest(strings.Repeat("a", 64)), layers)
-	require.NoError(t, err)
-	checkReport(t, r)
-	var got []string
-	for id, p := range r.Packages {
-		for _, e := range r.Environments[id] {
-			d := r.Distributions[e.DistributionID]
-			version := ""
-			if d != nil {
-				version = d.VersionID
-			}
-			got = append(got, fmt.Sprintf("%s %s %s %c %s", p.Name, p.Version, e.PackageDB, e.IntroducedIn[7], version))
-		}
-	}
-	require.ElementsMatch(t, []string{
-		"busybox 2 lib/apk/db/installed 2 3.17", "musl 1 lib/apk/db/installed 1 3.17", "new 1 lib/apk/db/installed 2 3.17",
-		"stays 1 srv/z 1 ", "stays 1 opt/z 2 ",
-	}, got)
-
-	// A database that is removed is gone, and one that is damaged is an error
-	// only while it counts.
-	removed, err := Coalesce(r.Hash, append(slices.Clone(layers), layerOf(4, LayerResult{Whiteouts: []string{"lib"}})))
-	require.NoError(t, err)
-	require.Len(t, removed.Packages, 1)
-	bad := layerOf(5, LayerResult{Databases: []Database{{Path: db, Err: "damaged"}}})
-	_, err = Coalesce(r.Hash, []*LayerResult{layers[0], bad})
-	require.ErrorIs(t, err, clair.ErrInvalid)
-	require.ErrorContains(t, err, "damaged")
-	_, err = Coalesce(r.Hash, []*LayerResult{bad, layers[1]})
-	require.NoError(t, err)
 }
 
 func FuzzScan(f *testing.F) {

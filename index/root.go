@@ -76,7 +76,7 @@ func (s *scanner) rootFile(ctx context.Context, root fs.FS, name string, d fs.Di
 	if !info.Mode().IsRegular() {
 		return nil // it became something else
 	}
-	return s.file(ctx, r, name, info.Size(), f)
+	return s.file(ctx, r, rawFile{name, info.Size(), f})
 }
 
 // holdsDatabase says whether a directory is one of those that package

@@ -76,13 +76,22 @@ func (s *scanner) wanted(path string, mode fs.FileMode) *reader {
 // forget drops what was found under a path that something else now has.
 func (s *scanner) forget(path string) { delete(s.byPath, path) }
 
+// rawFile is a file as a layer or a directory has it: a stream, which may also
+// be an io.ReaderAt.
+type rawFile struct {
+	path string
+	size int64
+	body io.Reader
+}
+
 // file reads one file that a reader wants. Only errors that end the whole
 // scan are returned.
-func (s *scanner) file(ctx context.Context, r *reader, path string, size int64, body io.Reader) error {
+func (s *scanner) file(ctx context.Context, r *reader, raw rawFile) error {
+	path, size := raw.path, raw.size
 	if err := s.account(size); err != nil {
 		return err
 	}
-	f, done, err := s.open(r, path, size, body)
+	f, done, err := s.open(r, raw)
 	if err != nil {
 		return err
 	}
@@ -108,8 +117,13 @@ func (s *scanner) file(ctx context.Context, r *reader, path string, size int64, 
 	return err
 }
 
-// account counts what readers look at, which a sparse file makes large
-// without the archive being so.
+// unreadable notes a file that a reader wants and does not get.
+func (s *scanner) unreadable(r *reader, path string, err error) error {
+	s.byPath[path] = &scanned{reader: r, err: err}
+	return s.account(0)
+}
+
+// account counts what readers look at.
 func (s *scanner) account(size int64) error {
 	s.looked++
 	s.bytes += size
@@ -131,7 +145,8 @@ func (s *scanner) nothing(r *reader) *scanned {
 // open makes a file readable at any place. f is nil where the file is too
 // large or its first bytes say that it is of another format. done lets go of
 // it.
-func (s *scanner) open(r *reader, path string, size int64, body io.Reader) (f *file, done func() error, err error) {
+func (s *scanner) open(r *reader, raw rawFile) (f *file, done func() error, err error) {
+	path, size, body := raw.path, raw.size, raw.body
 	done = func() error { return nil }
 	if at, ok := body.(io.ReaderAt); ok {
 		if size > r.limit || !isFormat(r, at, size) {

@@ -100,14 +100,30 @@ func (s *scanner) entry(ctx context.Context, h *tar.Header, body io.Reader, lim 
 	if !mode.IsDir() {
 		s.forget(name)
 	}
-	if h.Typeflag != tar.TypeReg {
+	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse {
 		return nil // links lead to what is read under its own name; devices hold nothing
 	}
 	r := s.wanted(name, mode)
-	if r == nil {
+	switch {
+	case r == nil:
 		return nil
+	case isSparse(h):
+		return s.unreadable(r, name, errSparse)
 	}
-	return s.file(ctx, r, name, h.Size, body)
+	return s.file(ctx, r, rawFile{name, h.Size, body})
+}
+
+// errSparse refuses files with holes, which let a few bytes stand for
+// terabytes. Nothing that makes layers makes them.
+var errSparse = fmt.Errorf("%w: it is a sparse file", clair.ErrInvalid)
+
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 func (s *scanner) whiteout(dir, base string, lim limits) error {
