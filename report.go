@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +54,7 @@ database, or the digest of a manifest that is stored. With --fail-on the exit co
 	flags.StringVar(&f.minSeverity, "min-severity", "", "leave out what is milder")
 	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "leave out what has no fix")
 	flags.StringVar(&f.distro, "distro", "", `the distribution where the input does not say it, such as "debian:12"`)
-	flags.BoolVar(&f.why, "why", false, "print the reason of each finding after the table")
+	flags.BoolVar(&f.why, "why", false, "print the reason of each finding, and the operation it came from, after the report")
 	return cmd
 }
 
@@ -97,6 +96,15 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 	if err := o.write(format, made, f); err != nil {
 		return err
 	}
+	if f.why {
+		latest, err := db.GetLatestUpdateRefs(ctx, clair.KindVulnerability)
+		if err != nil {
+			return err
+		}
+		if err := writeWhy(o.stdout, made, latest); err != nil {
+			return err
+		}
+	}
 	if holds, reason := failOn.Eval(made); holds {
 		return foundError{reason}
 	}
@@ -111,6 +119,9 @@ func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn
 	failOn, err = render.ParseFailOn(f.failOn)
 	errs = append(errs, err)
 	filter.OnlyFixed = f.onlyFixed
+	if f.why && format.Name != "table" {
+		errs = append(errs, clair.Invalid("why", "goes with the format table; the others have their own place for reasons"))
+	}
 	if f.minSeverity != "" {
 		errs = append(errs, filter.MinSeverity.UnmarshalText([]byte(f.minSeverity)))
 	}
@@ -195,13 +206,7 @@ func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) (
 	if format.Name != "table" {
 		return format.Write(out, rep)
 	}
-	if err := render.Table(tableOptions(out))(out, rep); err != nil {
-		return err
-	}
-	if f.why {
-		return writeWhy(out, rep)
-	}
-	return nil
+	return render.Table(tableOptions(out))(out, rep)
 }
 
 // tableOptions fit a table to the terminal it is for.
@@ -217,8 +222,9 @@ func tableOptions(out io.Writer) render.TableOptions {
 	return render.TableOptions{Width: width, Color: os.Getenv("NO_COLOR") == ""}
 }
 
-// writeWhy prints the reason of each finding, by package.
-func writeWhy(out io.Writer, rep *render.Report) error {
+// writeWhy prints the reason of each finding, by package, with the feed and the
+// operation that it came from.
+func writeWhy(out io.Writer, rep *render.Report, latest map[string][]clair.UpdateOperation) error {
 	byPackage := map[string][]render.Finding{}
 	for _, f := range rep.Findings {
 		key := f.Package.Name + " " + f.Package.Version
@@ -229,7 +235,11 @@ func writeWhy(out io.Writer, rep *render.Report) error {
 			return err
 		}
 		for _, f := range byPackage[key] {
-			if _, err := fmt.Fprintf(out, "  %s (%s): %s\n", f.Vulnerability.Name, cmp.Or(f.Vulnerability.Feed, "?"), f.Why); err != nil {
+			ref := "gone"
+			if ops := latest[f.Vulnerability.Feed]; len(ops) > 0 {
+				ref = ops[0].Ref.String()
+			}
+			if _, err := fmt.Fprintf(out, "  %s (%s, operation %s): %s\n", f.Vulnerability.Name, f.Vulnerability.Feed, ref, f.Why); err != nil {
 				return err
 			}
 		}

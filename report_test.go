@@ -32,6 +32,7 @@ func TestReport(t *testing.T) {
 	require.Contains(t, out, "GO-7")
 	require.NotContains(t, out, "GO-8")
 	require.Contains(t, out, "affected before 1.7.0")
+	require.Contains(t, out, "osv/Go, operation ")
 	code, out, errs = runOriel(t, "report", sbom, "-c", config, "-f", "json", "--fail-on", "unknown")
 	require.Equal(t, exitFound, code)
 	require.Contains(t, errs, "GO-7")
@@ -48,7 +49,7 @@ func TestReport(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(text), "GO-7", format)
 	}
-	for _, args := range [][]string{{"-f", "pdf"}, {"--fail-on", "often"}, {"--min-severity", "bad"}, {"--distro", "nosuch:1"}} {
+	for _, args := range [][]string{{"-f", "pdf"}, {"-f", "json", "--why"}, {"--fail-on", "often"}, {"--min-severity", "bad"}, {"--distro", "nosuch:1"}} {
 		code, _, errs = runOriel(t, append([]string{"report", sbom, "-c", config}, args...)...)
 		require.Equal(t, exitUsage, code)
 		require.NotEmpty(t, errs)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
@@ -58,7 +59,11 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
 		s.tellFailures(c, res)
 		if c.QueryParam("why") == "1" {
-			return answerJSON(c, http.StatusOK, typeVulnReport, explained{res.Report, res.Why, res.Priority})
+			refs, err := s.operations(ctx)
+			if err != nil {
+				return err
+			}
+			return answerJSON(c, http.StatusOK, typeVulnReport, explained{res.Report, res.Why, res.Priority, refs})
 		}
 		return answerJSON(c, http.StatusOK, typeVulnReport, res.Report)
 	})
@@ -84,4 +89,16 @@ type explained struct {
 	*clair.VulnerabilityReport
 	Why      map[string]map[string]match.Why `json:"why"`
 	Priority map[string]match.Priority       `json:"priority"`
+	// Operations are the updaters' current ones, from which findings came.
+	Operations map[string]uuid.UUID `json:"operations"`
+}
+
+// operations gives the current operation of each updater of vulnerabilities.
+func (s *Server) operations(ctx context.Context) (map[string]uuid.UUID, error) {
+	latest, err := s.Updates.GetLatestUpdateRefs(ctx, clair.KindVulnerability)
+	out := make(map[string]uuid.UUID, len(latest))
+	for updater, list := range latest {
+		out[updater] = list[0].Ref
+	}
+	return out, err
 }

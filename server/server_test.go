@@ -296,7 +296,7 @@ func TestVulnerabilityReport(t *testing.T) {
 	require.Equal(t, 202, a.StatusCode)
 	require.Empty(t, a.body)
 
-	w.update("osv/PyPI", row("PYSEC-1", "pypi", "requests", "fixed=2.31.0&introduced=2.3.0"), row("PYSEC-2", "pypi", "requests", "fixed=2.28.0"),
+	pypi := w.update("osv/PyPI", row("PYSEC-1", "pypi", "requests", "fixed=2.31.0&introduced=2.3.0"), row("PYSEC-2", "pypi", "requests", "fixed=2.28.0"),
 		row("PYSEC-3", "pypi", "requests", "introduced=1"))
 	w.update("osv/Go", row("GO-1", "go", "golang.org/x/net", "fixed=0.23.0&introduced=0"), row("GO-2", "go", "golang.org/x/net", "fixed=0.17.0"))
 	a = w.do("GET", vRep+hashA, "")
@@ -323,6 +323,7 @@ func TestVulnerabilityReport(t *testing.T) {
 
 	a = w.do("GET", vRep+hashA+"?why=1", "")
 	require.Contains(t, a.body, `"affected":"from 2.3.0 before 2.31.0"`)
+	require.Contains(t, a.body, `"osv/PyPI":"`+pypi+`"`, "the operation it came from")
 }
 
 func keys(m map[string]json.RawMessage) (out []string) {
