@@ -52,6 +52,7 @@ type app struct {
 // in reverse. started is called once requests are answered.
 func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(context.Context, *app) error) (err error) {
 	budget := takeMemory(cfg)
+	debug.SetGCPercent(gcPercent)
 	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: budget.sqlite, Log: log})
 	if err != nil {
 		return err
@@ -133,7 +134,6 @@ const (
 func takeMemory(cfg *Config) budget {
 	b := divide(int64(cfg.Memory.Limit))
 	debug.SetMemoryLimit(b.heap)
-	debug.SetGCPercent(gcPercent)
 	return b
 }
 
