@@ -79,6 +79,8 @@ func TestCompare(t *testing.T) {
 		{"pypi", "1.0.dev1", "1.0a1", -1, ""},
 		{"maven", "4.1.71.Final.1", "4.1.71.Final", 1, "Final is nothing, also in the middle"},
 		{"maven", "1.0-rc1", "1.0", -1, ""},
+		{"maven", "1-0.alpha", "1", -1, "a zero before a qualifier is nothing"},
+		{"maven", "1..2", "1.0.2", 0, "an empty number is zero"},
 		{"maven", "1.0-sp", "1.0", 1, "a service pack"},
 		{"rubygems", "1.0-alpha", "1.0", -1, "a dash starts a pre-release"},
 		{"rubygems", "1.0.rc-alpha", "1.0.rc", -1, ""},
