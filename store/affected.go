@@ -112,17 +112,13 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
 		FROM json_each(?) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id`
 	rows, err := a.r.query(ctx, find, string(list))
+	found, err := scanAll(rows, err, scanHeld)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer rows.Close()
 	hits := map[int64][]int{}
 	var places []int64
-	for rows.Next() {
-		h, err := scanHeld(rows)
-		if err != nil {
-			return nil, nil, classify(err)
-		}
+	for _, h := range found {
 		dist, err := a.r.dist(ctx, h.dist)
 		if err != nil {
 			return nil, nil, err
@@ -141,7 +137,7 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 		}
 	}
 	slices.Sort(places)
-	return hits, places, classify(rows.Err())
+	return hits, places, nil
 }
 
 func scanHeld(rows *sql.Rows) (held, error) {

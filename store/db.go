@@ -83,10 +83,13 @@ type DB struct {
 	opening sync.RWMutex
 
 	// mu guards what follows.
-	mu         sync.Mutex
-	importing  map[string]bool         // by updater
-	snapshots  map[*Snapshot]time.Time // until when each holds its rows
-	statements map[string]*sql.Stmt    // by query; only constant queries get in
+	mu        sync.Mutex
+	importing map[string]bool         // by updater
+	snapshots map[*Snapshot]time.Time // until when each holds its rows
+
+	// preparing guards statements, and is held while one is prepared.
+	preparing  sync.Mutex
+	statements map[string]*sql.Stmt // by query; only constant queries get in
 }
 
 // Open opens the database at path, making or migrating it as needed, and owns
@@ -270,8 +273,8 @@ func (db *DB) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 // prepared gives the statement of a constant query for reading, compiled once.
 // It stays the database's.
 func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
+	db.preparing.Lock()
+	defer db.preparing.Unlock()
 	if stmt, ok := db.statements[query]; ok {
 		return stmt, nil
 	}

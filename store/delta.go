@@ -216,16 +216,12 @@ func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("%w: a row that is added is there already", clair.ErrBase)
 	}
 	var removed int64
-	for first := range d.dropped.or(&d.surplus).minus(&im.seen).pages(pageRows) {
-		rows, err := readPage(ctx, im.db.read, im.rel.hashOf, scanHashRow, idList(first))
-		if err != nil {
+	for ids := range d.dropped.or(&d.surplus).minus(&im.seen).pages(pageRows) {
+		if err := im.closeIDs(ctx, ids); err != nil {
 			return removed, err
 		}
-		if err := im.close(ctx, rows); err != nil {
-			return removed, err
-		}
-		for _, r := range rows {
-			if !d.surplus.has(r.id) {
+		for _, id := range ids {
+			if !d.surplus.has(id) {
 				removed++
 			}
 		}

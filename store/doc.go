@@ -45,5 +45,6 @@
 //
 // One connection writes and a few read; SQLite's write-ahead log lets them
 // work side by side. Nobody writes for longer than a few tens of milliseconds
-// at a time, and no statement stays open while a caller works on a row.
+// at a time, and no statement stays open while a caller works on a row or while
+// another is run: whoever waits for a second connection can wait for ever.
 package store

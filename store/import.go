@@ -47,7 +47,6 @@ type relation struct {
 	surplus string
 	// named: (json array of advisories, updater) -> (hash, id) of open rows.
 	named   string
-	hashOf  string // (json array of ids) -> (hash, id)
 	openAll string // (updater) -> the number of open rows
 
 	insertOpen string // (updater, json array of [hex hash, row id])
@@ -147,21 +146,31 @@ func begin[R any](ctx context.Context, db *DB, rel relation, t table[R], f feedS
 
 // claim makes the caller the updater's only importer, until release.
 func (db *DB) claim(updater string) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if db.importing[updater] {
+	if !db.setImporting(updater) {
 		return fmt.Errorf("%w: an import of %s is running", clair.ErrConflict, updater)
 	}
-	db.importing[updater] = true
+	// Not under mu, which a step of garbage collection wants while it holds
+	// imports.
 	db.imports.RLock()
 	return nil
 }
 
+// setImporting notes that an import of the updater runs; false if one does.
+func (db *DB) setImporting(updater string) bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.importing[updater] {
+		return false
+	}
+	db.importing[updater] = true
+	return true
+}
+
 func (db *DB) release(updater string) {
+	db.imports.RUnlock()
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	delete(db.importing, updater)
-	db.imports.RUnlock()
 }
 
 // end lets the next import of the updater begin.
@@ -452,15 +461,6 @@ func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 		}
 		after = append([]byte{}, page[len(page)-1].hash[:]...)
 	}
-}
-
-// close closes open rows.
-func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
-	ids := make([]int64, len(rows))
-	for i, r := range rows {
-		ids[i] = r.id
-	}
-	return im.closeIDs(ctx, ids)
 }
 
 // closeIDs closes rows in their order in the file, so that each page is

@@ -254,40 +254,53 @@ func (l *lookup) find(ctx context.Context, names []string) ([]stored, error) {
 	if l.dists != "" {
 		query, args = within, append(args, l.dists)
 	}
+	found, err := l.scan(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	kept := found[:0]
+	for i := range found {
+		if err := l.r.refer(ctx, &found[i]); err != nil {
+			return nil, err
+		}
+		if l.keep == nil || l.keep(clair.Candidate{Lookup: l.i, Vulnerability: found[i].v}) {
+			kept = append(kept, found[i])
+		}
+	}
+	return kept, nil
+}
+
+// scan reads the rows of a query that are visible and asked for. It runs no
+// other query meanwhile: whoever waits for a second connection while holding
+// one can wait for ever.
+func (l *lookup) scan(ctx context.Context, query string, args ...any) (found []stored, _ error) {
 	rows, err := l.r.query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var kept []stored
 	for rows.Next() {
 		row, err := scanNarrow(rows)
 		if err != nil {
 			return nil, classify(err)
 		}
-		ok, err := l.take(ctx, &row)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			kept = append(kept, row)
+		if l.asked(&row) {
+			found = append(found, row)
 		}
 	}
-	return kept, classify(rows.Err())
+	return found, classify(rows.Err())
 }
 
-func (l *lookup) take(ctx context.Context, s *stored) (bool, error) {
+// asked says whether a row is visible in the snapshot and asked for.
+func (l *lookup) asked(s *stored) bool {
 	p := s.v.Package
 	if !l.snap.visible(s.updater, s.added, s.removed) || !l.wanted[clair.PackageKey{Name: p.Name, Kind: p.Kind}] {
-		return false, nil
+		return false
 	}
 	for _, c := range l.Where {
 		if c.Field == clair.PackageModule && p.Module != c.Value {
-			return false, nil
+			return false
 		}
 	}
-	if err := l.r.refer(ctx, s); err != nil {
-		return false, err
-	}
-	return l.keep == nil || l.keep(clair.Candidate{Lookup: l.i, Vulnerability: s.v}), nil
+	return true
 }
