@@ -156,7 +156,14 @@ func readInput(ctx context.Context, db *store.DB, name string, o index.InputOpti
 func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result) (render.Input, error) {
 	in := render.Input{
 		Tool: version(), Report: res.Report, Skipped: res.Skipped, SkippedSample: res.SkippedSample,
-		Why: map[string]map[string]render.Why{}, Now: time.Now(),
+		Why: map[string]map[string]render.Why{}, Priority: render.Priorities(res.Report.Enrichments), Now: time.Now(),
+	}
+	// How urgent something is has been judged by match; render adds the
+	// figures that it was judged by.
+	for id, judged := range res.Priority {
+		p := in.Priority[id]
+		p.Level = judged.Level.String()
+		in.Priority[id] = p
 	}
 	for id, list := range res.Why {
 		in.Why[id] = map[string]render.Why{}
@@ -186,18 +193,20 @@ func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result
 	return in, nil
 }
 
-// write writes a report where the flags say, and what its format cannot tell
-// to standard error.
-func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) (err error) {
-	out := o.stdout
+// write writes a report where the flags say.
+func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) error {
 	if f.output != "" {
 		file, err := os.Create(f.output)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		out = file
+		return errors.Join(o.writeTo(file, format, rep), file.Close())
 	}
+	return o.writeTo(o.stdout, format, rep)
+}
+
+// writeTo writes a report, and to standard error what its format cannot tell.
+func (o *oriel) writeTo(out io.Writer, format render.Format, rep *render.Report) error {
 	if format.Name == "csv" || format.Name == "json" {
 		for _, w := range rep.Warnings() {
 			fmt.Fprintln(o.stderr, "oriel: warning:", w)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/purl"
 )
 
 // The keys of Red Hat's repositories, by which Clair's matchers know them.
@@ -185,14 +186,14 @@ func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err
 		// A component that is no package, such as a library within one.
 		return vexKey{}, "", nil
 	}
-	p, ok := parsePURL(component.PURL)
-	if !ok {
-		return vexKey{}, "", badFeed("%.120q is no package URL", component.PURL)
+	p, err := purl.Parse(component.PURL)
+	if err != nil {
+		return vexKey{}, "", err
 	}
-	if p.kind != "oci" && (p.kind != "rpm" || p.namespace != "redhat") {
+	if p.Type != "oci" && (p.Type != "rpm" || p.Namespace != "redhat") {
 		return vexKey{}, "", nil
 	}
-	key = vexKey{repo: rpmRepository, name: p.name, severity: w.vectors[id].Vector, impact: w.impacts[id]}
+	key = vexKey{repo: rpmRepository, name: p.Name, severity: w.vectors[id].Vector, impact: w.impacts[id]}
 	if key.cpe, ok = formatCPE(platform.CPE); !ok {
 		return vexKey{}, "", badFeed("%.120q is no CPE", platform.CPE)
 	}
@@ -200,12 +201,12 @@ func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err
 		// Neither an impact nor a score: it is disregarded, as in Clair.
 		return vexKey{}, "", nil
 	}
-	if p.kind == "oci" {
+	if p.Type == "oci" {
 		key.repo, key.name = containerRepository, imageName(p)
-	} else if key.module, err = moduleOf(p.qualifiers.Get("rpmmod")); err != nil {
+	} else if key.module, err = moduleOf(p.Qualifiers.Get("rpmmod")); err != nil {
 		return vexKey{}, "", err
 	}
-	arch = p.qualifiers.Get("arch")
+	arch = p.Qualifiers.Get("arch")
 	if !fixed {
 		return key, "", nil
 	}
@@ -214,39 +215,39 @@ func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err
 }
 
 // fixedProduct adds to a key the version that a product was fixed in.
-func (w *vexWriter) fixedProduct(p purl, key vexKey, arch string) (vexKey, string, error) {
+func (w *vexWriter) fixedProduct(p purl.PURL, key vexKey, arch string) (vexKey, string, error) {
 	switch {
-	case p.kind == "oci":
-		if key.fixed = p.qualifiers.Get("tag"); key.fixed == "" {
+	case p.Type == "oci":
+		if key.fixed = p.Qualifiers.Get("tag"); key.fixed == "" {
 			return vexKey{}, "", badFeed("a container without a tag")
 		}
 	case arch == "src" || arch == "source":
 		// No binary package is of this architecture.
 		return vexKey{}, "", nil
-	case p.version == "":
-		return vexKey{}, "", badFeed("%s is fixed by no version", p.name)
+	case p.Version == "":
+		return vexKey{}, "", badFeed("%s is fixed by no version", p.Name)
 	default:
-		epoch := p.qualifiers.Get("epoch")
+		epoch := p.Qualifiers.Get("epoch")
 		if epoch == "" {
 			epoch = "0"
 		}
-		key.fixed = epoch + ":" + p.version
+		key.fixed = epoch + ":" + p.Version
 	}
-	if p.kind == "oci" && arch == "amd64" {
+	if p.Type == "oci" && arch == "amd64" {
 		arch = "amd64|x86_64"
 	}
 	return key, arch, nil
 }
 
 // imageName is the name of a container in its registry.
-func imageName(p purl) string {
-	if p.namespace != "" {
-		return p.namespace + "/" + p.name
+func imageName(p purl.PURL) string {
+	if p.Namespace != "" {
+		return p.Namespace + "/" + p.Name
 	}
-	if _, image, ok := strings.Cut(p.qualifiers.Get("repository_url"), "/"); ok {
+	if _, image, ok := strings.Cut(p.Qualifiers.Get("repository_url"), "/"); ok {
 		return image
 	}
-	return p.name
+	return p.Name
 }
 
 // moduleOf is the name and stream of an RPM's module, without the build.

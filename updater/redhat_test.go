@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/purl"
 )
 
 // archiveOf makes an archive of names and bodies.
@@ -139,23 +140,24 @@ func TestFormatCPE(t *testing.T) {
 	}
 }
 
-func TestParsePURL(t *testing.T) {
-	p, ok := parsePURL("pkg:rpm/redhat/perl-FCGI@0.78-11.module%2Bel8.6.0%2B23193%2B83e23a7a.1?arch=src&epoch=1&rpmmod=perl-FCGI:0.78:8060020250604201935:513b2a65")
-	require.True(t, ok)
-	require.Equal(t, []string{"rpm", "redhat", "perl-FCGI", "0.78-11.module+el8.6.0+23193+83e23a7a.1"}, []string{p.kind, p.namespace, p.name, p.version})
-	module, err := moduleOf(p.qualifiers.Get("rpmmod"))
+// A product's package URL gives its module and, of a container, its name.
+func TestProductURLs(t *testing.T) {
+	p, err := purl.Parse("pkg:rpm/redhat/perl-FCGI@0.78-11.module%2Bel8.6.0%2B23193%2B83e23a7a.1?arch=src&epoch=1&rpmmod=perl-FCGI:0.78:8060020250604201935:513b2a65")
+	require.NoError(t, err)
+	require.Equal(t, []string{"rpm", "redhat", "perl-FCGI", "0.78-11.module+el8.6.0+23193+83e23a7a.1"}, []string{p.Type, p.Namespace, p.Name, p.Version})
+	module, err := moduleOf(p.Qualifiers.Get("rpmmod"))
 	require.NoError(t, err)
 	require.Equal(t, "perl-FCGI:0.78", module)
-	p, ok = parsePURL("pkg:oci/cephcsi-rhel8@sha256:7c3b?arch=amd64&repository_url=registry.redhat.io/odf4/cephcsi-rhel8&tag=4.9-164")
-	require.True(t, ok)
+	p, err = purl.Parse("pkg:oci/cephcsi-rhel8@sha256:7c3b?arch=amd64&repository_url=registry.redhat.io/odf4/cephcsi-rhel8&tag=4.9-164")
+	require.NoError(t, err)
 	require.Equal(t, "odf4/cephcsi-rhel8", imageName(p))
-	require.Equal(t, "sha256:7c3b", p.version)
-	p, ok = parsePURL("pkg:oci/openshift4/ose-hyperkube")
-	require.True(t, ok)
+	require.Equal(t, "sha256:7c3b", p.Version)
+	p, err = purl.Parse("pkg:oci/openshift4/ose-hyperkube")
+	require.NoError(t, err)
 	require.Equal(t, "openshift4/ose-hyperkube", imageName(p))
 	for _, bad := range []string{"", "pkg:", "pkg:rpm", "pkg:rpm/", "rpm/a", "pkg:rpm/a%zz", "pkg:rpm/a?%zz"} {
-		_, ok := parsePURL(bad)
-		require.False(t, ok, bad)
+		_, err := purl.Parse(bad)
+		require.ErrorIs(t, err, clair.ErrInvalid, bad)
 	}
 }
 
@@ -220,20 +222,20 @@ func naiveVEX(t *testing.T, raw []byte) int {
 					if !strings.HasPrefix(url, "pkg:oci/") && !strings.HasPrefix(url, "pkg:rpm/redhat/") || cpe == "" {
 						continue
 					}
-					p, ok := parsePURL(url)
-					require.True(t, ok)
-					arch := p.qualifiers.Get("arch")
+					p, err := purl.Parse(url)
+					require.NoError(t, err)
+					arch := p.Qualifiers.Get("arch")
 					if kind == "fixed" && (arch == "src" || arch == "source") {
 						continue
 					}
-					mod := p.qualifiers.Get("rpmmod")
+					mod := p.Qualifiers.Get("rpmmod")
 					if parts := strings.Split(mod, ":"); len(parts) > 2 {
 						mod = parts[0] + ":" + parts[1]
 					}
-					key := []string{kind, cpe, p.kind, imageName(p), mod}
+					key := []string{kind, cpe, p.Type, imageName(p), mod}
 					if kind == "fixed" {
-						key = append(key, p.version, p.qualifiers.Get("epoch"), p.qualifiers.Get("tag"), remediation(v, id.(string)))
-						if p.kind == "oci" {
+						key = append(key, p.Version, p.Qualifiers.Get("epoch"), p.Qualifiers.Get("tag"), remediation(v, id.(string)))
+						if p.Type == "oci" {
 							key[5] = ""
 						}
 					}
