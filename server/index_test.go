@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
@@ -248,4 +249,52 @@ func TestIndexReport_SBOM(t *testing.T) {
 	require.Equal(t, 200, w.do("GET", iRep+sha([]byte(sbom)), "").StatusCode, "known by the document's digest")
 	w.refuses(w.do("POST", iPost, "{", "Content-Type", "application/spdx+json"), 400, "bad-request")
 	w.refuses(w.do("PUT", iRep+hashA+"?distro=nosuch:1", sbom, "Content-Type", "application/vnd.cyclonedx+json"), 400, "bad-request")
+}
+
+// hanging serves layers that never come, until it is let go.
+func hanging(t *testing.T) (url string, asked chan struct{}) {
+	t.Helper()
+	asked = make(chan struct{}, 10)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, asked
+}
+
+// IDX-11b.
+func TestIndexReport_PostTimeout(t *testing.T) {
+	w := newWorldWith(t, 200*time.Millisecond, 2)
+	url, _ := hanging(t)
+	w.refuses(w.do("POST", iPost, `{"hash":"`+hashA+`","layers":[{"hash":"`+hashB+`","uri":"`+url+`/x"}]}`), 500, "internal-error")
+	var report clair.IndexReport
+	require.NoError(t, json.Unmarshal([]byte(w.do("GET", iRep+hashA, "").body), &report))
+	require.Equal(t, clair.StateIndexError, report.State)
+	require.NotEmpty(t, report.Err)
+}
+
+// IDX-24.
+func TestIndexReport_PostTooMany(t *testing.T) {
+	w := newWorldWith(t, 2*time.Second, 1)
+	url, asked := hanging(t)
+	body := `{"hash":"` + hashA + `","layers":[{"hash":"` + hashB + `","uri":"` + url + `/x"}]}`
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		res, err := http.Post(w.url+iPost, "", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		res.Body.Close()
+	})
+	<-asked
+	for range 3 {
+		a := w.do("POST", iPost, body)
+		w.refuses(a, 429, "too-many-requests")
+		require.NotEmpty(t, a.Header.Get("Retry-After"))
+		require.False(t, a.Close, "the connection can be used again")
+	}
+	require.Equal(t, 200, w.do("GET", iState, "").StatusCode, "reading goes on")
+	wg.Wait()
 }

@@ -59,17 +59,24 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	t.Helper()
+	return newWorldWith(t, 5*time.Second, 20)
+}
+
+// newWorldWith is newWorld where indexing a manifest may take so long, and so
+// many may be indexed at once.
+func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
+	t.Helper()
 	schema, err := os.ReadFile("../schema.sql")
 	require.NoError(t, err)
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
 	require.NoError(t, err)
 	cfg := index.Default()
 	cfg.AllowPrivate = true // the tests' layers are on loopback
-	cfg.Timeout = quantity.Duration(5 * time.Second)
+	cfg.Timeout = quantity.Duration(timeout)
 	layers := index.NewFetcher(cfg, t.TempDir())
 	t.Cleanup(layers.CloseIdleConnections)
 	srv := httptest.NewServer(server.New(server.Options{
-		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: 20,
+		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: indexing,
 		Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
 	}))
 	t.Cleanup(func() {
@@ -561,6 +568,32 @@ func TestServer_Fails(t *testing.T) {
 		})
 		srv.Close()
 	}
+}
+
+// A report that an enricher is missing from says so and is not to be kept.
+func TestVulnerabilityReport_Partial(t *testing.T) {
+	w := newWorld(t)
+	w.update("u")
+	w.do("PUT", iRep+hashA, indexReport(nil))
+	srv := httptest.NewServer(server.New(server.Options{
+		Manifests: w.db, Updates: w.db, Matcher: partial{matcher{w.db}}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
+	}))
+	defer srv.Close()
+	a := world{t, w.db, srv.URL}.do("GET", vRep+hashA, "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "clair.epss,clair.kev", a.Header.Get("Oriel-Partial"))
+	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	require.Empty(t, w.do("GET", vRep+hashA, "").Header.Get("Oriel-Partial"))
+}
+
+type partial struct{ matcher }
+
+func (p partial) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
+	res, err := p.matcher.Report(ctx, r)
+	if err == nil {
+		res.Failures = []match.Failure{{Enricher: "clair.epss", Err: io.EOF}, {Enricher: "clair.kev", Err: io.EOF}}
+	}
+	return res, err
 }
 
 type failing struct {

@@ -1,0 +1,132 @@
+package match_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/match"
+)
+
+// enricher says what its function says.
+type enricher struct {
+	name   string
+	enrich func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error)
+}
+
+func (e enricher) Name() string { return e.name }
+
+func (e enricher) Enrich(ctx context.Context, _ clair.EnrichmentGetter, r *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+	return e.enrich(ctx, r)
+}
+
+// saying makes an enricher that gives every vulnerability one record.
+func saying(media, record string) enricher {
+	return enricher{"saying", func(_ context.Context, r *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+		all := map[string][]json.RawMessage{}
+		for id := range r.Vulnerabilities {
+			all[id] = []json.RawMessage{json.RawMessage(record)}
+		}
+		b, err := json.Marshal(all)
+		return media, []json.RawMessage{b}, err
+	}}
+}
+
+func onePackage() *clair.IndexReport {
+	return debianIndex(map[string]*clair.Package{"1": {Name: "a", Version: "1", Kind: clair.Binary}})
+}
+
+// An enricher that errs, panics, hangs or talks nonsense costs the report that
+// enricher and nothing else.
+func TestMatcher_FailingEnrichers(t *testing.T) {
+	db := newStore(t, debianRow("1", "a", clair.Binary, "2", clair.High))
+	released := make(chan struct{})
+	defer close(released)
+	for name, bad := range map[string]enricher{
+		"errs": {"bad", func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+			return "", nil, errors.New("no")
+		}},
+		"panics": {"bad", func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error) { panic("no") }},
+		"hangs": {"bad", func(ctx context.Context, _ *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+			<-ctx.Done()
+			return "", nil, ctx.Err()
+		}},
+		"hangs_deaf": {"bad", func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+			<-released
+			return "", nil, nil
+		}},
+		"nonsense": {"bad", func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+			return clair.TypeEPSS, []json.RawMessage{json.RawMessage(`[`)}, nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := match.NewMatcher(db,
+				match.Enriching{Enricher: bad, Timeout: 50 * time.Millisecond},
+				match.Enriching{Enricher: saying(clair.TypeEPSS, `{"epss":0.25}`)})
+			for range 6 { // more than may be stuck
+				res, err := m.Report(t.Context(), onePackage())
+				require.NoError(t, err)
+				require.Len(t, res.Report.Vulnerabilities, 1)
+				require.Len(t, res.Failures, 1)
+				require.Equal(t, "bad", res.Failures[0].Enricher)
+				require.Error(t, res.Failures[0].Err)
+				require.Len(t, res.Report.Enrichments, 2)
+				require.Equal(t, clair.TypeCVSS, res.Report.Enrichments[0].Type)
+				require.Equal(t, clair.TypeEPSS, res.Report.Enrichments[1].Type)
+			}
+		})
+	}
+}
+
+// A caller that goes away is not taken for enrichers that failed.
+func TestMatcher_CallerGone(t *testing.T) {
+	db := newStore(t, debianRow("1", "a", clair.Binary, "2", clair.High))
+	ctx, gone := context.WithCancel(t.Context())
+	m := match.NewMatcher(db, match.Enriching{Enricher: enricher{"slow", func(ctx context.Context, _ *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+		gone()
+		<-ctx.Done()
+		return "", nil, ctx.Err()
+	}}})
+	_, err := m.Report(ctx, onePackage())
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestMatcher_Priority(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		severity clair.Severity
+		says     []enricher
+		want     match.Level
+		reasons  []string
+	}{
+		{"nothing_known", clair.Unknown, nil, match.LevelUnknown, []string{}},
+		{"severity_alone", clair.Critical, nil, match.LevelHigh, []string{"severity Critical"}},
+		{"mild", clair.Low, nil, match.LevelLow, []string{"severity Low"}},
+		{"exploited", clair.Low, []enricher{saying(clair.TypeKEV, `{"cve":"CVE-1"}`)}, match.LevelUrgent, []string{"known to be exploited", "severity Low"}},
+		{"epss_urgent", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.5}`)}, match.LevelUrgent, []string{"EPSS 0.5", "severity Low"}},
+		{"epss_high", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.1}`)}, match.LevelHigh, []string{"EPSS 0.1", "severity Low"}},
+		{"epss_medium", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.01}`)}, match.LevelMedium, []string{"EPSS 0.01", "severity Low"}},
+		{"cvss_never_urgent", clair.Critical, []enricher{saying(clair.TypeCVSS, `{"baseScore":10}`)}, match.LevelHigh, []string{"CVSS 10"}},
+		{"cvss_in_place_of_severity", clair.Critical, []enricher{saying(clair.TypeCVSS, `{"baseScore":4}`)}, match.LevelLow, []string{"CVSS 4"}},
+		{"the_highest_counts", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.001}`), saying(clair.TypeCVSS, `{"baseScore":7}`)}, match.LevelMedium, []string{"EPSS 0.001", "CVSS 7"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var on []match.Enriching
+			for _, e := range c.says {
+				on = append(on, match.Enriching{Enricher: e})
+			}
+			res, err := match.NewMatcher(newStore(t, debianRow("1", "a", clair.Binary, "2", c.severity)), on...).Report(t.Context(), onePackage())
+			require.NoError(t, err)
+			require.Len(t, res.Priority, 1)
+			for _, p := range res.Priority {
+				require.Equal(t, c.want, p.Level)
+				require.Equal(t, c.reasons, p.Reasons)
+			}
+		})
+	}
+}
