@@ -193,6 +193,8 @@ func (im *importer[R]) dropGone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	im.mu.Lock()
+	defer im.mu.Unlock()
 	for i, id := range ids {
 		if id == 0 || d.surplus.has(id) || d.written.has(id) {
 			return fmt.Errorf("%w: a row that is removed is not there, the %d. of its batch", clair.ErrBase, i+1)

@@ -22,10 +22,10 @@ var enrichmentRelation = relation{
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
-	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
+	insertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
 	deleteOpen: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
 		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?)))`,
-	closeRow: `UPDATE enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
+	closeRow: `UPDATE OR FAIL enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
 }
 
 // UpdateEnrichments is to enrichments what UpdateVulnerabilities is to
@@ -83,11 +83,11 @@ type enrichmentTable struct{ rows, tags *inserter }
 func newEnrichmentTable(ctx context.Context, db *DB) (*enrichmentTable, error) {
 	t := &enrichmentTable{}
 	var err error
-	t.rows, err = newInserter(ctx, db, `INSERT INTO enrichment_row (updater_id, hash, added, tags, data) VALUES `, `(?, ?, ?, ?, ?)`)
+	t.rows, err = newInserter(ctx, db, `INSERT OR FAIL INTO enrichment_row (updater_id, hash, added, tags, data) VALUES `, `(?, ?, ?, ?, ?)`)
 	if err != nil {
 		return nil, err
 	}
-	t.tags, err = newInserter(ctx, db, `INSERT INTO enrichment_tag (updater_id, tag, row_id) VALUES `, `(?, ?, ?)`)
+	t.tags, err = newInserter(ctx, db, `INSERT OR FAIL INTO enrichment_tag (updater_id, tag, row_id) VALUES `, `(?, ?, ?)`)
 	if err != nil {
 		t.close()
 		return nil, err
@@ -103,7 +103,9 @@ func (t *enrichmentTable) close() {
 	}
 }
 
-func (t *enrichmentTable) prepare(_ context.Context, rows []incoming[enrichmentRow]) (int, error) {
+func (t *enrichmentTable) prepare([]incoming[enrichmentRow]) {}
+
+func (t *enrichmentTable) share(_ context.Context, rows []incoming[enrichmentRow]) (int, error) {
 	size := 0
 	for _, in := range rows {
 		size += in.size

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -91,10 +92,13 @@ type incoming[R any] struct {
 
 // table is how one kind of row is written.
 type table[R any] interface {
-	// prepare does for a batch of new rows what comes before waiting, such
-	// as writing their shared texts, and returns what each of them holds on
-	// to in memory, in bytes.
-	prepare(ctx context.Context, rows []incoming[R]) (int, error)
+	// prepare does for a batch of new rows what needs no database, such as
+	// compressing their texts. It runs beside the other methods.
+	prepare(rows []incoming[R])
+	// share writes what the rows of a prepared batch share, such as their
+	// texts, and returns what each of them holds on to in memory while it
+	// waits to be written, in bytes.
+	share(ctx context.Context, rows []incoming[R]) (int, error)
 	// compare orders rows in which reading will want them close together.
 	compare(a, b R) int
 	// insert writes some rows, whose ids follow one another, and returns the
@@ -102,7 +106,9 @@ type table[R any] interface {
 	insert(ctx context.Context, tx *sql.Tx, updater, seq int64, rows []incoming[R]) (int64, error)
 }
 
-// importer is one running import. add, then complete; both from one goroutine.
+// importer is one running import. Three goroutines share the work: one makes
+// and hashes rows, one finds out which of them are new (take, settle), and one
+// writes those (writeBatch, flush).
 type importer[R any] struct {
 	db      *DB
 	rel     relation
@@ -110,24 +116,30 @@ type importer[R any] struct {
 	updater string
 	id, seq int64
 
+	// delta is nil where the feed is whole.
+	delta *delta
+
+	// The finder's own.
 	batch     []incoming[R]
 	batchSize int
+	// gone are rows that a delta removes and that are yet to be dropped.
+	gone  []incoming[R]
+	known int64
 
+	// The writer's own.
+	pending     []incoming[R]
+	pendingSize int
+
+	// mu guards what finder and writer share.
+	mu sync.Mutex
+	// waiting are the new rows that cannot yet be found in the database.
+	waiting map[Hash]struct{}
+	seen    bitmap
+	added   int64
 	// written may hold the rows that this import has written, where the
 	// updater had none before, so that only those need be looked for. nil
 	// where it had some.
 	written *filter
-
-	// delta is nil where the feed is whole.
-	delta *delta
-	// gone are rows that a delta removes and that are yet to be dropped.
-	gone []incoming[R]
-
-	seen         bitmap
-	pending      []incoming[R]
-	pendingSize  int
-	pendingHash  map[Hash]struct{}
-	added, known int64
 }
 
 // begin takes the updater's next number and makes sure that all its open rows
@@ -136,7 +148,7 @@ func begin[R any](ctx context.Context, db *DB, rel relation, t table[R], f feedS
 	if err := db.claim(f.updater); err != nil {
 		return nil, err
 	}
-	im := &importer[R]{db: db, rel: rel, table: t, updater: f.updater, delta: f.delta, pendingHash: map[Hash]struct{}{}}
+	im := &importer[R]{db: db, rel: rel, table: t, updater: f.updater, delta: f.delta, waiting: map[Hash]struct{}{}}
 	if err := im.start(ctx); err != nil {
 		im.end()
 		return nil, err
@@ -258,160 +270,13 @@ func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
 	})
 }
 
-// take takes one row of the feed or part of a delta. They are worked on in
-// batches.
-func (im *importer[R]) take(ctx context.Context, in incoming[R]) error {
-	if in.verb != adds {
-		return im.drop(ctx, in)
-	}
-	im.batch = append(im.batch, in)
-	im.batchSize += in.size
-	if len(im.batch) < batchRows && im.batchSize < batchBytes {
-		return nil
-	}
-	return im.resolve(ctx)
-}
-
-// resolve marks the known rows of the batch as seen and keeps the others.
-func (im *importer[R]) resolve(ctx context.Context) error {
-	if len(im.batch) == 0 {
-		return nil
-	}
-	ids, err := im.lookup(ctx, im.rel.known, im.batch)
-	if err != nil {
-		return err
-	}
-	fresh := im.batch[:0]
-	for i, in := range im.batch {
-		if ids[i] != 0 {
-			if im.seen.set(ids[i]) {
-				im.count(ids[i])
-			}
-			continue
-		}
-		if _, twice := im.pendingHash[in.hash]; twice {
-			continue
-		}
-		im.pendingHash[in.hash] = struct{}{}
-		fresh = append(fresh, in)
-	}
-	if err := im.markReturned(ctx, fresh); err != nil {
-		return err
-	}
-	size, err := im.table.prepare(ctx, fresh)
-	if err != nil {
-		return err
-	}
-	im.pending = append(im.pending, fresh...)
-	im.pendingSize += size
-	clear(im.batch)
-	im.batch, im.batchSize = im.batch[:0], 0
-	if im.pendingSize < pendingBytes {
-		return nil
-	}
-	return im.flush(ctx)
-}
-
-// markReturned finds out which new rows have been there before.
-func (im *importer[R]) markReturned(ctx context.Context, fresh []incoming[R]) error {
-	if im.rel.closed == "" || len(fresh) == 0 {
-		return nil
-	}
-	ids, err := im.lookup(ctx, im.rel.closed, fresh)
-	for i, id := range ids {
-		fresh[i].returned = id != 0
-	}
-	return err
-}
-
-// lookup runs a query that gives ids for hashes; 0 is for those it does not
-// give.
-func (im *importer[R]) lookup(ctx context.Context, query string, batch []incoming[R]) ([]int64, error) {
-	ids := make([]int64, len(batch))
-	list, places := make([]byte, 0, len(batch)*35+2), make([]int, 0, len(batch))
-	list = append(list, '[')
-	for i, in := range batch {
-		if im.written != nil && !im.written.may(in.hash) {
-			continue
-		}
-		if len(places) > 0 {
-			list = append(list, ',')
-		}
-		list = append(hex.AppendEncode(append(list, '"'), in.hash[:]), '"')
-		places = append(places, i)
-	}
-	if len(places) == 0 {
-		return ids, nil
-	}
-	rows, err := im.db.read.QueryContext(ctx, query, string(append(list, ']')), im.id)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var i int
-		var id int64
-		if err := rows.Scan(&i, &id); err != nil {
-			return nil, classify(err)
-		}
-		ids[places[i]] = id
-	}
-	return ids, classify(rows.Err())
-}
-
-// flush writes the pending rows in the order in which they will be read, then
-// lists them by hash.
-func (im *importer[R]) flush(ctx context.Context) error {
-	slices.SortFunc(im.pending, func(a, b incoming[R]) int {
-		if c := im.table.compare(a.row, b.row); c != 0 {
-			return c
-		}
-		return bytes.Compare(a.hash[:], b.hash[:])
-	})
-	written := make([]hashRow, 0, len(im.pending))
-	chunks := slices.Collect(slices.Chunk(im.pending, insertRows))
-	err := im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
-		last, err := im.table.insert(ctx, tx, im.id, im.seq, chunks[i])
-		for j, p := range chunks[i] {
-			written = append(written, hashRow{p.hash, last - int64(len(chunks[i])-1-j)})
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, w := range written {
-		im.seen.set(w.id)
-		if im.delta != nil {
-			im.delta.written.set(w.id)
-		}
-		if im.written != nil {
-			im.written.add(w.hash)
-		}
-	}
-	if err := im.list(ctx, written); err != nil {
-		return err
-	}
-	im.added += int64(len(written))
-	clear(im.pending)
-	clear(im.pendingHash)
-	im.pending, im.pendingSize = im.pending[:0], 0
-	return nil
-}
-
-// complete writes what is left, closes the rows that the feed lacks and lists
-// the operation.
+// complete closes the rows that the feed lacks and lists the operation, once
+// all rows are written.
 func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clair.UpdateResult, error) {
 	res := clair.UpdateResult{UpdateOperation: clair.UpdateOperation{
 		Ref: uuid.New(), Updater: im.updater, Fingerprint: fp, Kind: im.rel.kind,
 		Date: im.db.now().UTC().Truncate(time.Millisecond),
 	}}
-	if err := im.resolve(ctx); err != nil {
-		return res, err
-	}
-	if err := im.flush(ctx); err != nil {
-		return res, err
-	}
 	removed, err := im.closeRows(ctx)
 	if err != nil {
 		return res, err
@@ -486,9 +351,8 @@ type feedState struct {
 	delta       *delta
 }
 
-// runImport feeds an import from a producer that hashes rows while the
-// database works on the ones before, so that two processors share the work.
-// The channel between them is the only buffer.
+// runImport feeds an import from a producer that hashes rows. The channels
+// between the goroutines are the only buffers.
 func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f feedState,
 	produce func(yield func(incoming[R]) error) error,
 ) (res clair.UpdateResult, err error) {
@@ -503,24 +367,11 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 	}
 	defer im.end()
 	g, gctx := errgroup.WithContext(ctx)
-	ch := make(chan incoming[R], 64)
-	g.Go(func() error {
-		for in := range ch {
-			if err := im.take(gctx, in); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	perr := produce(func(in incoming[R]) error {
-		select {
-		case ch <- in:
-			return nil
-		case <-gctx.Done():
-			return gctx.Err()
-		}
-	})
-	close(ch)
+	rows, fresh := make(chan incoming[R], 64), make(chan []incoming[R])
+	g.Go(func() error { return im.find(gctx, rows, fresh) })
+	g.Go(func() error { return im.write(gctx, fresh) })
+	perr := produce(func(in incoming[R]) error { return send(gctx, rows, in) })
+	close(rows)
 	if err := g.Wait(); err != nil {
 		return res, err
 	}
@@ -528,6 +379,16 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 		return res, perr
 	}
 	return im.complete(ctx, f.fingerprint)
+}
+
+// send hands a value over unless the context ends.
+func send[T any](ctx context.Context, ch chan<- T, v T) error {
+	select {
+	case ch <- v:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // readPage runs one short query and returns all its rows.

@@ -18,8 +18,11 @@ type inserter struct {
 	columns   int
 }
 
-// newInserter prepares "INSERT INTO … (…) VALUES " for tuples such as
-// "(?, ?)", in which each "?" is a column.
+// newInserter prepares "INSERT OR FAIL INTO … (…) VALUES " for tuples such as
+// "(?, ?)", in which each "?" is a column. Without OR FAIL, and in a table that
+// refers to another, SQLite keeps a journal of each statement that it may have
+// to undo alone, which takes longer than the rows; here the transaction is
+// undone when a statement fails.
 func newInserter(ctx context.Context, db *DB, head, tuple string) (*inserter, error) {
 	in := &inserter{columns: strings.Count(tuple, "?")}
 	var err error

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+)
+
+// find takes the rows of the feed and the parts of a delta in batches, and
+// hands on those that are new.
+func (im *importer[R]) find(ctx context.Context, rows <-chan incoming[R], fresh chan<- []incoming[R]) error {
+	defer close(fresh)
+	for in := range rows {
+		if err := im.take(ctx, in, fresh); err != nil {
+			return err
+		}
+	}
+	return im.resolve(ctx, fresh)
+}
+
+func (im *importer[R]) take(ctx context.Context, in incoming[R], fresh chan<- []incoming[R]) error {
+	if in.verb != adds {
+		return im.drop(ctx, in)
+	}
+	im.batch = append(im.batch, in)
+	im.batchSize += in.size
+	if len(im.batch) < batchRows && im.batchSize < batchBytes {
+		return nil
+	}
+	return im.resolve(ctx, fresh)
+}
+
+// resolve marks the known rows of the batch as seen and hands on the others.
+func (im *importer[R]) resolve(ctx context.Context, fresh chan<- []incoming[R]) error {
+	// What is neither waiting now nor found later is new: a row that is
+	// written meanwhile waits until it can be found.
+	batch := im.await(im.batch)
+	im.batch, im.batchSize = nil, 0
+	if len(batch) == 0 {
+		return nil
+	}
+	ids, err := im.lookup(ctx, im.rel.known, batch)
+	if err != nil {
+		return err
+	}
+	batch = im.settle(batch, ids)
+	if err := im.markReturned(ctx, batch); err != nil || len(batch) == 0 {
+		return err
+	}
+	im.table.prepare(batch)
+	return send(ctx, fresh, batch)
+}
+
+// await drops the rows that wait already and lets the others wait.
+func (im *importer[R]) await(batch []incoming[R]) []incoming[R] {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	rest := batch[:0]
+	for _, in := range batch {
+		if _, twice := im.waiting[in.hash]; !twice {
+			im.waiting[in.hash] = struct{}{}
+			rest = append(rest, in)
+		}
+	}
+	clear(batch[len(rest):])
+	return rest
+}
+
+// settle marks the rows that have ids as seen and returns the others.
+func (im *importer[R]) settle(batch []incoming[R], ids []int64) []incoming[R] {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	fresh := batch[:0]
+	for i, in := range batch {
+		if ids[i] == 0 {
+			fresh = append(fresh, in)
+			continue
+		}
+		delete(im.waiting, in.hash)
+		if im.seen.set(ids[i]) {
+			im.count(ids[i])
+		}
+	}
+	clear(batch[len(fresh):])
+	return fresh
+}
+
+// markReturned finds out which new rows have been there before.
+func (im *importer[R]) markReturned(ctx context.Context, fresh []incoming[R]) error {
+	if im.rel.closed == "" || len(fresh) == 0 {
+		return nil
+	}
+	ids, err := im.lookup(ctx, im.rel.closed, fresh)
+	for i, id := range ids {
+		fresh[i].returned = id != 0
+	}
+	return err
+}
+
+// lookup runs a query that gives ids for hashes; 0 is for those it does not
+// give.
+func (im *importer[R]) lookup(ctx context.Context, query string, batch []incoming[R]) ([]int64, error) {
+	ids := make([]int64, len(batch))
+	places := im.mayBeThere(batch)
+	if len(places) == 0 {
+		return ids, nil
+	}
+	list := append(make([]byte, 0, len(places)*35+2), '[')
+	for i, place := range places {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(hex.AppendEncode(append(list, '"'), batch[place].hash[:]), '"')
+	}
+	rows, err := im.db.read.QueryContext(ctx, query, string(append(list, ']')), im.id)
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		var id int64
+		if err := rows.Scan(&i, &id); err != nil {
+			return nil, classify(err)
+		}
+		ids[places[i]] = id
+	}
+	return ids, classify(rows.Err())
+}
+
+// mayBeThere gives the places of the rows that need be looked for.
+func (im *importer[R]) mayBeThere(batch []incoming[R]) []int {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	places := make([]int, 0, len(batch))
+	for i, in := range batch {
+		if im.written == nil || im.written.may(in.hash) {
+			places = append(places, i)
+		}
+	}
+	return places
+}

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"slices"
+)
+
+// write writes the new rows that find hands on.
+func (im *importer[R]) write(ctx context.Context, fresh <-chan []incoming[R]) error {
+	for batch := range fresh {
+		size, err := im.table.share(ctx, batch)
+		if err != nil {
+			return err
+		}
+		im.pending = append(im.pending, batch...)
+		if im.pendingSize += size; im.pendingSize < pendingBytes {
+			continue
+		}
+		if err := im.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return im.flush(ctx)
+}
+
+// flush writes the pending rows in the order in which they will be read, then
+// lists them by hash.
+func (im *importer[R]) flush(ctx context.Context) error {
+	slices.SortFunc(im.pending, func(a, b incoming[R]) int {
+		if c := im.table.compare(a.row, b.row); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.hash[:], b.hash[:])
+	})
+	written := make([]hashRow, 0, len(im.pending))
+	chunks := slices.Collect(slices.Chunk(im.pending, insertRows))
+	err := im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		last, err := im.table.insert(ctx, tx, im.id, im.seq, chunks[i])
+		for j, p := range chunks[i] {
+			written = append(written, hashRow{p.hash, last - int64(len(chunks[i])-1-j)})
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	im.markWritten(written)
+	if err := im.list(ctx, written); err != nil {
+		return err
+	}
+	im.wake(written)
+	clear(im.pending)
+	im.pending, im.pendingSize = im.pending[:0], 0
+	return nil
+}
+
+// markWritten counts rows as seen before they are listed, for from then on the
+// finder finds them.
+func (im *importer[R]) markWritten(rows []hashRow) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	for _, w := range rows {
+		im.seen.set(w.id)
+		if im.delta != nil {
+			im.delta.written.set(w.id)
+		}
+		if im.written != nil {
+			im.written.add(w.hash)
+		}
+	}
+	im.added += int64(len(rows))
+}
+
+// wake ends the waiting of rows that can now be found.
+func (im *importer[R]) wake(rows []hashRow) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	for _, w := range rows {
+		delete(im.waiting, w.hash)
+	}
+}
