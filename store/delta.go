@@ -48,7 +48,7 @@ func (db *DB) UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateO
 		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
 	}
 	defer t.close()
-	h := newHasher()
+	h := &hasher{}
 	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
 	return runImport(ctx, db, vulnRelation, t, f, func(add func(incoming[vulnRow]) error) error {
 		for c, err := range changes {

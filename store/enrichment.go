@@ -39,7 +39,7 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", updater, err)
 	}
 	defer t.close()
-	h := newHasher()
+	h := &hasher{}
 	return runImport(ctx, db, enrichmentRelation, t, feedState{updater: updater, fingerprint: fp}, func(add func(incoming[enrichmentRow]) error) error {
 		for rec, err := range records {
 			if err != nil {

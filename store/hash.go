@@ -3,36 +3,25 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 )
 
-// hasher feeds fields to a hash so that no two lists of fields look alike.
-type hasher struct {
-	h   hash.Hash
-	buf []byte
-}
-
-func newHasher() *hasher { return &hasher{h: sha256.New()} }
+// hasher gathers fields so that no two lists of fields look alike.
+type hasher struct{ buf []byte }
 
 func (h *hasher) text(ss ...string) {
 	for _, s := range ss {
-		h.buf = binary.AppendUvarint(h.buf[:0], uint64(len(s)))
+		h.buf = binary.AppendUvarint(h.buf, uint64(len(s)))
 		h.buf = append(h.buf, s...)
-		h.h.Write(h.buf)
 	}
 }
 
-func (h *hasher) number(n int64) {
-	h.buf = binary.AppendVarint(h.buf[:0], n)
-	h.h.Write(h.buf)
-}
+func (h *hasher) number(n int64) { h.buf = binary.AppendVarint(h.buf, n) }
 
 // sum returns the hash and starts over.
-func (h *hasher) sum() (out Hash) {
-	h.buf = h.h.Sum(h.buf[:0])
-	copy(out[:], h.buf)
-	h.h.Reset()
-	return out
+func (h *hasher) sum() Hash {
+	sum := sha256.Sum256(h.buf)
+	h.buf = h.buf[:0]
+	return Hash(sum[:16])
 }
 
 // filter is a set of hashes that may hold more than was added (Bloom 1970):

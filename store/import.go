@@ -107,8 +107,8 @@ type table[R any] interface {
 }
 
 // importer is one running import. Three goroutines share the work: one makes
-// and hashes rows, one finds out which of them are new (take, settle), and one
-// writes those (writeBatch, flush).
+// and hashes rows, one finds out which of them are new (find), and one writes
+// those (write).
 type importer[R any] struct {
 	db      *DB
 	rel     relation
@@ -119,10 +119,8 @@ type importer[R any] struct {
 	// delta is nil where the feed is whole.
 	delta *delta
 
-	// The finder's own.
-	batch     []incoming[R]
-	batchSize int
-	// gone are rows that a delta removes and that are yet to be dropped.
+	// The finder's own. gone are rows that a delta removes and that are yet to
+	// be dropped.
 	gone  []incoming[R]
 	known int64
 
@@ -351,8 +349,8 @@ type feedState struct {
 	delta       *delta
 }
 
-// runImport feeds an import from a producer that hashes rows. The channels
-// between the goroutines are the only buffers.
+// runImport feeds an import from a producer that hashes rows. Each goroutine
+// has a batch at hand; there are no other buffers between them.
 func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f feedState,
 	produce func(yield func(incoming[R]) error) error,
 ) (res clair.UpdateResult, err error) {
@@ -367,11 +365,11 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 	}
 	defer im.end()
 	g, gctx := errgroup.WithContext(ctx)
-	rows, fresh := make(chan incoming[R], 64), make(chan []incoming[R])
-	g.Go(func() error { return im.find(gctx, rows, fresh) })
+	batches, fresh := make(chan []incoming[R]), make(chan []incoming[R])
+	g.Go(func() error { return im.find(gctx, batches, fresh) })
 	g.Go(func() error { return im.write(gctx, fresh) })
-	perr := produce(func(in incoming[R]) error { return send(gctx, rows, in) })
-	close(rows)
+	perr := inBatches(produce, func(batch []incoming[R]) error { return send(gctx, batches, batch) })
+	close(batches)
 	if err := g.Wait(); err != nil {
 		return res, err
 	}
@@ -379,6 +377,25 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 		return res, perr
 	}
 	return im.complete(ctx, f.fingerprint)
+}
+
+// inBatches calls f for the rows that produce yields, some at a time.
+func inBatches[R any](produce func(yield func(incoming[R]) error) error, f func([]incoming[R]) error) error {
+	var batch []incoming[R]
+	size := 0
+	err := produce(func(in incoming[R]) error {
+		batch = append(batch, in)
+		if size += in.size; len(batch) < batchRows && size < batchBytes {
+			return nil
+		}
+		full := batch
+		batch, size = make([]incoming[R], 0, batchRows), 0
+		return f(full)
+	})
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return f(batch)
 }
 
 // send hands a value over unless the context ends.

@@ -1,53 +1,62 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
+	"slices"
 )
 
-// find takes the rows of the feed and the parts of a delta in batches, and
-// hands on those that are new.
-func (im *importer[R]) find(ctx context.Context, rows <-chan incoming[R], fresh chan<- []incoming[R]) error {
+// find takes the batches of the feed and hands on what is new of each.
+func (im *importer[R]) find(ctx context.Context, batches <-chan []incoming[R], fresh chan<- []incoming[R]) error {
 	defer close(fresh)
-	for in := range rows {
-		if err := im.take(ctx, in, fresh); err != nil {
+	for batch := range batches {
+		batch, err := im.dropAll(ctx, batch)
+		if err != nil {
+			return err
+		}
+		if batch, err = im.resolve(ctx, batch); err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		im.table.prepare(batch)
+		if err := send(ctx, fresh, batch); err != nil {
 			return err
 		}
 	}
-	return im.resolve(ctx, fresh)
+	return nil
 }
 
-func (im *importer[R]) take(ctx context.Context, in incoming[R], fresh chan<- []incoming[R]) error {
-	if in.verb != adds {
-		return im.drop(ctx, in)
+// dropAll drops what a delta takes away and returns the rest of the batch.
+func (im *importer[R]) dropAll(ctx context.Context, batch []incoming[R]) ([]incoming[R], error) {
+	if im.delta == nil {
+		return batch, nil
 	}
-	im.batch = append(im.batch, in)
-	im.batchSize += in.size
-	if len(im.batch) < batchRows && im.batchSize < batchBytes {
-		return nil
+	rest := batch[:0]
+	for _, in := range batch {
+		if in.verb == adds {
+			rest = append(rest, in)
+		} else if err := im.drop(ctx, in); err != nil {
+			return nil, err
+		}
 	}
-	return im.resolve(ctx, fresh)
+	clear(batch[len(rest):])
+	return rest, nil
 }
 
-// resolve marks the known rows of the batch as seen and hands on the others.
-func (im *importer[R]) resolve(ctx context.Context, fresh chan<- []incoming[R]) error {
-	// What is neither waiting now nor found later is new: a row that is
-	// written meanwhile waits until it can be found.
-	batch := im.await(im.batch)
-	im.batch, im.batchSize = nil, 0
-	if len(batch) == 0 {
-		return nil
-	}
+// resolve marks the known rows of the batch as seen and returns the others.
+// What is neither waiting at first nor found then is new: a row that is
+// written meanwhile waits until it can be found.
+func (im *importer[R]) resolve(ctx context.Context, batch []incoming[R]) ([]incoming[R], error) {
+	batch = im.await(batch)
 	ids, err := im.lookup(ctx, im.rel.known, batch)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	batch = im.settle(batch, ids)
-	if err := im.markReturned(ctx, batch); err != nil || len(batch) == 0 {
-		return err
-	}
-	im.table.prepare(batch)
-	return send(ctx, fresh, batch)
+	return batch, im.markReturned(ctx, batch)
 }
 
 // await drops the rows that wait already and lets the others wait.
@@ -86,7 +95,7 @@ func (im *importer[R]) settle(batch []incoming[R], ids []int64) []incoming[R] {
 
 // markReturned finds out which new rows have been there before.
 func (im *importer[R]) markReturned(ctx context.Context, fresh []incoming[R]) error {
-	if im.rel.closed == "" || len(fresh) == 0 {
+	if im.rel.closed == "" {
 		return nil
 	}
 	ids, err := im.lookup(ctx, im.rel.closed, fresh)
@@ -127,7 +136,8 @@ func (im *importer[R]) lookup(ctx context.Context, query string, batch []incomin
 	return ids, classify(rows.Err())
 }
 
-// mayBeThere gives the places of the rows that need be looked for.
+// mayBeThere gives the places of the rows that need be looked for, by hash, so
+// that each page is read once for all of them.
 func (im *importer[R]) mayBeThere(batch []incoming[R]) []int {
 	im.mu.Lock()
 	defer im.mu.Unlock()
@@ -137,5 +147,6 @@ func (im *importer[R]) mayBeThere(batch []incoming[R]) []int {
 			places = append(places, i)
 		}
 	}
+	slices.SortFunc(places, func(a, b int) int { return bytes.Compare(batch[a].hash[:], batch[b].hash[:]) })
 	return places
 }

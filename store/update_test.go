@@ -60,7 +60,7 @@ func TestDB_UpdateVulnerabilities_SharesAdvisories(t *testing.T) {
 
 // The hash is stored, so it may never change for a row that has not.
 func TestHashVulnerability(t *testing.T) {
-	h := newHasher()
+	h := &hasher{}
 	v := vuln("A1")
 	base := hashVulnerability(h, v).hash
 	require.Equal(t, "4cff", fmt.Sprintf("%x", base[:2]), "the hash of a row has changed: every stored row would be written anew")
