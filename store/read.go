@@ -1,10 +1,8 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"iter"
 	"strconv"
 	"strings"
@@ -56,7 +54,8 @@ type reading struct {
 	dists map[int64]*clair.Distribution
 	repos map[int64]*clair.Repository
 	names map[int64]string
-	zip   *zipper
+	// description and links are where texts are unpacked.
+	description, links packed
 	// aliases says whether the other ids of advisories are read too.
 	aliases bool
 	// prepared gives the statement of a query.
@@ -65,7 +64,8 @@ type reading struct {
 
 func (db *DB) newReading(names map[int64]string) *reading {
 	return &reading{
-		db: db.read, names: names, zip: &db.zip, prepared: db.prepared,
+		db: db.read, names: names, prepared: db.prepared,
+		description: packed{zip: &db.zip}, links: packed{zip: &db.zip},
 		dists: map[int64]*clair.Distribution{}, repos: map[int64]*clair.Repository{},
 	}
 }
@@ -121,19 +121,15 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 		return err
 	}
 	defer rows.Close()
-	texts := make([]packed, len(page))
 	for rows.Next() {
-		if err := scanAdvisory(rows, page, texts); err != nil {
+		if err := r.scanAdvisory(rows, page); err != nil {
 			return classify(err)
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return classify(err)
 	}
-	if err := r.readAliases(ctx, page, string(list)); err != nil {
-		return err
-	}
-	return r.unpack(page, texts)
+	return r.readAliases(ctx, page, string(list))
 }
 
 // readAliases fills in the aliases of the rows of one page, where they are
@@ -159,39 +155,21 @@ func (r *reading) readAliases(ctx context.Context, page []stored, list string) e
 	return classify(rows.Err())
 }
 
-// packed are an advisory's texts as they are stored.
-type packed struct{ description, links any }
-
-func scanAdvisory(rows *sql.Rows, page []stored, texts []packed) error {
+func (r *reading) scanAdvisory(rows *sql.Rows, page []stored) error {
 	var i int
 	var name, severity string
 	var normalized clair.Severity
-	var t packed
 	var issued sql.NullInt64
-	if err := rows.Scan(&i, &name, &t.description, &issued, &t.links, &severity, &normalized); err != nil {
+	if err := rows.Scan(&i, &name, &r.description, &issued, &r.links, &severity, &normalized); err != nil {
 		return err
 	}
 	v := page[i].v
 	v.Name, v.Severity, v.NormalizedSeverity = name, severity, normalized
+	v.Description, v.Links = r.description.text, r.links.text
 	if issued.Valid {
 		v.Issued = time.Unix(issued.Int64, 0).UTC()
 	}
-	texts[i] = t
 	return nil
-}
-
-// unpack fills in the texts of a page.
-func (r *reading) unpack(page []stored, texts []packed) error {
-	errs := make([]error, len(page))
-	inHalves(len(page), func(from, to int) {
-		for i := from; i < to; i++ {
-			var e1, e2 error
-			page[i].v.Description, e1 = r.zip.unpack(texts[i].description)
-			page[i].v.Links, e2 = r.zip.unpack(texts[i].links)
-			errs[i] = cmp.Or(e1, e2)
-		}
-	})
-	return errors.Join(errs...)
 }
 
 // walk selects rows of one updater that were added, or removed, at any

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/s2"
@@ -21,7 +22,7 @@ const maxText = 64 << 20
 const zstdMagic = "\x28\xb5\x2f\xfd"
 
 // zstdMin is the length from which a text is worth zstd's time.
-const zstdMin = 1 << 10
+const zstdMin = 2 << 10
 
 // zipper compresses for storing: the many short texts of advisories with s2,
 // which costs a third of zstd's time or less for a quarter more space, and
@@ -66,32 +67,42 @@ func (z *zipper) packBytes(b []byte) []byte {
 	return z.enc.EncodeAll(b, make([]byte, 0, len(b)/2+64))
 }
 
-// unpack gives the text for what pack returned.
-func (z *zipper) unpack(stored any) (string, error) {
+// packed is a column that holds what pack returned. It implements sql.Scanner.
+type packed struct {
+	zip *zipper
+	// text is what was read last.
+	text    string
+	scratch []byte
+}
+
+// Scan unpacks a stored text.
+func (p *packed) Scan(stored any) (err error) {
 	switch s := stored.(type) {
 	case string:
-		return s, nil
+		p.text = s
+		return nil
 	case []byte:
-		return z.unpackText(s)
+		if p.scratch, err = p.zip.unpackText(p.scratch[:0], s); err != nil {
+			return fmt.Errorf("unpack a stored text of %d bytes: %w", len(s), err)
+		}
+		p.text = string(p.scratch)
+		return nil
 	default:
-		return "", fmt.Errorf("a stored text is of type %T", stored)
+		return fmt.Errorf("a stored text is of type %T", stored)
 	}
 }
 
-// unpackText reads either.
-func (z *zipper) unpackText(b []byte) (string, error) {
+// unpackText appends the text for bytes that pack returned.
+func (z *zipper) unpackText(to, b []byte) ([]byte, error) {
 	if bytes.HasPrefix(b, []byte(zstdMagic)) {
-		out, err := z.unpackBytes(b)
-		return string(out), err
+		z.init()
+		return z.dec.DecodeAll(b, to)
 	}
-	if n, err := s2.DecodedLen(b); err != nil || n > maxText {
-		return "", fmt.Errorf("unpack a stored text of %d bytes: %w", n, cmp.Or(err, s2.ErrTooLarge))
+	n, err := s2.DecodedLen(b)
+	if err != nil || n > maxText {
+		return nil, cmp.Or(err, s2.ErrTooLarge)
 	}
-	out, err := s2.Decode(nil, b)
-	if err != nil {
-		return "", fmt.Errorf("unpack a stored text: %w", err)
-	}
-	return string(out), nil
+	return s2.Decode(slices.Grow(to, n)[:n], b)
 }
 
 // unpackBytes reads what packBytes wrote.
@@ -102,13 +113,4 @@ func (z *zipper) unpackBytes(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("unpack a stored text: %w", err)
 	}
 	return out, nil
-}
-
-// inHalves calls f for the two halves of a range of n at once. Texts take as
-// long to compress as to write, and a good part of the time of reading them.
-func inHalves(n int, f func(from, to int)) {
-	var wg sync.WaitGroup
-	wg.Go(func() { f(0, n/2) })
-	f(n/2, n)
-	wg.Wait()
 }
