@@ -219,7 +219,11 @@ func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
 	}
 	var removed int64
 	for ids := range d.dropped.or(&d.surplus).minus(&im.seen).pages(pageRows) {
-		if err := im.closeIDs(ctx, ids); err != nil {
+		rows, err := readPage(ctx, im.db.read, im.rel.hashes, scanHashRow, idList(ids))
+		if err == nil {
+			err = im.close(ctx, rows)
+		}
+		if err != nil {
 			return removed, err
 		}
 		for _, id := range ids {

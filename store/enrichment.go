@@ -22,10 +22,13 @@ var enrichmentRelation = relation{
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
-	insertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
-	deleteOpen: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
-		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?)))`,
-	closeRow: `UPDATE OR FAIL enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
+	insertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) VALUES `,
+	deleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ?1 AND hash IN (SELECT unhex(value) FROM json_each(?2))`,
+	closeRow:   `UPDATE OR FAIL enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
+	halfClosed: `SELECT o.hash, o.row_id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+		CROSS JOIN enrichment_open AS o ON o.updater_id = r.updater_id AND o.hash = r.hash AND o.row_id = r.id
+		WHERE r.updater_id = ?1 AND r.removed > ?2 LIMIT ?3`,
+	hashes: `SELECT hash, id FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
 }
 
 // UpdateEnrichments is to enrichments what UpdateVulnerabilities is to

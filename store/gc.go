@@ -61,6 +61,9 @@ type collector struct {
 	// rows of a gap between two operations: added after the first and
 	// removed by the second.
 	find string
+	// unlist takes the rows of a JSON array of ids off the list of open rows,
+	// where an import that never completed left them after closing them.
+	unlist string
 	// drop deletes what goes with the rows of a JSON array of ids, then them.
 	drop []string
 	// last deletes, for a JSON array of the rows' second column, what no row
@@ -70,6 +73,9 @@ type collector struct {
 
 var vulnGarbage = collector{
 	kind: clair.KindVulnerability,
+	unlist: `DELETE FROM vuln_open WHERE (updater_id, hash) IN
+		(SELECT updater_id, hash FROM vuln_row WHERE id IN (SELECT value FROM json_each(?1)))
+		AND row_id IN (SELECT value FROM json_each(?1))`,
 	find: `SELECT id, advisory_id FROM vuln_row
 		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2 LIMIT ?4`,
 	drop: []string{`DELETE FROM vuln_row WHERE id IN (SELECT value FROM json_each(?))`},
@@ -79,6 +85,9 @@ var vulnGarbage = collector{
 
 var enrichmentGarbage = collector{
 	kind: clair.KindEnrichment,
+	unlist: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
+		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?1)))
+		AND row_id IN (SELECT value FROM json_each(?1))`,
 	find: `SELECT id, 0 FROM enrichment_row
 		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2 LIMIT ?4`,
 	drop: []string{
@@ -181,7 +190,11 @@ func (c collector) gap(ctx context.Context, tx *sql.Tx, updater, after, upTo int
 		return 0, err
 	}
 	rows.Close()
-	for _, drop := range c.drop {
+	drops := c.drop
+	if upTo == math.MaxInt64 { // none that is held sees what an incomplete import did
+		drops = append([]string{c.unlist}, drops...)
+	}
+	for _, drop := range drops {
 		if _, err := tx.ExecContext(ctx, drop, idList(ids)); err != nil {
 			return 0, err
 		}

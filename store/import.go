@@ -1,14 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -50,9 +47,14 @@ type relation struct {
 	named   string
 	openAll string // (updater) -> the number of open rows
 
-	insertOpen string // (updater, json array of [hex hash, row id])
-	deleteOpen string // (json array of row ids)
+	insertOpen string // an insert up to its values: (updater, hash, row id)
+	deleteOpen string // (updater, json array of hex hashes)
 	closeRow   string // (removed, json array of row ids)
+	// halfClosed: (updater, seq, limit) -> (hash, id) of rows that were closed
+	// after seq and are still listed as open.
+	halfClosed string
+	// hashes: (json array of row ids) -> (hash, id)
+	hashes string
 }
 
 const (
@@ -66,8 +68,8 @@ const (
 	pageRows     = 2000
 	// chunkRows is how many rows one statement writes where it can take many.
 	chunkRows = 100
-	// closeRows is how many rows are put in order before they are closed.
-	closeRows = 100_000
+	// closeMany is how many rows are put in order before they are closed.
+	closeMany = 100_000
 )
 
 // verb is what an incoming row asks for.
@@ -206,6 +208,9 @@ func (im *importer[R]) start(ctx context.Context) error {
 	if err := im.adopt(ctx, last.Int64); err != nil {
 		return err
 	}
+	if err := im.unlistClosed(ctx, last.Int64); err != nil {
+		return err
+	}
 	if err := im.rebase(ctx); err != nil {
 		return err
 	}
@@ -247,23 +252,19 @@ func scanHashRow(rows *sql.Rows) (r hashRow, err error) {
 
 // list writes rows to the relation of open rows, in the order of their hashes.
 func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
-	slices.SortFunc(rows, func(a, b hashRow) int { return bytes.Compare(a.hash[:], b.hash[:]) })
-	stmt, err := im.db.prepare(ctx, im.rel.insertOpen)
+	in, err := newInserter(ctx, im.db, im.rel.insertOpen, `(?, ?, ?)`)
 	if err != nil {
 		return err
 	}
-	defer stmt.Close()
+	defer in.close()
+	slices.SortFunc(rows, byHash)
 	chunks := slices.Collect(slices.Chunk(rows, chunkRows))
 	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
-		list := []byte{'['}
-		for j, r := range chunks[i] {
-			if j > 0 {
-				list = append(list, ',')
-			}
-			list = append(hex.AppendEncode(append(list, `["`...), r.hash[:]), `",`...)
-			list = append(strconv.AppendInt(list, r.id, 10), ']')
+		args := make([]any, 0, chunkRows*in.columns)
+		for j := range chunks[i] {
+			args = append(args, im.id, chunks[i][j].hash[:], chunks[i][j].id)
 		}
-		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.id, string(append(list, ']')))
+		_, err := in.insert(ctx, tx, args)
 		return err
 	})
 }
@@ -286,57 +287,6 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 			return err
 		}
 		_, err := tx.ExecContext(ctx, list, res.Ref.String(), im.updater, im.seq, string(fp), res.Date.UnixMilli(), string(im.rel.kind))
-		return err
-	})
-}
-
-// closeRows closes what the feed lacks, or a delta takes away, and says how
-// much that was.
-func (im *importer[R]) closeRows(ctx context.Context) (int64, error) {
-	if im.delta != nil {
-		return im.closeDropped(ctx)
-	}
-	return im.closeUnseen(ctx)
-}
-
-func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
-	var removed int64
-	var unseen []int64
-	for after := []byte{}; ; {
-		page, err := readPage(ctx, im.db.read, im.rel.open, scanHashRow, im.id, after, pageRows)
-		if err != nil {
-			return removed, err
-		}
-		for _, r := range page {
-			if !im.seen.has(r.id) {
-				unseen = append(unseen, r.id)
-			}
-		}
-		if len(unseen) > 0 && (len(page) == 0 || len(unseen) >= closeRows) {
-			if err := im.closeIDs(ctx, unseen); err != nil {
-				return removed, err
-			}
-			removed += int64(len(unseen))
-			unseen = unseen[:0]
-		}
-		if len(page) == 0 {
-			return removed, nil
-		}
-		after = append([]byte{}, page[len(page)-1].hash[:]...)
-	}
-}
-
-// closeIDs closes rows in their order in the file, so that each page is
-// written once for all its rows; found by hash, they come in no order.
-func (im *importer[R]) closeIDs(ctx context.Context, ids []int64) error {
-	slices.Sort(ids)
-	chunks := slices.Collect(slices.Chunk(ids, chunkRows))
-	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
-		list := idList(chunks[i])
-		if _, err := tx.ExecContext(ctx, im.rel.deleteOpen, list); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, im.rel.closeRow, im.seq, list)
 		return err
 	})
 }
