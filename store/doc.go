@@ -18,7 +18,8 @@
 //
 //  3. A crashed or failed import needs no undo: its number is listed nowhere,
 //     so its rows are visible nowhere; the open ones serve as the base of the
-//     next import and the closed ones are garbage.
+//     next import and the closed ones are garbage. The next import lists those
+//     of its open rows by hash that it had not, and unlists the closed ones.
 //
 //  4. Deleting an operation deletes its listing alone.
 //
