@@ -133,6 +133,7 @@ func (NoopUpdater) Parse(context.Context, io.ReadCloser) iter.Seq2[*Vulnerabilit
 // EnrichmentGetter looks up the records of one enricher's own updater.
 type EnrichmentGetter interface {
 	// GetEnrichment returns the current records that carry any of the tags.
+	// What they hold is shared with others and must not be written to.
 	GetEnrichment(ctx context.Context, tags []string) ([]EnrichmentRecord, error)
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -141,12 +142,9 @@ func (t *enrichmentTable) insert(ctx context.Context, tx *sql.Tx, updater, seq i
 }
 
 // GetEnrichment returns the records of one updater's current operation that
-// carry any of the tags, in the order of their ids.
+// carry any of the tags, in the order of their ids. What they hold is shared
+// with other callers and must not be written to.
 func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) ([]clair.EnrichmentRecord, error) {
-	list, err := json.Marshal(append([]string{}, tags...))
-	if err != nil {
-		return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
-	}
 	snap, err := db.snapshot(ctx, clair.KindEnrichment)
 	if err != nil {
 		return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
@@ -156,7 +154,7 @@ func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) 
 		if name != updater {
 			continue
 		}
-		recs, err := db.findEnrichments(ctx, id, string(list), snap.seqs[id])
+		recs, err := db.currentEnrichments(ctx, view{updater: id, seq: snap.seqs[id]}, tags)
 		if err != nil {
 			return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
 		}
@@ -165,38 +163,64 @@ func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) 
 	return nil, nil
 }
 
-// findEnrichments reads the records that an operation of an updater sees under
-// any of the tags, a JSON array.
-func (db *DB) findEnrichments(ctx context.Context, updater int64, tags string, seq int64) ([]clair.EnrichmentRecord, error) {
-	const find = `SELECT r.tags, r.data FROM enrichment_row AS r
-		WHERE r.id IN (SELECT t.row_id FROM json_each(?2) AS j
-			CROSS JOIN enrichment_tag AS t ON t.updater_id = ?1 AND t.tag = j.value)
-		AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) ORDER BY r.id`
+// view is what an operation of an updater sees. It never changes.
+type view struct{ updater, seq int64 }
+
+// currentEnrichments gives the records of a view with any of the tags, each
+// once. Those it remembers need no query.
+func (db *DB) currentEnrichments(ctx context.Context, v view, tags []string) ([]clair.EnrichmentRecord, error) {
+	rows, unknown := db.recall.get(v, tags)
+	if len(unknown) > 0 {
+		read, err := db.readEnrichments(ctx, v, unknown)
+		if err != nil {
+			return nil, err
+		}
+		db.recall.put(v, unknown, read)
+		rows = append(rows, read...)
+	}
+	slices.SortFunc(rows, func(a, b taggedEnrichment) int { return cmp.Compare(a.id, b.id) })
+	var found []clair.EnrichmentRecord
+	for i, r := range rows {
+		if i == 0 || r.id != rows[i-1].id {
+			found = append(found, r.EnrichmentRecord)
+		}
+	}
+	return found, nil
+}
+
+// taggedEnrichment is a record as found by one of its tags.
+type taggedEnrichment struct {
+	tag string
+	id  int64
+	clair.EnrichmentRecord
+}
+
+func (db *DB) readEnrichments(ctx context.Context, v view, tags []string) ([]taggedEnrichment, error) {
+	const find = `SELECT t.tag, r.id, r.tags, r.data FROM json_each(?2) AS j
+		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?1 AND t.tag = j.value
+		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)`
+	list, err := json.Marshal(tags)
+	if err != nil {
+		return nil, err
+	}
 	stmt, err := db.prepared(ctx, find)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, updater, tags, seq)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []clair.EnrichmentRecord
-	for rows.Next() {
-		r, err := scanEnrichment(rows)
-		if err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, r)
-	}
-	return found, classify(rows.Err())
+	rows, err := stmt.QueryContext(ctx, v.updater, string(list), v.seq)
+	return scanAll(rows, err, scanEnrichment)
 }
 
-func scanEnrichment(rows *sql.Rows) (r clair.EnrichmentRecord, err error) {
-	var tags, data string
-	if err := rows.Scan(&tags, &data); err != nil {
+func scanEnrichment(rows *sql.Rows) (r taggedEnrichment, err error) {
+	var tags sql.RawBytes
+	var data []byte
+	if err := rows.Scan(&r.tag, &r.id, &tags, &data); err != nil {
 		return r, err
 	}
-	r.Enrichment = json.RawMessage(data)
-	return r, json.Unmarshal([]byte(tags), &r.Tags)
+	r.Enrichment = data
+	if len(tags) == len(r.tag)+len(`[""]`) {
+		r.Tags = []string{r.tag} // the one that it was found by, as almost always
+		return r, nil
+	}
+	return r, json.Unmarshal(tags, &r.Tags)
 }
