@@ -106,6 +106,16 @@ type EnrichmentRecord struct {
 	Enrichment json.RawMessage `json:"Enrichment"`
 }
 
+// EnrichmentChange is to enrichments what Change is to vulnerabilities: either
+// Added is set, or ReplacedTo and, unless it is "", ReplacedFrom.
+type EnrichmentChange struct {
+	// Added is a record that there is now.
+	Added *EnrichmentRecord
+	// Of records with a tag between ReplacedFrom and ReplacedTo, both
+	// included, none is left but for those added. Tags are compared by byte.
+	ReplacedFrom, ReplacedTo string
+}
+
 // EnrichmentUpdater brings one feed of enrichments. Whoever runs updaters asks
 // each of them whether it is one of these too.
 type EnrichmentUpdater interface {

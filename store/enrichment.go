@@ -22,6 +22,25 @@ var enrichmentRelation = relation{
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
+	missing: `SELECT r.hash, r.id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+		WHERE r.updater_id = ?1 AND r.removed > ?2 AND r.added <= ?2
+		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
+		LIMIT ?3`,
+	again: `INSERT INTO enrichment_row (updater_id, hash, added, tags, data)
+		SELECT updater_id, hash, ?, tags, data FROM enrichment_row WHERE id = ? RETURNING id`,
+	withTags: `INSERT INTO enrichment_tag (updater_id, tag, row_id)
+		SELECT r.updater_id, j.value, r.id FROM enrichment_row AS r CROSS JOIN json_each(r.tags) AS j WHERE r.id = ?`,
+	// Rows of one hash have the same tags, by which they are found.
+	surplus: `SELECT r.hash, r.id FROM enrichment_row AS r
+		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
+		AND NOT EXISTS (SELECT 1 FROM enrichment_tag AS t CROSS JOIN enrichment_row AS x ON x.id = t.row_id
+			WHERE t.updater_id = r.updater_id AND t.tag = r.tags->>0 AND x.hash = r.hash
+			AND x.added <= ?2 AND (x.removed IS NULL OR x.removed > ?2))
+		ORDER BY r.id LIMIT ?4`,
+	named: `SELECT r.hash, r.id FROM json_each(?1) AS j
+		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?2 AND t.tag BETWEEN j.value->>0 AND j.value->>1
+		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.removed IS NULL`,
+	openAll:    `SELECT count(*) FROM enrichment_open WHERE updater_id = ?`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
 	insertOpen: `INSERT INTO enrichment_open (updater_id, hash, row_id) SELECT ?1, unhex(value->>0), value->>1 FROM json_each(?2)`,
 	deleteOpen: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
@@ -59,6 +78,46 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 		}
 		return nil
 	})
+}
+
+// UpdateEnrichmentsDelta is to UpdateEnrichments what
+// UpdateVulnerabilitiesDelta is to UpdateVulnerabilities.
+func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
+	changes iter.Seq2[clair.EnrichmentChange, error],
+) (clair.UpdateResult, error) {
+	t, err := newEnrichmentTable(ctx, db)
+	if err != nil {
+		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
+	}
+	defer t.close()
+	h := newHasher()
+	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
+	return runImport(ctx, db, enrichmentRelation, t, f, func(add func(incoming[enrichmentRow]) error) error {
+		for c, err := range changes {
+			if err != nil {
+				return err
+			}
+			in, err := hashEnrichmentChange(h, c)
+			if err != nil {
+				return err
+			}
+			if in.verb == adds && len(in.row.tags) == 0 {
+				continue
+			}
+			if err := add(in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func hashEnrichmentChange(h *hasher, c clair.EnrichmentChange) (incoming[enrichmentRow], error) {
+	if c.Added != nil {
+		return hashEnrichment(h, *c.Added)
+	}
+	tags, err := json.Marshal([]string{c.ReplacedFrom, c.ReplacedTo})
+	return incoming[enrichmentRow]{verb: replaces, name: string(tags)}, err
 }
 
 // enrichmentRow is a record with its tags sorted, each once.
