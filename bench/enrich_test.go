@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -128,6 +129,7 @@ func (g getter) GetEnrichment(ctx context.Context, tags []string) ([]clair.Enric
 // BenchmarkEnrich makes the report of BenchmarkReport with and without three
 // enrichers that have a record for every vulnerability of it.
 func BenchmarkEnrich(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	ctx := b.Context()
 	f := feed{rows: 100_000, packages: 20000, cves: true}
 	path := filepath.Join(b.TempDir(), "oriel.db")

@@ -106,6 +106,16 @@ type EnrichmentRecord struct {
 	Enrichment json.RawMessage `json:"Enrichment"`
 }
 
+// EnrichmentChange is to enrichments what Change is to vulnerabilities: either
+// Added is set, or ReplacedTo and, unless it is "", ReplacedFrom.
+type EnrichmentChange struct {
+	// Added is a record that there is now.
+	Added *EnrichmentRecord
+	// Of records with a tag between ReplacedFrom and ReplacedTo, both
+	// included, none is left but for those added. Tags are compared by byte.
+	ReplacedFrom, ReplacedTo string
+}
+
 // EnrichmentUpdater brings one feed of enrichments. Whoever runs updaters asks
 // each of them whether it is one of these too.
 type EnrichmentUpdater interface {
@@ -133,6 +143,7 @@ func (NoopUpdater) Parse(context.Context, io.ReadCloser) iter.Seq2[*Vulnerabilit
 // EnrichmentGetter looks up the records of one enricher's own updater.
 type EnrichmentGetter interface {
 	// GetEnrichment returns the current records that carry any of the tags.
+	// What they hold is shared with others and must not be written to.
 	GetEnrichment(ctx context.Context, tags []string) ([]EnrichmentRecord, error)
 }
 

@@ -93,7 +93,16 @@ func join(a, b json.RawMessage) json.RawMessage {
 // message writes the JSON by hand, since what it consists of is JSON already
 // and would be read through once more. It is nil where there are no records.
 func (a annotator) message(named map[string][]string, byTag map[string][]json.RawMessage) json.RawMessage {
-	var msg json.RawMessage
+	size := 0
+	for id, cves := range named {
+		size += len(id) + len(`"":[],`)
+		for _, cve := range cves {
+			for _, record := range byTag[cve] {
+				size += len(record) + 1
+			}
+		}
+	}
+	msg := make(json.RawMessage, 0, size)
 	for _, id := range slices.Sorted(maps.Keys(named)) {
 		separator := byte('[')
 		for _, cve := range named[id] {
@@ -111,7 +120,7 @@ func (a annotator) message(named map[string][]string, byTag map[string][]json.Ra
 			msg = append(msg, ']')
 		}
 	}
-	if msg == nil {
+	if len(msg) == 0 {
 		return nil
 	}
 	msg[0] = '{' // in place of the first comma

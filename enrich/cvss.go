@@ -62,8 +62,10 @@ func parseNVD(src io.Reader, e emitter) error {
 // nvdParser reads one CVE at a time.
 type nvdParser struct {
 	emitter
-	// found counts CVEs, whether they were of use or not.
-	found int
+	// count is of CVEs, whether they were of use or not.
+	count int
+	// found, unless it is nil, is called with each CVE before its record.
+	found func(cve string) error
 	// done says which CVEs have been read, in a newer feed than the one at
 	// hand; nil if there is none.
 	done map[string]struct{}
@@ -73,7 +75,7 @@ type nvdParser struct {
 
 // verdict refuses a feed without a single CVE.
 func (p *nvdParser) verdict() error {
-	if p.found == 0 {
+	if p.count == 0 {
 		return badFeed("there is not one CVE in it")
 	}
 	return nil
@@ -104,8 +106,8 @@ func (p *nvdParser) one(r reader) error {
 	var item nvdItem
 	wrongType, err := r.decode(&item)
 	in := &item.CVE
-	p.found++
-	record := fmt.Sprintf("CVE %d (%.40s)", p.found, cmp.Or(in.ID, "without an id"))
+	p.count++
+	record := fmt.Sprintf("CVE %d (%.40s)", p.count, cmp.Or(in.ID, "without an id"))
 	switch {
 	case wrongType:
 		return p.skip(record, badFeed("%v", err))
@@ -121,6 +123,11 @@ func (p *nvdParser) one(r reader) error {
 	}
 	if p.newer {
 		p.done[cve] = struct{}{}
+	}
+	if p.found != nil {
+		if err := p.found(cve); err != nil {
+			return err
+		}
 	}
 	best := in.best()
 	if best == nil || strings.EqualFold(in.Status, "Rejected") {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -35,10 +36,11 @@ const (
 // an address that names no JSON file stands for.
 //
 // Each has a .meta file with the checksum of its JSON, and the fingerprint is
-// these checksums. Nothing is fetched beyond the .meta files while they stay;
-// once one changes all are read again, since an operation is the whole of a
-// feed. What the modified feed has is newer than the same in a yearly feed, so
-// it is read first and takes its place.
+// these checksums. Nothing is fetched beyond the .meta files while they stay,
+// and only the years that changed once they do not. What the modified feed has
+// is newer than the same in a yearly feed, so it is read first and takes its
+// place. What it no longer has is in the yearly feed by then, which NVD makes
+// anew every day.
 type nvdYears struct {
 	feed
 }
@@ -58,6 +60,21 @@ func (n *nvdYears) FetchEnrichment(ctx context.Context, last clair.Fingerprint) 
 		return nil, "", clair.ErrUnchanged
 	}
 	return &nvdBody{sums: sums}, clair.Fingerprint(fp), nil
+}
+
+// FetchEnrichmentDelta is FetchEnrichment, but for the feeds that have changed
+// since.
+func (n *nvdYears) FetchEnrichmentDelta(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
+	var before map[string]string
+	if err := json.Unmarshal([]byte(last), &before); err != nil {
+		return nil, "", fmt.Errorf("%w: the fingerprint is none of NVD's: %w", clair.ErrBase, err)
+	}
+	r, fp, err := n.FetchEnrichment(ctx, last)
+	if err != nil {
+		return nil, "", err
+	}
+	r.(*nvdBody).before = before
+	return r, fp, nil
 }
 
 // sums gives the checksum of each feed there is, by year or "modified".
@@ -106,7 +123,11 @@ func (n *nvdYears) address(which, ending string) string {
 }
 
 // nvdBody is what FetchEnrichment hands on: not bytes, but what to fetch.
-type nvdBody struct{ sums map[string]string }
+type nvdBody struct {
+	sums map[string]string
+	// before are the sums of what is there already; nil if nothing is.
+	before map[string]string
+}
 
 func (b *nvdBody) Read([]byte) (int, error) {
 	return 0, badFeed("the feeds of NVD's years are read one by one")
@@ -122,21 +143,63 @@ func (n *nvdYears) ParseEnrichment(ctx context.Context, r io.ReadCloser) records
 		return n.feed.ParseEnrichment(ctx, r)
 	}
 	return emitting(func(e emitter) error {
-		p := &nvdParser{emitter: e, done: map[string]struct{}{}, newer: true}
-		if err := n.read(ctx, body, nvdModified, p); err != nil {
+		return n.readAll(ctx, body, &nvdParser{emitter: e}, func(string) error { return nil })
+	})
+}
+
+// ParseEnrichmentDelta reads what FetchEnrichmentDelta returned.
+func (n *nvdYears) ParseEnrichmentDelta(ctx context.Context, r io.ReadCloser) iter.Seq2[clair.EnrichmentChange, error] {
+	return func(yield func(clair.EnrichmentChange, error) bool) {
+		e := emitter{func(rec clair.EnrichmentRecord, err error) bool {
+			if err != nil {
+				return yield(clair.EnrichmentChange{}, err)
+			}
+			return yield(clair.EnrichmentChange{Added: &rec}, nil)
+		}}
+		replace := func(from, to string) error {
+			if !yield(clair.EnrichmentChange{ReplacedFrom: from, ReplacedTo: to}, nil) {
+				return errStopped
+			}
+			return nil
+		}
+		p := &nvdParser{emitter: e, found: func(cve string) error { return replace(cve, cve) }}
+		err := n.readAll(ctx, r.(*nvdBody), p, func(year string) error { return replace(yearTags(year)) })
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(clair.EnrichmentChange{}, err)
+		}
+	}
+}
+
+// yearTags are the first and the last tag that records of a yearly feed may
+// have.
+func yearTags(year string) (from, to string) {
+	from = "CVE-" + year + "-"
+	if year == strconv.Itoa(nvdFirst) {
+		from = "CVE-"
+	}
+	return from, "CVE-" + year + "-~"
+}
+
+// readAll reads the modified feed, then those of the years that changed,
+// before each of which it calls year.
+func (n *nvdYears) readAll(ctx context.Context, body *nvdBody, p *nvdParser, year func(string) error) error {
+	p.done, p.newer = map[string]struct{}{}, true
+	if err := n.read(ctx, body, nvdModified, p); err != nil {
+		return err
+	}
+	p.newer = false
+	for _, which := range slices.Sorted(maps.Keys(body.sums)) {
+		if which == nvdModified || body.sums[which] == body.before[which] {
+			continue
+		}
+		if err := year(which); err != nil {
 			return err
 		}
-		p.newer = false
-		for _, which := range slices.Sorted(maps.Keys(body.sums)) {
-			if which == nvdModified {
-				continue
-			}
-			if err := n.read(ctx, body, which, p); err != nil {
-				return err
-			}
+		if err := n.read(ctx, body, which, p); err != nil {
+			return err
 		}
-		return p.verdict()
-	})
+	}
+	return p.verdict()
 }
 
 // read fetches and parses one feed, which must be what its .meta file says.

@@ -70,6 +70,8 @@ type DB struct {
 	log   *slog.Logger
 	now   func() time.Time
 	zip   zipper
+	// recall remembers the enrichments that were looked up last.
+	recall recall
 	// manifests has room for the one who writes manifests.
 	manifests chan struct{}
 

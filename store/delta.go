@@ -30,7 +30,7 @@ type delta struct {
 	dropped bitmap
 	// written are the rows that this import has added.
 	written bitmap
-	// named are the advisories whose rows are yet to be dropped.
+	// named are the names by which rows are yet to be dropped.
 	named []string
 }
 
@@ -128,7 +128,11 @@ func (im *importer[R]) rebase(ctx context.Context) error {
 			return err
 		}
 		err = im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
-			return tx.QueryRowContext(ctx, im.rel.again, im.seq, rows[i].id).Scan(&rows[i].id)
+			if err := tx.QueryRowContext(ctx, im.rel.again, im.seq, rows[i].id).Scan(&rows[i].id); err != nil || im.rel.withTags == "" {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, im.rel.withTags, rows[i].id)
+			return err
 		})
 		if err != nil {
 			return err
@@ -163,8 +167,8 @@ func (im *importer[R]) drop(ctx context.Context, in incoming[R]) error {
 	return im.dropGone(ctx)
 }
 
-// dropNamed drops the open rows of the advisories named so far. Those added by
-// this import are seen, and stay.
+// dropNamed drops the open rows that were named so far. Those added by this
+// import are seen, and stay.
 func (im *importer[R]) dropNamed(ctx context.Context) error {
 	d := im.delta
 	if len(d.named) == 0 {
@@ -174,10 +178,12 @@ func (im *importer[R]) dropNamed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := readPage(ctx, im.db.read, im.rel.named, scanHashRow, string(list), im.id)
-	for _, r := range rows {
+	// A name may stand for many rows, of which nothing is kept but a bit.
+	_, err = readPage(ctx, im.db.read, im.rel.named, func(rows *sql.Rows) (nothing struct{}, err error) {
+		r, err := scanHashRow(rows)
 		d.dropped.set(r.id)
-	}
+		return nothing, err
+	}, string(list), im.id)
 	clear(d.named)
 	d.named = d.named[:0]
 	return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -21,6 +22,25 @@ var enrichmentRelation = relation{
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
+	missing: `SELECT r.hash, r.id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+		WHERE r.updater_id = ?1 AND r.removed > ?2 AND r.added <= ?2
+		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
+		LIMIT ?3`,
+	again: `INSERT INTO enrichment_row (updater_id, hash, added, tags, data)
+		SELECT updater_id, hash, ?, tags, data FROM enrichment_row WHERE id = ? RETURNING id`,
+	withTags: `INSERT INTO enrichment_tag (updater_id, tag, row_id)
+		SELECT r.updater_id, j.value, r.id FROM enrichment_row AS r CROSS JOIN json_each(r.tags) AS j WHERE r.id = ?`,
+	// Rows of one hash have the same tags, by which they are found.
+	surplus: `SELECT r.hash, r.id FROM enrichment_row AS r
+		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
+		AND NOT EXISTS (SELECT 1 FROM enrichment_tag AS t CROSS JOIN enrichment_row AS x ON x.id = t.row_id
+			WHERE t.updater_id = r.updater_id AND t.tag = r.tags->>0 AND x.hash = r.hash
+			AND x.added <= ?2 AND (x.removed IS NULL OR x.removed > ?2))
+		ORDER BY r.id LIMIT ?4`,
+	named: `SELECT r.hash, r.id FROM json_each(?1) AS j
+		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?2 AND t.tag BETWEEN j.value->>0 AND j.value->>1
+		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.removed IS NULL`,
+	openAll:    `SELECT count(*) FROM enrichment_open WHERE updater_id = ?`,
 	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
 	insertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) VALUES `,
 	deleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ?1 AND hash IN (SELECT unhex(value) FROM json_each(?2))`,
@@ -61,6 +81,46 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 		}
 		return nil
 	})
+}
+
+// UpdateEnrichmentsDelta is to UpdateEnrichments what
+// UpdateVulnerabilitiesDelta is to UpdateVulnerabilities.
+func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
+	changes iter.Seq2[clair.EnrichmentChange, error],
+) (clair.UpdateResult, error) {
+	t, err := newEnrichmentTable(ctx, db)
+	if err != nil {
+		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
+	}
+	defer t.close()
+	h := newHasher()
+	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
+	return runImport(ctx, db, enrichmentRelation, t, f, func(add func(incoming[enrichmentRow]) error) error {
+		for c, err := range changes {
+			if err != nil {
+				return err
+			}
+			in, err := hashEnrichmentChange(h, c)
+			if err != nil {
+				return err
+			}
+			if in.verb == adds && len(in.row.tags) == 0 {
+				continue
+			}
+			if err := add(in); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func hashEnrichmentChange(h *hasher, c clair.EnrichmentChange) (incoming[enrichmentRow], error) {
+	if c.Added != nil {
+		return hashEnrichment(h, *c.Added)
+	}
+	tags, err := json.Marshal([]string{c.ReplacedFrom, c.ReplacedTo})
+	return incoming[enrichmentRow]{verb: replaces, name: string(tags)}, err
 }
 
 // enrichmentRow is a record with its tags sorted, each once.
@@ -146,12 +206,9 @@ func (t *enrichmentTable) insert(ctx context.Context, tx *sql.Tx, updater, seq i
 }
 
 // GetEnrichment returns the records of one updater's current operation that
-// carry any of the tags, in the order of their ids.
+// carry any of the tags, in the order of their ids. What they hold is shared
+// with other callers and must not be written to.
 func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) ([]clair.EnrichmentRecord, error) {
-	list, err := json.Marshal(append([]string{}, tags...))
-	if err != nil {
-		return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
-	}
 	snap, err := db.snapshot(ctx, clair.KindEnrichment)
 	if err != nil {
 		return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
@@ -161,7 +218,7 @@ func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) 
 		if name != updater {
 			continue
 		}
-		recs, err := db.findEnrichments(ctx, id, string(list), snap.seqs[id])
+		recs, err := db.currentEnrichments(ctx, view{updater: id, seq: snap.seqs[id]}, tags)
 		if err != nil {
 			return nil, fmt.Errorf("get enrichments of %s: %w", updater, err)
 		}
@@ -170,38 +227,64 @@ func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) 
 	return nil, nil
 }
 
-// findEnrichments reads the records that an operation of an updater sees under
-// any of the tags, a JSON array.
-func (db *DB) findEnrichments(ctx context.Context, updater int64, tags string, seq int64) ([]clair.EnrichmentRecord, error) {
-	const find = `SELECT r.tags, r.data FROM enrichment_row AS r
-		WHERE r.id IN (SELECT t.row_id FROM json_each(?2) AS j
-			CROSS JOIN enrichment_tag AS t ON t.updater_id = ?1 AND t.tag = j.value)
-		AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) ORDER BY r.id`
+// view is what an operation of an updater sees. It never changes.
+type view struct{ updater, seq int64 }
+
+// currentEnrichments gives the records of a view with any of the tags, each
+// once. Those it remembers need no query.
+func (db *DB) currentEnrichments(ctx context.Context, v view, tags []string) ([]clair.EnrichmentRecord, error) {
+	rows, unknown := db.recall.get(v, tags)
+	if len(unknown) > 0 {
+		read, err := db.readEnrichments(ctx, v, unknown)
+		if err != nil {
+			return nil, err
+		}
+		db.recall.put(v, unknown, read)
+		rows = append(rows, read...)
+	}
+	slices.SortFunc(rows, func(a, b taggedEnrichment) int { return cmp.Compare(a.id, b.id) })
+	var found []clair.EnrichmentRecord
+	for i, r := range rows {
+		if i == 0 || r.id != rows[i-1].id {
+			found = append(found, r.EnrichmentRecord)
+		}
+	}
+	return found, nil
+}
+
+// taggedEnrichment is a record as found by one of its tags.
+type taggedEnrichment struct {
+	tag string
+	id  int64
+	clair.EnrichmentRecord
+}
+
+func (db *DB) readEnrichments(ctx context.Context, v view, tags []string) ([]taggedEnrichment, error) {
+	const find = `SELECT t.tag, r.id, r.tags, r.data FROM json_each(?2) AS j
+		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?1 AND t.tag = j.value
+		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)`
+	list, err := json.Marshal(tags)
+	if err != nil {
+		return nil, err
+	}
 	stmt, err := db.prepared(ctx, find)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, updater, tags, seq)
-	if err != nil {
-		return nil, classify(err)
-	}
-	defer rows.Close()
-	var found []clair.EnrichmentRecord
-	for rows.Next() {
-		r, err := scanEnrichment(rows)
-		if err != nil {
-			return nil, classify(err)
-		}
-		found = append(found, r)
-	}
-	return found, classify(rows.Err())
+	rows, err := stmt.QueryContext(ctx, v.updater, string(list), v.seq)
+	return scanAll(rows, err, scanEnrichment)
 }
 
-func scanEnrichment(rows *sql.Rows) (r clair.EnrichmentRecord, err error) {
-	var tags, data string
-	if err := rows.Scan(&tags, &data); err != nil {
+func scanEnrichment(rows *sql.Rows) (r taggedEnrichment, err error) {
+	var tags sql.RawBytes
+	var data []byte
+	if err := rows.Scan(&r.tag, &r.id, &tags, &data); err != nil {
 		return r, err
 	}
-	r.Enrichment = json.RawMessage(data)
-	return r, json.Unmarshal([]byte(tags), &r.Tags)
+	r.Enrichment = data
+	if len(tags) == len(r.tag)+len(`[""]`) {
+		r.Tags = []string{r.tag} // the one that it was found by, as almost always
+		return r, nil
+	}
+	return r, json.Unmarshal(tags, &r.Tags)
 }

@@ -40,10 +40,13 @@ type relation struct {
 	missing string
 	// again: (added, row id) -> the id of an open copy of the row.
 	again string
+	// withTags: (row id) writes what again leaves out; "" if it is nothing.
+	withTags string
 	// surplus: (updater, seq, after id, limit) -> (hash, id) of open rows
 	// whose hash is not seen at seq.
 	surplus string
-	// named: (json array of advisories, updater) -> (hash, id) of open rows.
+	// named: (json array of what incoming.name is, updater) -> (hash, id) of
+	// open rows.
 	named   string
 	openAll string // (updater) -> the number of open rows
 
@@ -78,13 +81,13 @@ type verb uint8
 const (
 	adds     verb = iota
 	removes       // of a delta: the row is no longer
-	replaces      // of a delta: the rows of an advisory are no longer
+	replaces      // of a delta: rows known by name are no longer
 )
 
 // incoming is a row of the feed with its hash. The table it goes to gives R.
 type incoming[R any] struct {
 	verb verb
-	name string // of what is replaced
+	name string // of what is replaced: an advisory, or a range of tags
 	hash Hash
 	row  R
 	size int

@@ -30,7 +30,7 @@ func repoKey(r *clair.Repository) clair.Repository {
 // internCached returns the id under which a value is stored, storing it if it
 // is new; the zero value has the id 0. The cache is emptied when it is full.
 func internCached[K comparable](ctx context.Context, db *DB, cache map[K]int64, key K,
-	intern func(context.Context, *sql.Tx, K) (int64, error),
+	intern func(context.Context, querier, K) (int64, error),
 ) (int64, error) {
 	var zero K
 	if key == zero {
@@ -54,7 +54,7 @@ func internCached[K comparable](ctx context.Context, db *DB, cache map[K]int64, 
 	return id, nil
 }
 
-func internDist(ctx context.Context, tx *sql.Tx, d clair.Distribution) (int64, error) {
+func internDist(ctx context.Context, q querier, d clair.Distribution) (int64, error) {
 	if d == (clair.Distribution{}) {
 		return 0, nil
 	}
@@ -62,29 +62,29 @@ func internDist(ctx context.Context, tx *sql.Tx, d clair.Distribution) (int64, e
 		AND version_id = ? AND arch = ? AND cpe = ? AND pretty_name = ?`
 	const insert = `INSERT INTO dist (did, name, version, version_code_name, version_id, arch, cpe, pretty_name)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`
-	return findOrInsert(ctx, tx, find, insert, d.DID, d.Name, d.Version, d.VersionCodeName, d.VersionID, d.Arch, d.CPE, d.PrettyName)
+	return findOrInsert(ctx, q, find, insert, d.DID, d.Name, d.Version, d.VersionCodeName, d.VersionID, d.Arch, d.CPE, d.PrettyName)
 }
 
-func internRepo(ctx context.Context, tx *sql.Tx, r clair.Repository) (int64, error) {
+func internRepo(ctx context.Context, q querier, r clair.Repository) (int64, error) {
 	if r == (clair.Repository{}) {
 		return 0, nil
 	}
 	const find = `SELECT id FROM repo WHERE name = ? AND key = ? AND uri = ? AND cpe = ?`
 	const insert = `INSERT INTO repo (name, key, uri, cpe) VALUES (?, ?, ?, ?) RETURNING id`
-	return findOrInsert(ctx, tx, find, insert, r.Name, r.Key, r.URI, r.CPE)
+	return findOrInsert(ctx, q, find, insert, r.Name, r.Key, r.URI, r.CPE)
 }
 
-func internPackage(ctx context.Context, tx *sql.Tx, p clair.Package) (int64, error) {
+func internPackage(ctx context.Context, q querier, p clair.Package) (int64, error) {
 	const find = `SELECT id FROM package WHERE name = ? AND version = ? AND kind = ? AND module = ? AND arch = ? AND normalized_version = ?`
 	const insert = `INSERT INTO package (name, version, kind, module, arch, normalized_version) VALUES (?, ?, ?, ?, ?, ?) RETURNING id`
-	return findOrInsert(ctx, tx, find, insert, p.Name, p.Version, p.Kind, p.Module, p.Arch, p.NormalizedVersion)
+	return findOrInsert(ctx, q, find, insert, p.Name, p.Version, p.Kind, p.Module, p.Arch, p.NormalizedVersion)
 }
 
 // findOrInsert looks first, because what is interned is mostly there already.
-func findOrInsert(ctx context.Context, tx *sql.Tx, find, insert string, args ...any) (id int64, err error) {
-	err = tx.QueryRowContext(ctx, find, args...).Scan(&id)
+func findOrInsert(ctx context.Context, q querier, find, insert string, args ...any) (id int64, err error) {
+	err = q.QueryRowContext(ctx, find, args...).Scan(&id)
 	if err == sql.ErrNoRows {
-		err = tx.QueryRowContext(ctx, insert, args...).Scan(&id)
+		err = q.QueryRowContext(ctx, insert, args...).Scan(&id)
 	}
 	return id, err
 }

@@ -125,7 +125,7 @@ func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash c
 	return err
 }
 
-// querier is a *sql.DB or a *sql.Tx.
+// querier is a *sql.DB, a *sql.Tx or *statements.
 type querier interface {
 	QueryRowContext(context.Context, string, ...any) *sql.Row
 }
@@ -239,46 +239,49 @@ func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int
 		list = append(list, triple{p, d, repo})
 	})
 	dists, repos := map[clair.Distribution]int64{}, map[clair.Repository]int64{}
+	var q statements
 	err := db.inSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
-		pkg, err := internPackage(ctx, tx, list[i].p)
+		q.in(tx)
+		pkg, err := internPackage(ctx, &q, list[i].p)
 		if err != nil {
 			return err
 		}
-		dist, err := internOnce(ctx, tx, dists, list[i].d, internDist)
+		dist, err := internOnce(ctx, &q, dists, list[i].d, internDist)
 		if err != nil {
 			return err
 		}
-		repo, err := internOnce(ctx, tx, repos, list[i].r, internRepo)
+		repo, err := internOnce(ctx, &q, repos, list[i].r, internRepo)
 		if err != nil {
 			return err
 		}
 		const find = `SELECT id FROM place WHERE package_id = ? AND dist_id = ? AND repo_id = ?`
 		const insert = `INSERT INTO place (package_id, dist_id, repo_id) VALUES (?, ?, ?) RETURNING id`
-		id, err := findOrInsert(ctx, tx, find, insert, pkg, dist, repo)
+		id, err := findOrInsert(ctx, &q, find, insert, pkg, dist, repo)
 		out[id] = true
 		return err
 	})
 	return out, err
 }
 
-// internOnce interns within a transaction, asking the database once for each
-// value.
-func internOnce[K comparable](ctx context.Context, tx *sql.Tx, cache map[K]int64, key K,
-	intern func(context.Context, *sql.Tx, K) (int64, error),
+// internOnce interns, asking the database once for each value.
+func internOnce[K comparable](ctx context.Context, q querier, cache map[K]int64, key K,
+	intern func(context.Context, querier, K) (int64, error),
 ) (id int64, err error) {
 	if id, ok := cache[key]; ok {
 		return id, nil
 	}
-	if id, err = intern(ctx, tx, key); err == nil {
+	if id, err = intern(ctx, q, key); err == nil {
 		cache[key] = id
 	}
 	return id, err
 }
 
 func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
+	var q statements
 	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
 		const insert = `INSERT OR IGNORE INTO manifest_index_row (place_id, manifest_id) VALUES (?, ?)`
-		_, err := tx.ExecContext(ctx, insert, places[i], manifest)
+		q.in(tx)
+		_, err := q.ExecContext(ctx, insert, places[i], manifest)
 		return err
 	})
 }
@@ -286,23 +289,25 @@ func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
 // unindex takes places away from a manifest, and places and packages that are
 // then in no manifest.
 func (db *DB) unindex(ctx context.Context, manifest int64, places []int64) error {
+	var q statements
 	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
 		const remove = `DELETE FROM manifest_index_row WHERE place_id = ? AND manifest_id = ?`
 		const unused = `DELETE FROM place WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM manifest_index_row WHERE place_id = ?1)
 			RETURNING package_id`
 		const unheld = `DELETE FROM package WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM place WHERE package_id = ?1)`
-		if _, err := tx.ExecContext(ctx, remove, places[i], manifest); err != nil {
+		q.in(tx)
+		if _, err := q.ExecContext(ctx, remove, places[i], manifest); err != nil {
 			return err
 		}
 		var pkg int64
-		err := tx.QueryRowContext(ctx, unused, places[i]).Scan(&pkg)
+		err := q.QueryRowContext(ctx, unused, places[i]).Scan(&pkg)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, unheld, pkg)
+		_, err = q.ExecContext(ctx, unheld, pkg)
 		return err
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 
 	"oriel/clair"
 )
@@ -55,10 +56,58 @@ func (r *run) vulnerabilities(ctx context.Context, optional bool) error {
 	if !errors.Is(err, clair.ErrBase) {
 		return err
 	}
-	r.m.log.InfoContext(ctx, "update starts over", "updater", r.name, "reason", err.Error())
-	r.rows, r.skipped, r.sample, r.kind = 0, 0, nil, ""
+	r.startOver(ctx, err)
 	return half(ctx, r, whole, "")
 }
+
+// startOver forgets what was counted of a delta that cannot be applied.
+func (r *run) startOver(ctx context.Context, reason error) {
+	r.m.log.InfoContext(ctx, "update starts over", "updater", r.name, "reason", reason.Error())
+	r.rows, r.skipped, r.sample, r.kind = 0, 0, nil, ""
+}
+
+// EnrichmentDeltaUpdater is to enrichments what DeltaUpdater is to
+// vulnerabilities, but for a fetch that always brings what changed. It is an
+// ErrBase where the feed cannot tell.
+type EnrichmentDeltaUpdater interface {
+	clair.EnrichmentUpdater
+	FetchEnrichmentDelta(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
+	ParseEnrichmentDelta(context.Context, io.ReadCloser) iter.Seq2[clair.EnrichmentChange, error]
+}
+
+// enrichments runs the half of an updater that brings enrichments, asking for
+// what changed if that is enough.
+func (r *run) enrichments(ctx context.Context, e clair.EnrichmentUpdater) error {
+	last, fp, err := r.last(ctx, clair.KindEnrichment)
+	if err != nil {
+		return err
+	}
+	if d, ok := e.(EnrichmentDeltaUpdater); ok && fp != "" {
+		err := half(ctx, r, source[clair.EnrichmentChange]{
+			kind: clair.KindEnrichment, fetch: d.FetchEnrichmentDelta, parse: d.ParseEnrichmentDelta, partial: true,
+			name: func(c clair.EnrichmentChange) string {
+				if c.Added != nil {
+					return tagsOf(*c.Added)
+				}
+				return c.ReplacedFrom
+			},
+			update: func(ctx context.Context, _ string, fp clair.Fingerprint, all iter.Seq2[clair.EnrichmentChange, error]) (clair.UpdateResult, error) {
+				return r.m.store.UpdateEnrichmentsDelta(ctx, last, fp, all)
+			},
+		}, fp)
+		if !errors.Is(err, clair.ErrBase) {
+			return err
+		}
+		r.startOver(ctx, err)
+		fp = ""
+	}
+	return half(ctx, r, source[clair.EnrichmentRecord]{
+		kind: clair.KindEnrichment, fetch: e.FetchEnrichment, parse: e.ParseEnrichment,
+		update: r.m.store.UpdateEnrichments, name: tagsOf,
+	}, fp)
+}
+
+func tagsOf(e clair.EnrichmentRecord) string { return strings.Join(e.Tags, " ") }
 
 // delta fetches what changed since the last operation, whose fingerprint is
 // fp, and applies it.

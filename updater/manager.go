@@ -26,6 +26,8 @@ type Store interface {
 	// updater and of changes to it. It is an ErrBase where they do not fit.
 	UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint, changes iter.Seq2[clair.Change, error]) (clair.UpdateResult, error)
 	UpdateEnrichments(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[clair.EnrichmentRecord, error]) (clair.UpdateResult, error)
+	// UpdateEnrichmentsDelta is the same for enrichments.
+	UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint, changes iter.Seq2[clair.EnrichmentChange, error]) (clair.UpdateResult, error)
 	// GC deletes all but the newest operations of each updater.
 	GC(ctx context.Context, keep int) (int64, error)
 }

@@ -103,16 +103,7 @@ func (r *run) halves(ctx context.Context) error {
 	if !enriches {
 		return err
 	}
-	return errors.Join(err, r.safely(ctx, func() error {
-		_, last, err := r.last(ctx, clair.KindEnrichment)
-		if err != nil {
-			return err
-		}
-		return half(ctx, r, source[clair.EnrichmentRecord]{
-			kind: clair.KindEnrichment, fetch: e.FetchEnrichment, parse: e.ParseEnrichment,
-			update: r.m.store.UpdateEnrichments, name: func(e clair.EnrichmentRecord) string { return strings.Join(e.Tags, " ") },
-		}, last)
-	}))
+	return errors.Join(err, r.safely(ctx, func() error { return r.enrichments(ctx, e) }))
 }
 
 // source is one half of an updater and where its records go.
