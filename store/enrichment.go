@@ -93,7 +93,7 @@ func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOpera
 		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
 	}
 	defer t.close()
-	h := newHasher()
+	h := &hasher{}
 	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
 	return runImport(ctx, db, enrichmentRelation, t, f, func(add func(incoming[enrichmentRow]) error) error {
 		for c, err := range changes {
