@@ -54,7 +54,8 @@ type Written struct {
 func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, error) {
 	out := Written{Feeds: src.States()}
 	sum := &summed{w: w, h: sha256.New()}
-	z, err := zstd.NewWriter(sum, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
+	z, err := zstd.NewWriter(sum, zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return out, fmt.Errorf("write a bundle: %w", err)
 	}

@@ -51,10 +51,11 @@ func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
 	return s, err
 }
 
-// EnrichmentUpdaters names the updaters whose enrichments are of a feed's
-// format.
+// EnrichmentUpdaters names the updaters that have enrichments from a feed of
+// the format.
 func (db *DB) EnrichmentUpdaters(ctx context.Context, format string) ([]string, error) {
-	const list = `SELECT updater FROM updater_status WHERE kind = 'enrichment' AND format = ? ORDER BY updater`
+	const list = `SELECT s.updater FROM updater_status AS s WHERE s.format = ? AND EXISTS
+		(SELECT 1 FROM update_operation AS o WHERE o.updater = s.updater AND o.kind = 'enrichment') ORDER BY s.updater`
 	stmt, err := db.prepared(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("list feeds of format %s: %w", format, err)

@@ -223,10 +223,22 @@ func (u *linesVulnerabilities) Parse(ctx context.Context, r io.ReadCloser) rows 
 	})
 }
 
+// clairEnrichers are the formats of the feeds that Clair's enrichers read, by
+// the names that their operations always have there.
+var clairEnrichers = map[string]string{"clair.cvss": "nvd", "clair.epss": "epss", "clair.kev": "kev"}
+
 // linesEnrichments is an operation of enrichments.
 type linesEnrichments struct {
 	clair.NoopUpdater
 	linesUpdater
+}
+
+// State says what format the records are of, so that they are read as such.
+func (u *linesEnrichments) State() clair.FeedState {
+	return clair.FeedState{
+		UpdateOperation: clair.UpdateOperation{Updater: u.name, Kind: clair.KindEnrichment, Fingerprint: u.lines.fp},
+		Format:          clairEnrichers[u.lines.updater],
+	}
 }
 
 // FetchEnrichment opens the operation's part of the file.
