@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,15 +210,15 @@ func (s *contentsSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, err
 // each how that went. Each is made whole or not at all; one that fails does not
 // keep the others from being made. A feed of the configuration whose format is
 // another's is an ErrConflict, and so is one that is running. The error is all
-// that went wrong.
+// that went wrong; where there are no results nothing was begun.
 func (m *Manager) ImportContents(ctx context.Context, c Contents) ([]Result, error) {
 	return m.importSet(ctx, &contentsSet{name: "import", contents: c})
 }
 
-// ImportLines is ImportContents for a local file by clairctl export-updaters.
-func (m *Manager) ImportLines(ctx context.Context, path string, maxSize int64) ([]Result, error) {
-	f := Feed{Name: "import", URL: path, Options: map[string]any{MaxSizeOption: maxSize}}
-	return m.importSet(ctx, &linesSet{feed: f, client: fetch.New(fetch.Config{})})
+// ImportLines is ImportContents for a file by clairctl export-updaters, plain or
+// compressed.
+func (m *Manager) ImportLines(ctx context.Context, r io.Reader) ([]Result, error) {
+	return m.importSet(ctx, &linesSet{feed: Feed{Name: "import"}, from: r})
 }
 
 func (m *Manager) importSet(ctx context.Context, s Set) ([]Result, error) {
@@ -230,6 +231,10 @@ func (m *Manager) importSet(ctx context.Context, s Set) ([]Result, error) {
 	r := &run{m: m, updater: s, name: s.Name(), start: time.Now()}
 	res := r.runMembers(ctx, ctx, s, m.admitImport)
 	m.collect(ctx)
+	if n := len(res.Members); n > 0 && res.Err != nil && !slices.ContainsFunc(res.Members, func(r Result) bool { return r.Err != nil }) {
+		// It broke off after some.
+		res.Members = append(res.Members, Result{Updater: s.Name(), Err: res.Err})
+	}
 	return res.Members, res.Err
 }
 

@@ -87,16 +87,17 @@ func (r *run) runMembers(ctx, limited context.Context, s Set, admit func(clair.U
 			if errors.Is(err, clair.ErrUnchanged) {
 				continue
 			}
-			var release func()
-			if err == nil {
-				release, err = admit(u)
-			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("update %s: %w", r.name, err))
 				continue
 			}
-			one := r.m.runOne(ctx, limited, u)
-			release()
+			one := Result{Updater: u.Name()}
+			if release, err := admit(u); err != nil {
+				one.Err = fmt.Errorf("update %s: %w", r.name, err)
+			} else {
+				one = r.m.runOne(ctx, limited, u)
+				release()
+			}
 			all, errs = append(all, one), append(errs, one.Err)
 			if one.Sample != "" && len(r.sample) < maxSample {
 				r.sample = append(r.sample, cutText(u.Name()+": "+one.Sample, maxReason))
