@@ -18,6 +18,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"oriel/bundle"
 	"oriel/clair"
 	"oriel/enrich"
 	"oriel/index"
@@ -35,6 +36,7 @@ type Config struct {
 	Updater updater.Config   `toml:"updater"`
 	Indexer index.Config     `toml:"indexer"`
 	Matcher enrich.Config    `toml:"matcher"`
+	Bundle  bundle.Config    `toml:"bundle"`
 	Tables  []map[string]any `toml:"feed"`
 	Log     LogConfig        `toml:"log"`
 
@@ -59,8 +61,8 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(),
-		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Matcher: enrich.Default(), Bundle: bundle.Default(),
+		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 
@@ -97,7 +99,7 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	var errs []error
 	var err error
 	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.validate())
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Bundle.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 

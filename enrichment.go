@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"oriel/clair"
@@ -15,7 +16,7 @@ import (
 // formats are all formats of feeds: those of vulnerabilities and those of
 // enrichments. Rooms that do not know each other meet here.
 func formats() updater.Registry {
-	all := updater.Formats()
+	all := append(updater.Formats(), updater.BundleFormat(openBundle))
 	for _, e := range enrich.All() {
 		all = append(all, updater.Format{
 			Name: e.Format, Kind: clair.KindEnrichment,
@@ -37,8 +38,8 @@ type matcher struct {
 func (m matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
 
 // newMatcher makes the matcher with the enrichers that the configuration
-// names. Each reads the feeds of its format, disabled ones too: what they
-// brought before is still there, as it is with vulnerabilities.
+// names. Each reads the feeds of its format, disabled ones and those of no
+// configuration too: what they brought is there, as it is with vulnerabilities.
 func newMatcher(cfg *Config, db *store.DB) matcher {
 	var on []match.Enriching
 	for _, name := range cfg.Matcher.Enrichers {
@@ -47,11 +48,9 @@ func newMatcher(cfg *Config, db *store.DB) matcher {
 				continue
 			}
 			own, _ := cfg.Matcher.Of(name)
-			r := records{db: db}
+			r := records{db: db, format: e.Format, configured: map[string]string{}}
 			for _, f := range cfg.Feeds {
-				if f.Format == e.Format {
-					r.feeds = append(r.feeds, f.Name)
-				}
+				r.configured[f.Name] = f.Format
 			}
 			on = append(on, match.Enriching{Enricher: e.Enricher, Records: r, Timeout: time.Duration(own.Timeout)})
 		}
@@ -59,17 +58,40 @@ func newMatcher(cfg *Config, db *store.DB) matcher {
 	return matcher{match.NewMatcher(db, on...), db}
 }
 
-// records reads the records of some feeds and of no others.
+// records reads the records of the feeds of one format and of no others.
 type records struct {
-	db    *store.DB
-	feeds []string
+	db     *store.DB
+	format string
+	// configured are the formats of the configured feeds, by name.
+	configured map[string]string
+}
+
+// feeds names the feeds of the format: as the configuration says, and where it
+// says nothing, as whoever brought them did.
+func (r records) feeds(ctx context.Context) ([]string, error) {
+	all, err := r.db.EnrichmentUpdaters(ctx, r.format)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(name string) bool { _, ok := r.configured[name]; return ok })
+	for name, format := range r.configured {
+		if format == r.format {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all, nil
 }
 
 // GetEnrichment returns the records of all the feeds that carry any of the
 // tags.
 func (r records) GetEnrichment(ctx context.Context, tags []string) ([]clair.EnrichmentRecord, error) {
+	feeds, err := r.feeds(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []clair.EnrichmentRecord
-	for _, feed := range r.feeds {
+	for _, feed := range feeds {
 		found, err := r.db.GetEnrichment(ctx, feed, tags)
 		if err != nil {
 			return nil, err

@@ -31,9 +31,10 @@ var rooms = map[string][]string{
 	"oriel/updater":           {"oriel/version", "oriel/fetch"},
 	"oriel/enrich":            {"oriel/fetch"},
 	"oriel/render":            {}, // writes what it is told, and decides nothing
+	"oriel/bundle":            {}, // writes and reads one format
 	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window"},
 	"oriel/bench":             {}, // what its benchmarks import stands in test files
-	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/render", "oriel/fetch", "oriel/store", "oriel/version"},
+	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/render", "oriel/bundle", "oriel/fetch", "oriel/store", "oriel/version"},
 }
 
 func TestImports(t *testing.T) {

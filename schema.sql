@@ -69,7 +69,8 @@ CREATE TABLE updater_status (
     added          INTEGER NOT NULL DEFAULT 0,
     removed        INTEGER NOT NULL DEFAULT 0,
     took           INTEGER NOT NULL DEFAULT 0,    -- milliseconds
-    kind           TEXT    NOT NULL DEFAULT 'vulnerability'
+    kind           TEXT    NOT NULL DEFAULT 'vulnerability',
+    format         TEXT    NOT NULL DEFAULT ''    -- of the feed; '' = not known
 ) STRICT;
 
 -- Distributions and repositories, of advisories and of manifests alike. They

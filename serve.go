@@ -72,11 +72,15 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	bundles, err := newBundles(cfg, db, updates)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
-		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
+		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy, Bundles: bundles,
 	})
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
 
@@ -94,17 +98,19 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 func newManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updater.Progress)) (m *updater.Manager, done func(), err error) {
 	client := fetch.New(fetch.Config{UserAgent: "oriel/" + version()})
 	var updaters []clair.Updater
+	known := map[string]string{}
 	for _, f := range cfg.Feeds {
 		if !f.Enabled {
 			continue
 		}
+		known[f.Name] = f.Format
 		u, err := formats().New(f, client)
 		if err != nil {
 			return nil, nil, err
 		}
 		updaters = append(updaters, u)
 	}
-	m, err = updater.NewManager(cfg.Updater, updater.Options{Store: db, Updaters: updaters, Progress: progress, Log: log})
+	m, err = updater.NewManager(cfg.Updater, updater.Options{Store: db, Updaters: updaters, Formats: known, Progress: progress, Log: log})
 	return m, client.CloseIdleConnections, err
 }
 
@@ -143,5 +149,16 @@ func divide(limit int64) budget {
 	b := budget{sqlite: limit / 8}
 	b.heap = limit - b.sqlite - programMemory
 	b.heavy = int(max(1, b.heap/3/reportMemory))
+	return b
+}
+
+// bundleMemory is what export and import have at the most: they hold a few
+// batches and the windows of a compressor, and more would only be garbage.
+const bundleMemory = 64 << 20
+
+// takeBundleMemory is takeMemory for export and import.
+func takeBundleMemory(cfg *Config) budget {
+	b := divide(min(int64(cfg.Memory.Limit), bundleMemory))
+	debug.SetMemoryLimit(b.heap)
 	return b
 }

@@ -81,6 +81,30 @@ type UpdateStatus struct {
 	Took time.Duration
 	// SkippedSample says why some of the skipped records were skipped.
 	SkippedSample string
+	// Format is what the configuration calls the format of the feed, "" where
+	// it is not known.
+	Format string
+}
+
+// FeedState is one complete state of one feed on its way from one database to
+// another.
+type FeedState struct {
+	UpdateOperation
+	// Format is what the configuration calls the format of the feed, "" where
+	// it is not known. Enrichments are read by it.
+	Format string `json:"format,omitempty"`
+	// Checked is when the feed was last known to have this state, zero where
+	// that is not known.
+	Checked time.Time `json:"checked,omitzero"`
+}
+
+// FeedContent is a state of a feed with its rows: vulnerabilities or
+// enrichments, as its kind says. They are to be ranged over once, before the
+// next content is asked for.
+type FeedContent struct {
+	FeedState
+	Vulnerabilities iter.Seq2[*Vulnerability, error]
+	Enrichments     iter.Seq2[EnrichmentRecord, error]
 }
 
 // Updater brings one feed of vulnerabilities.

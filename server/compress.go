@@ -162,3 +162,10 @@ func (c *compressor) close() error {
 	c.pool.Put(c.w)
 	return err
 }
+
+// uncompressed takes the compression off a response that has not begun.
+func uncompressed(c echo.Context) {
+	if w, ok := c.Response().Writer.(*compressor); ok {
+		c.Response().Writer = w.ResponseWriter
+	}
+}

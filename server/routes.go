@@ -31,6 +31,9 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodDelete, matcher + "/internal/update_operation/*", s.deleteUpdateOperation},
 		{http.MethodGet, matcher + "/internal/update_diff", s.getUpdateDiff},
 
+		{http.MethodGet, matcher + "/bundle", s.getBundle},
+		{http.MethodPost, matcher + "/bundle", s.postBundle},
+
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
 		{http.MethodGet, "/robots.txt", robots},

@@ -21,6 +21,8 @@ type Options struct {
 	Indexer   Indexer
 	Matcher   Matcher
 	Log       *slog.Logger
+	// Bundles exports and imports feeds.
+	Bundles Bundles
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
 	IndexState string
@@ -43,6 +45,9 @@ type Server struct {
 	heavy chan struct{}
 	// indexing has a place for each manifest being indexed.
 	indexing chan struct{}
+	// exporting and importing have a place for each bundle being written or
+	// read.
+	exporting, importing chan struct{}
 	// initialized remembers that there is data, which there then always is.
 	initialized atomic.Bool
 	draining    atomic.Bool
@@ -75,7 +80,10 @@ func New(o Options) *Server {
 	if o.Indexing <= 0 {
 		o.Indexing = 2
 	}
-	s := &Server{Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing)}
+	s := &Server{
+		Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
+		exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
+	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()

@@ -10,17 +10,18 @@ import (
 )
 
 // SetUpdateStatus records how an updater's run went, in place of the last one.
-// A zero LastSuccess leaves the one there is.
+// A zero LastSuccess or an empty Format leaves the one there is.
 func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 	const set = `INSERT INTO updater_status
-		(updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample, added, removed, took)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		(updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample, added, removed, took, format)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (updater) DO UPDATE SET kind = excluded.kind, last_attempt = excluded.last_attempt,
 			last_success = ifnull(excluded.last_success, last_success), error = excluded.error,
 			fingerprint = excluded.fingerprint, records = excluded.records, skipped = excluded.skipped,
-			skipped_sample = excluded.skipped_sample, added = excluded.added, removed = excluded.removed, took = excluded.took`
+			skipped_sample = excluded.skipped_sample, added = excluded.added, removed = excluded.removed, took = excluded.took,
+			format = iif(excluded.format = '', format, excluded.format)`
 	err := db.exec(ctx, set, s.Updater, string(s.Kind), millis(s.LastAttempt), millis(s.LastSuccess), s.Error,
-		string(s.Fingerprint), s.Records, s.Skipped, s.SkippedSample, s.Added, s.Removed, s.Took.Milliseconds())
+		string(s.Fingerprint), s.Records, s.Skipped, s.SkippedSample, s.Added, s.Removed, s.Took.Milliseconds(), s.Format)
 	if err != nil {
 		return fmt.Errorf("record the status of %s: %w", s.Updater, err)
 	}
@@ -30,7 +31,7 @@ func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 // UpdateStatuses lists what is known of all updaters' runs, by name.
 func (db *DB) UpdateStatuses(ctx context.Context) ([]clair.UpdateStatus, error) {
 	const list = `SELECT updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample,
-		added, removed, took FROM updater_status ORDER BY updater`
+		added, removed, took, format FROM updater_status ORDER BY updater`
 	all, err := readPage(ctx, db.read, list, scanStatus)
 	if err != nil {
 		return nil, fmt.Errorf("list the status of updaters: %w", err)
@@ -43,9 +44,31 @@ func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
 	var kind, fp string
 	var took int64
 	err = rows.Scan(&s.Updater, &kind, &attempt, &success, &s.Error, &fp, &s.Records, &s.Skipped, &s.SkippedSample,
-		&s.Added, &s.Removed, &took)
+		&s.Added, &s.Removed, &took, &s.Format)
 	s.Kind, s.Fingerprint = clair.Kind(kind), clair.Fingerprint(fp)
 	s.LastAttempt, s.LastSuccess = fromMillis(attempt), fromMillis(success)
 	s.Took = time.Duration(took) * time.Millisecond
 	return s, err
+}
+
+// EnrichmentUpdaters names the updaters that have enrichments from a feed of
+// the format.
+func (db *DB) EnrichmentUpdaters(ctx context.Context, format string) ([]string, error) {
+	const list = `SELECT s.updater FROM updater_status AS s WHERE s.format = ? AND EXISTS
+		(SELECT 1 FROM update_operation AS o WHERE o.updater = s.updater AND o.kind = 'enrichment') ORDER BY s.updater`
+	stmt, err := db.prepared(ctx, list)
+	if err != nil {
+		return nil, fmt.Errorf("list feeds of format %s: %w", format, err)
+	}
+	rows, err := stmt.QueryContext(ctx, format)
+	names, err := scanAll(rows, err, scanName)
+	if err != nil {
+		return nil, fmt.Errorf("list feeds of format %s: %w", format, err)
+	}
+	return names, nil
+}
+
+func scanName(rows *sql.Rows) (name string, err error) {
+	err = rows.Scan(&name)
+	return name, err
 }

@@ -33,6 +33,8 @@ type linesSet struct {
 	clair.NoopUpdater
 	feed   Feed
 	client *fetch.Client
+	// from is read in place of the feed's address, where it is not nil.
+	from io.Reader
 }
 
 // Name is the feed's name.
@@ -79,16 +81,28 @@ func (s *linesSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error]
 
 // open fetches the file and spools its plain bytes.
 func (s *linesSet) open(ctx context.Context) (*fetch.File, error) {
+	if s.from != nil {
+		return spoolPlain(ctx, s.from)
+	}
 	f, _, err := s.client.Get(ctx, fetch.Request{URL: s.feed.URL, MaxSize: s.feed.Bytes(MaxSizeOption)})
 	if err != nil {
 		return nil, err
 	}
-	r, err := fetch.Decompress(withContext(ctx, f))
+	plain, err := spoolPlain(ctx, f)
+	if cerr := f.Close(); cerr != nil && err == nil {
+		return nil, errors.Join(cerr, plain.Close())
+	}
+	return plain, err
+}
+
+// spoolPlain copies what a stream is decompressed to a temporary file.
+func spoolPlain(ctx context.Context, from io.Reader) (*fetch.File, error) {
+	r, err := fetch.Decompress(withContext(ctx, from))
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, err
 	}
 	plain, err := fetch.Spool(r, "", maxPlain)
-	if cerr := errors.Join(r.Close(), f.Close()); cerr != nil && err == nil {
+	if cerr := r.Close(); cerr != nil && err == nil {
 		return nil, errors.Join(cerr, plain.Close())
 	}
 	return plain, err
@@ -223,10 +237,22 @@ func (u *linesVulnerabilities) Parse(ctx context.Context, r io.ReadCloser) rows 
 	})
 }
 
+// clairEnrichers are the formats of the feeds that Clair's enrichers read, by
+// the names that their operations always have there.
+var clairEnrichers = map[string]string{"clair.cvss": "nvd", "clair.epss": "epss", "clair.kev": "kev"}
+
 // linesEnrichments is an operation of enrichments.
 type linesEnrichments struct {
 	clair.NoopUpdater
 	linesUpdater
+}
+
+// State says what format the records are of, so that they are read as such.
+func (u *linesEnrichments) State() clair.FeedState {
+	return clair.FeedState{
+		UpdateOperation: clair.UpdateOperation{Updater: u.name, Kind: clair.KindEnrichment, Fingerprint: u.lines.fp},
+		Format:          clairEnrichers[u.lines.updater],
+	}
 }
 
 // FetchEnrichment opens the operation's part of the file.

@@ -57,6 +57,9 @@ type Options struct {
 	// Progress hears of what runs are doing, from their goroutines. Default:
 	// nobody does.
 	Progress func(Progress)
+	// Formats are the formats of the updaters' feeds, by updater, as far as
+	// they are known. They are kept with what is brought.
+	Formats map[string]string
 	// Log defaults to nothing.
 	Log *slog.Logger
 }
@@ -66,6 +69,7 @@ type Manager struct {
 	cfg      Config
 	store    Store
 	updaters []clair.Updater
+	formats  map[string]string
 	progress func(Progress)
 	log      *slog.Logger
 	slots    chan struct{} // one for each updater that may run
@@ -104,7 +108,7 @@ func NewManager(cfg Config, o Options) (*Manager, error) {
 		o.Progress = func(Progress) {}
 	}
 	return &Manager{
-		cfg: cfg, store: o.Store, updaters: slices.Clone(o.Updaters), progress: o.Progress, log: o.Log,
+		cfg: cfg, store: o.Store, updaters: slices.Clone(o.Updaters), formats: o.Formats, progress: o.Progress, log: o.Log,
 		slots: make(chan struct{}, o.Parallel), asked: make(chan int, len(o.Updaters)), running: make([]bool, len(o.Updaters)),
 		members: map[string]string{},
 	}, nil
@@ -122,6 +126,11 @@ type Result struct {
 	Took    time.Duration
 	// Err is nil where the run succeeded.
 	Err error
+	// Members are the runs of a set's updaters.
+	Members []Result
+	// Older says that the state that was brought is older than what there is,
+	// and was left.
+	Older bool
 }
 
 // Unchanged says whether the feed had nothing new.
@@ -196,7 +205,7 @@ func (m *Manager) find(names []string) ([]int, error) {
 		return out, nil
 	}
 	for _, name := range names {
-		i := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
+		i := m.index(name)
 		if i < 0 {
 			return nil, fmt.Errorf("updater %q: %w", name, clair.ErrNotFound)
 		}
@@ -205,6 +214,11 @@ func (m *Manager) find(names []string) ([]int, error) {
 		}
 	}
 	return out, nil
+}
+
+// index is where an updater stands, -1 for one that is not configured.
+func (m *Manager) index(name string) int {
+	return slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
 }
 
 // claim makes the caller the only one to run an updater, until run is done.
@@ -338,9 +352,14 @@ type Status struct {
 }
 
 // Statuses tells how each updater is doing, in the order of the configuration,
-// and then the members of sets, as far as they have been met.
+// then the members of sets, as far as they have been met, and then other feeds
+// that there is data of.
 func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
 	known, err := m.store.UpdateStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := m.store.GetUpdateOperations(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -350,7 +369,7 @@ func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
 	for i, u := range m.updaters {
 		out[i] = Status{UpdateStatus: statusOf(known, u.Name()), Running: m.running[i], Next: m.next}
 	}
-	return append(out, m.memberStatuses(known)...), nil
+	return append(out, m.memberStatuses(known, data)...), nil
 }
 
 func statusOf(all []clair.UpdateStatus, updater string) clair.UpdateStatus {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"oriel/clair"
 	"oriel/fetch"
 )
@@ -62,7 +64,16 @@ func (m *Manager) runOne(ctx, limited context.Context, updater clair.Updater) Re
 	r := &run{m: m, updater: updater, name: updater.Name(), start: time.Now()}
 	defer func() { m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
 	m.log.DebugContext(ctx, "update started", "updater", r.name)
-	err := r.halves(limited)
+	older, err := r.older(limited)
+	if older {
+		m.log.InfoContext(ctx, "older state left", "updater", r.name)
+		out := r.result(nil)
+		out.Older = true
+		return out
+	}
+	if err == nil {
+		err = r.halves(limited)
+	}
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("update %s: %w: %w", r.name, clair.ErrUnavailable, errTimeout)
 	}
@@ -214,6 +225,46 @@ func cutRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
 	return ""
 }
 
+// older says whether what the updater carries is a state from before what
+// there is. A state from elsewhere may arrive late, or be one that somebody
+// would like to bring back.
+func (r *run) older(ctx context.Context) (bool, error) {
+	c, ok := r.updater.(Carried)
+	if !ok || c.State().Checked.IsZero() {
+		return false, nil
+	}
+	known, err := r.m.store.UpdateStatuses(ctx)
+	if err != nil {
+		return false, fmt.Errorf("update %s: %w", r.name, err)
+	}
+	if !statusOf(known, r.name).LastSuccess.After(c.State().Checked) {
+		return false, nil
+	}
+	last, _, err := r.last(ctx, c.State().Kind)
+	return last.Ref != uuid.Nil && last.Fingerprint != c.State().Fingerprint, err
+}
+
+// format is that of the updater's feed, "" where it is not known.
+func (r *run) format() string {
+	if c, ok := r.updater.(Carried); ok {
+		return c.State().Format
+	}
+	return r.m.formats[r.name]
+}
+
+// succeeded is when the feed was current, given when it was so before.
+func (r *run) succeeded(before time.Time) time.Time {
+	now := time.Now().UTC()
+	c, ok := r.updater.(Carried)
+	switch {
+	case !ok || c.State().Checked.IsZero() || c.State().Checked.After(now):
+		return now
+	case c.State().Checked.After(before):
+		return c.State().Checked
+	}
+	return before
+}
+
 // record writes the status of the run.
 func (r *run) record(ctx context.Context, err error) error {
 	known, kerr := r.m.store.UpdateStatuses(ctx)
@@ -224,12 +275,13 @@ func (r *run) record(ctx context.Context, err error) error {
 	if s.Kind = cmp.Or(r.kind, s.Kind); s.Kind == "" {
 		s.Kind = clair.KindVulnerability // it failed before it could tell
 	}
-	s.LastAttempt, s.LastSuccess, s.Took = r.start.UTC(), time.Time{}, time.Since(r.start)
+	before := s.LastSuccess
+	s.LastAttempt, s.LastSuccess, s.Took, s.Format = r.start.UTC(), time.Time{}, time.Since(r.start), r.format()
 	if err != nil {
 		s.Error = cutText(err.Error(), maxError)
 		r.m.log.ErrorContext(ctx, "update failed", "updater", r.name, "err", err, "took", s.Took)
 	} else {
-		s.Error, s.LastSuccess, s.Fingerprint = "", time.Now().UTC(), r.fp
+		s.Error, s.LastSuccess, s.Fingerprint = "", r.succeeded(before), r.fp
 	}
 	if len(r.operations) > 0 || r.skipped > 0 {
 		s.Skipped, s.SkippedSample = r.skipped, strings.Join(r.sample, "; ")

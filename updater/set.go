@@ -35,49 +35,110 @@ type Knower interface {
 	Known(clair.Fingerprint) bool
 }
 
+// Conditional is a Set that recognises a feed that is unchanged. The
+// fingerprint is kept with the set's own status, once all its members are in.
+type Conditional interface {
+	Set
+	// UpdatersSince is Updaters, but where the feed still has the fingerprint
+	// given it yields an ErrUnchanged and nothing else.
+	UpdatersSince(context.Context, clair.Fingerprint) iter.Seq2[clair.Updater, error]
+	// Fingerprint is that of the feed whose updaters were yielded last.
+	Fingerprint() clair.Fingerprint
+}
+
+// Carried is an updater that brings a state of a feed from another database,
+// where more is known of it than its rows: what format the feed is of, and when
+// it was last known to have this state. That is when the feed counts as
+// successful here, and no state replaces one that was found current later.
+type Carried interface {
+	clair.Updater
+	State() clair.FeedState
+}
+
 // maxMembers bounds how many updaters all sets together may turn out to be.
 const maxMembers = 10_000
 
-// runSet runs a set's members one after another, within the time for one feed.
+// runSet runs a set's members, within the time for one feed, and records how
+// that went.
 func (m *Manager) runSet(ctx context.Context, s Set) Result {
-	r := &run{m: m, updater: s, name: s.Name(), start: time.Now(), kind: clair.KindVulnerability}
-	defer func() { m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
 	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(m.cfg.Timeout), errTimeout)
 	defer cancel()
-	m.progress(Progress{Updater: r.name, Stage: StageFetching, Total: -1})
-	var made []clair.UpdateResult
-	var skipped int64
+	r := &run{m: m, updater: s, name: s.Name(), start: time.Now(), kind: clair.KindVulnerability}
+	out := r.runMembers(ctx, limited, s, m.admitTo(s.Name()))
+	if ctx.Err() == nil || out.Err == nil {
+		out.Err = errors.Join(out.Err, r.record(ctx, out.Err))
+	}
+	return out
+}
+
+// runMembers runs a set's members one after another until limited ends. Each is
+// admitted first, and let go afterwards.
+func (r *run) runMembers(ctx, limited context.Context, s Set, admit func(clair.Updater) (release func(), err error)) Result {
+	defer func() { r.m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
+	r.m.progress(Progress{Updater: r.name, Stage: StageFetching, Total: -1})
+	var all []Result
 	err := r.safely(limited, func() error {
+		members, err := r.members(limited, s)
+		if err != nil {
+			return err
+		}
 		var errs []error
-		for u, err := range s.Updaters(limited) {
-			if err == nil {
-				err = m.admit(r.name, u.Name())
+		for u, err := range members {
+			if errors.Is(err, clair.ErrUnchanged) {
+				continue
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("update %s: %w", r.name, err))
 				continue
 			}
-			one := m.runOne(ctx, limited, u)
-			made, skipped = append(made, one.Operations...), skipped+one.Skipped
+			one := Result{Updater: u.Name()}
+			if release, err := admit(u); err != nil {
+				one.Err = fmt.Errorf("update %s: %w", r.name, err)
+			} else {
+				one = r.m.runOne(ctx, limited, u)
+				release()
+			}
+			all, errs = append(all, one), append(errs, one.Err)
 			if one.Sample != "" && len(r.sample) < maxSample {
 				r.sample = append(r.sample, cutText(u.Name()+": "+one.Sample, maxReason))
 			}
-			errs = append(errs, one.Err)
+		}
+		if c, ok := s.(Conditional); ok {
+			r.fp = joinRevision(s, c.Fingerprint())
 		}
 		return errors.Join(errs...)
 	})
 	out := r.result(err)
-	out.Operations, out.Skipped = made, skipped
-	if ctx.Err() == nil || err == nil {
-		out.Err = errors.Join(err, r.record(ctx, err))
+	out.Members = all
+	for _, one := range all {
+		out.Operations, out.Skipped = append(out.Operations, one.Operations...), out.Skipped+one.Skipped
 	}
 	return out
 }
 
+// members asks a set for its updaters, unless its feed is known to be what it
+// was when the last run succeeded.
+func (r *run) members(ctx context.Context, s Set) (iter.Seq2[clair.Updater, error], error) {
+	c, ok := s.(Conditional)
+	if !ok {
+		return s.Updaters(ctx), nil
+	}
+	known, err := r.m.store.UpdateStatuses(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("update %s: %w", r.name, err)
+	}
+	return c.UpdatersSince(ctx, cutRevision(s, statusOf(known, r.name).Fingerprint)), nil
+}
+
+// admitTo admits the members of a configured set.
+func (m *Manager) admitTo(set string) func(clair.Updater) (func(), error) {
+	return func(u clair.Updater) (func(), error) { return func() {}, m.admit(set, u.Name()) }
+}
+
 // admit makes a name that of a set's member, unless it is taken.
 func (m *Manager) admit(set, member string) error {
-	if !validName(member) {
-		return fmt.Errorf("%w: an updater is named %.80q there, which is no name here", clair.ErrInvalid, member)
+	if err := checkName(member); err != nil {
+		return err
 	}
 	for _, u := range m.updaters {
 		if u.Name() == member {
@@ -98,14 +159,29 @@ func (m *Manager) admit(set, member string) error {
 }
 
 // memberStatuses gives the statuses of the members that were met since the
-// start, by name. The caller holds mu.
-func (m *Manager) memberStatuses(known []clair.UpdateStatus) []Status {
+// start, by name, and then those of other feeds that there is data of: what was
+// imported, or is of an earlier configuration. The caller holds mu.
+func (m *Manager) memberStatuses(known []clair.UpdateStatus, data map[string][]clair.UpdateOperation) []Status {
 	var out []Status
 	for _, name := range slices.Sorted(maps.Keys(m.members)) {
-		i := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == m.members[name] })
+		i := m.index(m.members[name])
 		out = append(out, Status{UpdateStatus: statusOf(known, name), Running: m.running[i], Next: m.next})
 	}
+	for _, s := range known {
+		_, member := m.members[s.Updater]
+		if len(data[s.Updater]) > 0 && !member && m.index(s.Updater) < 0 {
+			out = append(out, Status{UpdateStatus: s})
+		}
+	}
 	return out
+}
+
+// checkName refuses what is no name for an updater.
+func checkName(member string) error {
+	if !validName(member) {
+		return fmt.Errorf("%w: an updater is named %.80q there, which is no name here", clair.ErrInvalid, member)
+	}
+	return nil
 }
 
 // validName says whether an updater may be named so.

@@ -37,12 +37,15 @@ var errEmpty = fmt.Errorf("%w: there is not one record in it", clair.ErrInvalid)
 func (w *whole) Name() string { return w.feed.Name }
 
 // Revision changes with all that decides what the feed's bytes become.
-func (w *whole) Revision() string {
-	options, err := json.Marshal(w.feed.Options)
+func (w *whole) Revision() string { return revision(w.feed, w.version) }
+
+// revision sums what decides what the bytes of a feed become.
+func revision(f Feed, version int) string {
+	options, err := json.Marshal(f.Options)
 	if err != nil {
 		options = nil // options are strings, numbers and lists, which marshal
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s\n%s", w.feed.Format, w.version, w.feed.URL, options))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s\n%s", f.Format, version, f.URL, options))
 	return hex.EncodeToString(sum[:6])
 }
 

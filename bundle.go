@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"oriel/bundle"
+	"oriel/clair"
+	"oriel/fetch"
+	"oriel/server"
+	"oriel/store"
+	"oriel/updater"
+)
+
+// openBundle reads a bundle for the feeds of that format.
+func openBundle(ctx context.Context, f *fetch.File, publicKey string) (updater.Contents, error) {
+	var keys []ed25519.PublicKey
+	if publicKey != "" {
+		key, err := bundle.ReadPublicKey(publicKey)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return bundle.Open(ctx, f, f.Size(), keys...)
+}
+
+// bundles exports from and imports into one database.
+type bundles struct {
+	db      *store.DB
+	updates *updater.Manager // nil where nothing is imported
+	key     ed25519.PrivateKey
+	trusted []ed25519.PublicKey
+	maxSize int64
+}
+
+// newBundles reads the keys that the configuration names.
+func newBundles(cfg *Config, db *store.DB, updates *updater.Manager) (*bundles, error) {
+	b := &bundles{db: db, updates: updates, maxSize: int64(cfg.Bundle.MaxSize)}
+	var err error
+	if b.key, err = cfg.Bundle.SigningKey(); err != nil {
+		return nil, err
+	}
+	b.trusted, err = cfg.Bundle.TrustedKeys()
+	return b, err
+}
+
+// Export takes the current state of all feeds.
+func (b *bundles) Export(ctx context.Context) (server.Export, error) {
+	l, err := b.db.Latest(ctx)
+	if err != nil {
+		return server.Export{}, err
+	}
+	tag, err := b.tag(l.States())
+	if err != nil {
+		l.Close()
+		return server.Export{}, err
+	}
+	return server.Export{Tag: tag, Close: l.Close, Write: func(ctx context.Context, w io.Writer) error {
+		_, err := b.write(ctx, w, l)
+		return err
+	}}, nil
+}
+
+func (b *bundles) write(ctx context.Context, w io.Writer, l *store.Latest) (bundle.Written, error) {
+	return bundle.Write(ctx, w, l, bundle.Options{Key: b.key, By: "oriel " + version(), Now: time.Now()})
+}
+
+// tag names what a bundle of the states would hold, and who would sign it.
+func (b *bundles) tag(states []clair.FeedState) (string, error) {
+	text, err := json.Marshal(states)
+	if err != nil {
+		return "", fmt.Errorf("name a bundle: %w", err)
+	}
+	if b.key != nil {
+		text = append(text, b.key.Public().(ed25519.PublicKey)...)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// Import spools an export, so that it is applied only once all of it has been
+// checked.
+func (b *bundles) Import(ctx context.Context, body io.Reader) (_ []server.Imported, err error) {
+	f, err := fetch.Spool(body, "", b.maxSize)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	results, err := b.apply(ctx, f)
+	if results == nil {
+		return nil, err
+	}
+	out := []server.Imported{}
+	for _, r := range results {
+		out = append(out, imported(r)...)
+	}
+	return out, nil // what failed stands there
+}
+
+// apply applies what is new in a file, told by its content: a bundle, or one
+// by clairctl export-updaters. There are no results where nothing was begun.
+func (b *bundles) apply(ctx context.Context, f *fetch.File) ([]updater.Result, error) {
+	is, err := isBundle(f)
+	if err != nil {
+		return nil, err
+	}
+	if !is {
+		if len(b.trusted) > 0 {
+			return nil, fmt.Errorf("%w: a file by clairctl cannot be signed, and a signature is required here", clair.ErrInvalid)
+		}
+		return b.updates.ImportLines(ctx, io.NewSectionReader(f, 0, f.Size()))
+	}
+	bu, err := bundle.Open(ctx, f, f.Size(), b.trusted...)
+	if err != nil {
+		return nil, err
+	}
+	return b.updates.ImportContents(ctx, bu)
+}
+
+// isBundle looks at the first plain bytes of a file. What cannot be either of
+// the formats is an ErrInvalid.
+func isBundle(f *fetch.File) (bool, error) {
+	r, err := fetch.Decompress(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errNoExport, err)
+	}
+	var head [64]byte
+	n, err := io.ReadFull(r, head[:])
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, errors.Join(fmt.Errorf("%w: %w", errNoExport, err), r.Close())
+	}
+	if bundle.Is(head[:n]) {
+		return true, r.Close()
+	}
+	if !strings.HasPrefix(strings.TrimSpace(string(head[:n])), "{") {
+		return false, errors.Join(errNoExport, r.Close())
+	}
+	return false, r.Close()
+}
+
+var errNoExport = fmt.Errorf("%w: it is neither a bundle nor a file by clairctl export-updaters", clair.ErrInvalid)
+
+// imported says of one run what clients are told.
+func imported(r updater.Result) []server.Imported {
+	one := server.Imported{Name: r.Updater}
+	switch {
+	case r.Err != nil:
+		one.Result, one.Error = "failed", r.Err.Error()
+	case r.Older:
+		one.Result = "older"
+	case r.Unchanged():
+		one.Result = "unchanged"
+	}
+	if one.Result != "" {
+		return []server.Imported{one}
+	}
+	var out []server.Imported
+	for _, op := range r.Operations {
+		out = append(out, server.Imported{
+			Name: r.Updater, Result: "imported", Operation: &op.Ref, Kind: op.Kind,
+			Added: op.Added, Removed: op.Removed, Unchanged: op.Unchanged,
+		})
+	}
+	return out
+}

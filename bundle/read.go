@@ -1,0 +1,391 @@
+package bundle
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"oriel/clair"
+)
+
+// Bundle is a bundle that has been found whole. It is a Source. It reads from
+// what it was opened with, which must stay open and as it is.
+type Bundle struct {
+	frame io.ReaderAt
+	size  int64 // of the frame
+	head  head
+	// signed says that it bears a signature, whether or not that was checked.
+	signed bool
+}
+
+// Is says whether a stream that begins so is a bundle, of whatever version, or
+// at least was meant to be one. plain is the beginning of what the zstd frame
+// holds.
+func Is(plain []byte) bool { return bytes.HasPrefix(plain, []byte(`{"oriel_bundle":`)) }
+
+// Open reads a bundle of size bytes once through and checks all of it. With
+// keys it must be signed by one of them. What is damaged, cut off, not signed
+// as wanted, made by a newer Oriel or no bundle at all is an ErrInvalid.
+func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.PublicKey) (*Bundle, error) {
+	b := &Bundle{frame: r, size: size - trailerSize}
+	if err := b.open(ctx, keys); err != nil {
+		return nil, fmt.Errorf("open the bundle: %w", err)
+	}
+	return b, nil
+}
+
+// Made says when the bundle was made, and by what program.
+func (b *Bundle) Made() (at time.Time, by string) { return b.head.Made, b.head.By }
+
+// Signed says whether the bundle bears a signature. Without keys to Open it is
+// anybody's.
+func (b *Bundle) Signed() bool { return b.signed }
+
+// States lists the states in the bundle, in their order.
+func (b *Bundle) States() []clair.FeedState { return slices.Clone(b.head.Feeds) }
+
+func (b *Bundle) open(ctx context.Context, keys []ed25519.PublicKey) error {
+	if err := b.readHead(ctx); err != nil {
+		return err
+	}
+	if err := b.checkTrailer(ctx, keys); err != nil {
+		return err
+	}
+	for c, err := range b.Contents(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := drain(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain reads a content through.
+func drain(c *clair.FeedContent) error {
+	if c.Kind == clair.KindEnrichment {
+		for _, err := range c.Enrichments {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, err := range c.Vulnerabilities {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readHead looks at the first line alone, so that a bundle of another version
+// is called that and nothing else.
+func (b *Bundle) readHead(ctx context.Context) error {
+	if b.size <= 0 {
+		return invalid("it is too short to be one")
+	}
+	lines, err := b.lines(ctx)
+	if err != nil {
+		return err
+	}
+	defer lines.close()
+	text, err := lines.next()
+	if err != nil {
+		return invalid("it does not begin as one: %v", err)
+	}
+	if !Is(text) {
+		return invalid("it does not begin as one")
+	}
+	var v struct {
+		Version int `json:"oriel_bundle"`
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		return invalid("its head: %v", err)
+	}
+	switch {
+	case v.Version > version:
+		return invalid("it is of version %d, made by a newer Oriel; this one reads version %d", v.Version, version)
+	case v.Version != version:
+		return invalid("%d is no version of bundles", v.Version)
+	}
+	if err := json.Unmarshal(text, &b.head); err != nil {
+		return invalid("its head: %v", err)
+	}
+	return b.head.check()
+}
+
+func (h *head) check() error {
+	if len(h.Feeds) > maxFeeds {
+		return invalid("more than %d feeds", maxFeeds)
+	}
+	seen := map[string]bool{}
+	for _, f := range h.Feeds {
+		key := string(f.Kind) + " " + f.Updater
+		switch {
+		case f.Updater == "" || seen[key]:
+			return invalid("feed %.80q has no name or is there twice", f.Updater)
+		case f.Kind != clair.KindVulnerability && f.Kind != clair.KindEnrichment:
+			return invalid("feed %.80q: %.40q is no kind of operation", f.Updater, f.Kind)
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// checkTrailer compares the bytes of the bundle with their sum, and the
+// signature with the keys.
+func (b *Bundle) checkTrailer(ctx context.Context, keys []ed25519.PublicKey) error {
+	h := sha256.New()
+	if _, err := io.Copy(h, withContext(ctx, io.NewSectionReader(b.frame, 0, b.size))); err != nil {
+		return err
+	}
+	frame := h.Sum(nil)
+	var t [trailerSize]byte
+	if n, err := b.frame.ReadAt(t[:], b.size); n < len(t) {
+		return err
+	}
+	signature, sum := t[trailerHead:trailerHead+ed25519.SignatureSize], t[trailerSize-sha256.Size:]
+	h.Write(t[:trailerSize-sha256.Size])
+	if binary.LittleEndian.Uint32(t[:]) != trailerMagic || !bytes.Equal(h.Sum(nil), sum) {
+		return invalid("it is damaged or cut off: its bytes do not have the sum that stands at its end")
+	}
+	b.signed = !bytes.Equal(signature, make([]byte, len(signature)))
+	if len(keys) == 0 {
+		return nil
+	}
+	if !b.signed {
+		return invalid("it is not signed, and a signature is required here")
+	}
+	text := signedText(frame)
+	if !slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return ed25519.Verify(k, text, signature) }) {
+		return invalid("its signature is not by a key that is trusted here")
+	}
+	return nil
+}
+
+// Contents streams each state with its rows. One that is not ranged over is
+// passed by. Where the bundle is not what Open has seen, the last thing that
+// the rows of a state yield is an error.
+func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, error] {
+	return func(yield func(*clair.FeedContent, error) bool) {
+		lines, err := b.lines(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer lines.close()
+		if _, err := lines.next(); err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, f := range b.head.Feeds {
+			s := &section{lines: lines, state: f, places: newPlaces(), sum: sha256.New()}
+			c := &clair.FeedContent{FeedState: f}
+			if f.Kind == clair.KindEnrichment {
+				c.Enrichments = s.enrichments
+			} else {
+				c.Vulnerabilities = s.vulnerabilities
+			}
+			if !yield(c, nil) {
+				return
+			}
+			if err := s.skip(); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		if _, err := lines.next(); !errors.Is(err, io.EOF) {
+			yield(nil, invalid("something follows its last feed"))
+		}
+	}
+}
+
+// section is the part of a bundle that belongs to one feed, as it is read.
+type section struct {
+	lines         *lines
+	state         clair.FeedState
+	places        places
+	sum           hash.Hash
+	records, rows int64
+	ended         bool
+	err           error // why it cannot be read on
+}
+
+// read reads lines up to the end of the section. take is called for each
+// advisory and enrichment; it says whether to go on.
+func (s *section) read(take func(*line) (bool, error)) error {
+	for !s.ended {
+		text, err := s.lines.next()
+		if err != nil {
+			return s.fail(err)
+		}
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			return s.fail(invalid("a line is no JSON of a bundle: %v", err))
+		}
+		if l.End != nil {
+			return s.finish(l.End)
+		}
+		s.sum.Write(text)
+		if err := s.places.take(&l, len(text)); err != nil {
+			return s.fail(err)
+		}
+		if l.Advisory == nil && l.Enrichment == nil {
+			continue
+		}
+		s.records++
+		if more, err := take(&l); err != nil {
+			return s.fail(err)
+		} else if !more {
+			return nil
+		}
+	}
+	return s.err
+}
+
+// fail makes an error the section's, and says whose it is.
+func (s *section) fail(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	s.ended, s.err = true, fmt.Errorf("feed %s: %w", s.state.Updater, err)
+	return s.err
+}
+
+// finish compares what was read with what the end says.
+func (s *section) finish(e *end) error {
+	s.ended = true
+	want := end{Updater: s.state.Updater, Kind: s.state.Kind, Records: s.records, Rows: s.rows, SHA256: hex.EncodeToString(s.sum.Sum(nil))}
+	if *e != want {
+		return s.fail(invalid("its lines are not those that its end speaks of"))
+	}
+	return nil
+}
+
+// skip passes by what is left of the section.
+func (s *section) skip() error {
+	for !s.ended {
+		text, err := s.lines.next()
+		if err != nil {
+			return s.fail(err)
+		}
+		s.ended = bytes.HasPrefix(text, []byte(endPrefix))
+	}
+	return s.err
+}
+
+func (s *section) vulnerabilities(yield func(*clair.Vulnerability, error) bool) {
+	err := s.read(func(l *line) (bool, error) {
+		if l.Advisory == nil {
+			return false, invalid("an enrichment among vulnerabilities")
+		}
+		for i := range l.Advisory.Rows {
+			v, err := s.places.vulnerability(s.state.Updater, l.Advisory, &l.Advisory.Rows[i])
+			if err != nil {
+				return false, err
+			}
+			s.rows++
+			if !yield(v, nil) {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		yield(nil, err)
+	}
+}
+
+func (s *section) enrichments(yield func(clair.EnrichmentRecord, error) bool) {
+	err := s.read(func(l *line) (bool, error) {
+		if l.Enrichment == nil {
+			return false, invalid("an advisory among enrichments")
+		}
+		r, err := l.Enrichment.record()
+		if err != nil {
+			return false, err
+		}
+		s.rows++
+		return yield(r, nil), nil
+	})
+	if err != nil {
+		yield(clair.EnrichmentRecord{}, err)
+	}
+}
+
+// lines reads the lines of a bundle.
+type lines struct {
+	z   *zstd.Decoder
+	r   *bufio.Reader
+	buf []byte
+}
+
+func (b *Bundle) lines(ctx context.Context) (*lines, error) {
+	z, err := zstd.NewReader(withContext(ctx, io.NewSectionReader(b.frame, 0, b.size)),
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+	if err != nil {
+		return nil, err
+	}
+	return &lines{z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
+}
+
+// next gives the next line with its end, until the following call. A last line
+// without an end is an error.
+func (l *lines) next() ([]byte, error) {
+	l.buf = l.buf[:0]
+	for {
+		part, err := l.r.ReadSlice('\n')
+		if err == nil && len(l.buf) == 0 {
+			return part, nil
+		}
+		if len(l.buf)+len(part) > maxLine {
+			return nil, fmt.Errorf("%w: a line of more than %d bytes", clair.ErrTooLarge, maxLine)
+		}
+		l.buf = append(l.buf, part...)
+		switch {
+		case err == nil:
+			return l.buf, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(l.buf) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case errors.Is(err, io.EOF):
+			return nil, err
+		default:
+			return nil, fmt.Errorf("decompress: %w", err)
+		}
+	}
+}
+
+func (l *lines) close() { l.z.Close() }
+
+// withContext makes a reader that ends when the context does.
+func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx.Err, r} }
+
+// contextReader keeps the context's question and not the context.
+type contextReader struct {
+	done func() error
+	r    io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.done(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
