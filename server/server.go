@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +66,7 @@ type Server struct {
 	// openPaths those paths that want none.
 	wanted    map[string]role
 	openPaths map[string]bool
+	document  func() (*document, error)
 }
 
 const (
@@ -101,6 +103,7 @@ func New(o Options) *Server {
 	s := &Server{
 		Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
 		metrics: newMetrics(o.Collectors), wanted: map[string]role{}, openPaths: map[string]bool{},
+		document: sync.OnceValues(newDocument),
 	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
