@@ -63,16 +63,12 @@ func (cs *clients) allow(addr netip.Addr, now time.Time) (ok bool, wait time.Dur
 
 // limitRate refuses requests of clients that make too many.
 func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
-	if s.Limits.Rate == 0 {
-		return next
-	}
-	known := newClients(s.Limits)
 	return func(c echo.Context) error {
 		addr, ok := clientOf(c.Request().RemoteAddr)
-		if !ok {
+		if !ok || s.Limits.Rate == 0 {
 			return next(c)
 		}
-		if ok, wait := known.allow(addr, s.Now()); !ok {
+		if ok, wait := s.clients.allow(addr, s.Now()); !ok {
 			s.metrics.limited.WithLabelValues("rate").Inc()
 			c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 			return &statusError{http.StatusTooManyRequests, "too many requests from this address"}

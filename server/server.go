@@ -62,6 +62,7 @@ type Server struct {
 	initialized atomic.Bool
 	draining    atomic.Bool
 	metrics     *metrics
+	clients     *clients
 	// wanted is the role that each route wants, by method and path, and
 	// openPaths those paths that want none.
 	wanted    map[string]role
@@ -102,7 +103,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
-		metrics: newMetrics(o.Collectors), wanted: map[string]role{}, openPaths: map[string]bool{},
+		metrics: newMetrics(o.Collectors), clients: newClients(o.Limits), wanted: map[string]role{}, openPaths: map[string]bool{},
 		document: sync.OnceValues(newDocument),
 	}
 	e := s.echo
