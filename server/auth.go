@@ -149,16 +149,16 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 		ctx := c.Request().Context()
 		who, may, err := s.Auth.identify(c.Request().Header)
 		if err != nil {
-			reason := "invalid"
+			reason := refusedInvalid
 			if errors.Is(err, errNoToken) {
-				reason = "missing"
+				reason = refusedMissing
 			}
 			s.metrics.refused.WithLabelValues(reason).Inc()
 			s.Log.DebugContext(ctx, "request refused", "path", c.Request().URL.Path, "client", c.RealIP(), "err", err)
 			return c.NoContent(http.StatusUnauthorized)
 		}
 		if may < want {
-			s.metrics.refused.WithLabelValues("role").Inc()
+			s.metrics.refused.WithLabelValues(refusedRole).Inc()
 			s.Log.InfoContext(ctx, "request refused", "path", c.Request().URL.Path, "client", c.RealIP(), "token", who, "err", "its role is too small")
 			return &statusError{http.StatusForbidden, "the role of this token does not allow that"}
 		}

@@ -131,7 +131,7 @@ func (s *Server) postIndexReport(c echo.Context) error {
 	case s.indexing <- struct{}{}:
 		defer func() { <-s.indexing }()
 	default:
-		s.metrics.busy.WithLabelValues(c.Path(), "post").Inc()
+		s.metrics.busy.WithLabelValues(indexer+"/index_report", "post").Inc()
 		return &statusError{http.StatusTooManyRequests, "as many manifests as may be are being indexed; come back later"}
 	}
 	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {

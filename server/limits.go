@@ -69,7 +69,7 @@ func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		if ok, wait := s.clients.allow(addr, s.Now()); !ok {
-			s.metrics.limited.WithLabelValues("rate").Inc()
+			s.metrics.limited.WithLabelValues(limitRate).Inc()
 			c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 			return &statusError{http.StatusTooManyRequests, "too many requests from this address"}
 		}

@@ -27,6 +27,15 @@ type metrics struct {
 	findings *findings
 }
 
+// The values of labels.
+const (
+	refusedMissing = "missing"
+	refusedInvalid = "invalid"
+	refusedRole    = "role"
+	limitRate      = "rate"
+	limitHeavy     = "heavy"
+)
+
 // requestMetrics are those of one API.
 type requestMetrics struct {
 	requestBytes, responseBytes, duration prometheus.ObserverVec
@@ -89,6 +98,15 @@ func newMetrics(others []prometheus.Collector) *metrics {
 		m.groups[g] = m.newGroup(g)
 	}
 	m.registry.MustRegister(others...)
+	// What has not happened yet is 0 and not missing, so that an alert sees
+	// the first time too.
+	for _, reason := range []string{refusedMissing, refusedInvalid, refusedRole} {
+		m.refused.WithLabelValues(reason)
+	}
+	for _, limit := range []string{limitRate, limitHeavy} {
+		m.limited.WithLabelValues(limit)
+	}
+	m.busy.WithLabelValues(indexer+"/index_report", "post")
 	return m
 }
 

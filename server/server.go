@@ -176,7 +176,7 @@ func (s *Server) withHeavy(c echo.Context, f func() error) error {
 	select {
 	case s.heavy <- struct{}{}:
 	case <-wait.C:
-		s.metrics.limited.WithLabelValues("heavy").Inc()
+		s.metrics.limited.WithLabelValues(limitHeavy).Inc()
 		return errBusy
 	case <-c.Request().Context().Done():
 		return c.Request().Context().Err()
