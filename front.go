@@ -25,10 +25,7 @@ type front struct {
 func newFront(ctx context.Context, cfg *Config, log *slog.Logger) (*front, error) {
 	f := &front{url: "http://"}
 	var err error
-	if f.auth, err = server.NewAuth(cfg.Auth, nil); err != nil {
-		return nil, err
-	}
-	if f.certificate, err = server.LoadCertificate(cfg.TLS, log, nil); err != nil {
+	if f.auth, f.certificate, err = readSecrets(cfg, log); err != nil {
 		return nil, err
 	}
 	if f.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
@@ -47,4 +44,15 @@ func newFront(ctx context.Context, cfg *Config, log *slog.Logger) (*front, error
 		log.WarnContext(ctx, "tokens come in cleartext; set [tls] or put a proxy with TLS in front", "listen", cfg.Listen)
 	}
 	return f, nil
+}
+
+// readSecrets reads the keys, tokens and certificates that a configuration
+// names; both results are nil where it names none.
+func readSecrets(cfg *Config, log *slog.Logger) (*server.Auth, *server.Certificate, error) {
+	auth, err := server.NewAuth(cfg.Auth, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	certificate, err := server.LoadCertificate(cfg.TLS, log, nil)
+	return auth, certificate, err
 }

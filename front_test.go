@@ -224,7 +224,9 @@ func TestServe_Clairctl(t *testing.T) {
 		require.NotEmpty(t, tag)
 		res, body = ctl.do("GET", "/matcher/api/v1/vulnerability_report/"+i.digest, "")
 		require.Equal(t, 200, res.StatusCode)
-		var found struct{ Vulnerabilities map[string]clair.Vulnerability }
+		var found struct {
+			Vulnerabilities map[string]clair.Vulnerability
+		}
 		require.NoError(t, json.Unmarshal([]byte(body), &found))
 		require.Len(t, found.Vulnerabilities, 1)
 		res, _ = ctl.do("GET", index+"/"+i.digest, "", "If-None-Match", tag)
@@ -319,5 +321,13 @@ func TestNewFront(t *testing.T) {
 	} {
 		_, err := newFront(t.Context(), parse(text), logger)
 		require.ErrorContains(t, err, says)
+		if says == "listen: " {
+			continue
+		}
+		config := filepath.Join(t.TempDir(), "oriel.toml")
+		require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
+		code, _, errs := runOriel(t, "check", "-c", config)
+		require.Equal(t, exitUsage, code)
+		require.Contains(t, errs, says)
 	}
 }

@@ -163,15 +163,27 @@ func methodLabel(method string) string {
 	return "unknown"
 }
 
-// scrapes is how many requests for metrics are answered at once.
+// scrapes is how many requests for metrics are answered at once; others wait.
 const scrapes = 4
 
 // getMetrics gives the handler of /metrics. A collector that fails leaves the
 // rest as it is.
 func (s *Server) getMetrics() echo.HandlerFunc {
-	return echo.WrapHandler(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapes,
+	places := make(chan struct{}, scrapes)
+	handler := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
+		ErrorHandling:      promhttp.ContinueOnError,
 		DisableCompression: true, // the server compresses by itself
 		Registry:           s.metrics.registry,
-	}))
+	})
+	return func(c echo.Context) error {
+		ctx := c.Request().Context()
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		handler.ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
 }
