@@ -18,9 +18,12 @@ func (o *oriel) checkCommand() *cobra.Command {
 }
 
 func (o *oriel) check(cmd *cobra.Command, _ []string) (err error) {
-	cfg, _, err := o.config()
+	cfg, log, err := o.config()
 	if err != nil {
 		return err
+	}
+	if _, _, err := readSecrets(cfg, log); err != nil {
+		return usageError{err}
 	}
 	fmt.Fprintf(o.stdout, "configuration: ok, %d feeds\n", len(cfg.Feeds))
 	db, err := store.Open(cmd.Context(), cfg.Store.Path, store.Options{ReadOnly: true})

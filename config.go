@@ -23,6 +23,7 @@ import (
 	"oriel/enrich"
 	"oriel/index"
 	"oriel/internal/quantity"
+	"oriel/server"
 	"oriel/store"
 	"oriel/updater"
 )
@@ -30,15 +31,18 @@ import (
 // Config is the whole configuration, put together of each room's own.
 type Config struct {
 	// Listen is the address to serve on. Port 0 picks a free one.
-	Listen  string           `toml:"listen"`
-	Store   store.Config     `toml:"store"`
-	Memory  MemoryConfig     `toml:"memory"`
-	Updater updater.Config   `toml:"updater"`
-	Indexer index.Config     `toml:"indexer"`
-	Matcher enrich.Config    `toml:"matcher"`
-	Bundle  bundle.Config    `toml:"bundle"`
-	Tables  []map[string]any `toml:"feed"`
-	Log     LogConfig        `toml:"log"`
+	Listen  string            `toml:"listen"`
+	Store   store.Config      `toml:"store"`
+	Memory  MemoryConfig      `toml:"memory"`
+	Updater updater.Config    `toml:"updater"`
+	Indexer index.Config      `toml:"indexer"`
+	Matcher enrich.Config     `toml:"matcher"`
+	Bundle  bundle.Config     `toml:"bundle"`
+	Tables  []map[string]any  `toml:"feed"`
+	Auth    server.AuthConfig `toml:"auth"`
+	TLS     server.TLSConfig  `toml:"tls"`
+	Limits  server.Limits     `toml:"limits"`
+	Log     LogConfig         `toml:"log"`
 
 	// Feeds are the tables above, checked.
 	Feeds []updater.Feed `toml:"-"`
@@ -61,7 +65,7 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(), Bundle: bundle.Default(),
+		Matcher: enrich.Default(), Bundle: bundle.Default(), Auth: server.DefaultAuth(), Limits: server.DefaultLimits(),
 		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
@@ -99,7 +103,10 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	var errs []error
 	var err error
 	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Bundle.Validate(), c.validate())
+	c.Auth.Resolve(base)
+	c.TLS.Resolve(base)
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Bundle.Validate(),
+		c.Auth.Validate(), c.TLS.Validate(), c.Limits.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 
@@ -112,8 +119,9 @@ func (c *Config) validate() error {
 		errs = append(errs, clair.Invalid("listen", "%q is not HOST:PORT", c.Listen))
 	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		errs = append(errs, clair.Invalid("listen", "%q is not a port", port))
-	} else if !isLoopback(host) {
-		errs = append(errs, clair.Invalid("listen", "%q is not a loopback address: whoever reaches it could delete everything", host))
+	} else if !isLoopback(host) && !c.Auth.Enabled() && !c.Auth.Insecure {
+		errs = append(errs, clair.Invalid("listen", "%q is not a loopback address, and whoever reaches it could delete everything: "+
+			"set auth.psk, auth.psk_file or an [[auth.token]], or auth.insecure = true if that is meant", host))
 	}
 	if c.Memory.Limit < minMemory {
 		errs = append(errs, clair.Invalid("memory.limit", "%v: must be at least %v", c.Memory.Limit, quantity.Bytes(minMemory)))
@@ -184,6 +192,7 @@ func collectFields(v reflect.Value, prefix string, into map[string]reflect.Value
 		_, isText := f.Addr().Interface().(encoding.TextUnmarshaler)
 		switch {
 		case tag == "-" || tag == "feed":
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct: // tables, which no variable has room for
 		case f.Kind() == reflect.Struct && !isText:
 			collectFields(f, name+"_", into)
 		default:

@@ -39,6 +39,10 @@ func requireKeys(t *testing.T, of reflect.Type, keys map[string]any, at string) 
 		if key == "-" {
 			continue
 		}
+		if f := of.Field(i).Type; f.Kind() == reflect.Slice && f.Elem().Kind() == reflect.Struct {
+			require.Contains(t, exampleConfig, "# [["+at+key+"]]", "as a comment, since there are none by default")
+			continue
+		}
 		require.Contains(t, keys, key, "the example lacks %s%s", at, key)
 		if table, ok := keys[key].(map[string]any); ok {
 			requireKeys(t, of.Field(i).Type, table, at+key+".")
@@ -60,6 +64,18 @@ func TestConfig_Refuses(t *testing.T) {
 		{"impossible_format", "[log]\nformat = 'xml'\n", "log.format"},
 		{"no_port", "listen = '127.0.0.1'\n", "listen:"},
 		{"beyond_loopback", "listen = '0.0.0.0:6060'\n", "not a loopback address"},
+		{"psk_not_base64", "[auth]\npsk = 'hunter2!'\n", "auth.psk: is not base64"},
+		{"psk_twice", "[auth]\npsk = 'c2VjcmV0'\npsk_file = 'x'\n", "auth.psk: only one of"},
+		{"no_issuer", "[auth]\nissuers = ['quay', '']\n", "auth.issuers[1]"},
+		{"token_without_role", "[[auth.token]]\nname = 'a'\ntoken = '0123456789abcdef'\n", "auth.token[0].role"},
+		{"token_without_token", "[[auth.token]]\nname = 'a'\nrole = 'read'\n", "auth.token[0].token"},
+		{"token_to_guess", "[[auth.token]]\nname = 'a'\nrole = 'read'\ntoken = 'short'\n", "auth.token[0].token: must be at least 16"},
+		{"token_twice", strings.Repeat("[[auth.token]]\nname = 'a'\nrole = 'read'\ntoken = '0123456789abcdef'\n", 2), "auth.token[1].name"},
+		{"cert_without_key", "[tls]\ncert = 'a.pem'\n", "tls.cert: cert and key go together"},
+		{"no_burst", "[limits]\nburst = 0\n", "limits.burst"},
+		{"no_connections", "[limits]\nconnections = 0\n", "limits.connections"},
+		{"no_time", "[limits]\nread_timeout = '0s'\n", "limits.read_timeout"},
+		{"small_body", "[limits]\nbody = '1KiB'\n", "limits.body"},
 		{"unknown_enricher", "[matcher]\nenrichers = ['cvss', 'ssvc']\n", "matcher.enrichers: \"ssvc\" is not one of cvss, epss, kev"},
 		{"enricher_twice", "[matcher]\nenrichers = ['kev', 'kev']\n", "matcher.enrichers"},
 		{"enricher_without_time", "[matcher.epss]\ntimeout = '0s'\n", "matcher.epss.timeout"},
@@ -73,6 +89,27 @@ func TestConfig_Refuses(t *testing.T) {
 			require.ErrorContains(t, err, c.says)
 		})
 	}
+}
+
+// Beyond loopback something must be said of who may come.
+func TestConfig_BeyondLoopback(t *testing.T) {
+	const listen = "listen = '0.0.0.0:6060'\n"
+	for name, text := range map[string]string{
+		"psk": "[auth]\npsk = 'c2VjcmV0'\n", "psk_file": "[auth]\npsk_file = 'key'\n", "insecure": "[auth]\ninsecure = true\n",
+		"token": "[[auth.token]]\nname = 'a'\nrole = 'read'\ntoken = '0123456789abcdef'\n",
+	} {
+		_, err := parseConfig([]byte(listen+text), ".", nil)
+		require.NoError(t, err, name)
+	}
+	_, err := parseConfig([]byte(listen+"[auth]\nissuers = ['quay']\n"), ".", nil)
+	require.ErrorContains(t, err, "auth.insecure = true")
+}
+
+// What is wrong with a secret does not repeat it.
+func TestConfig_KeepsSecrets(t *testing.T) {
+	_, err := parseConfig([]byte("[auth]\npsk = 'hunter2!'\n[[auth.token]]\nname = 'a'\ntoken = 'hunter3'\nrole = 'read'\n"), ".", nil)
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "hunter")
 }
 
 func TestConfig_Environment(t *testing.T) {

@@ -21,6 +21,7 @@ var rooms = map[string][]string{
 	"oriel/internal/quantity": {},                // reads configuration values
 	"oriel/internal/purl":     {},                // reads package URLs
 	"oriel/internal/cpe":      {},                // reads and compares CPE names
+	"oriel/internal/psk":      {},                // tokens of a shared key, for whoever makes or checks them
 	"oriel/internal/corpus":   {},                // finds test data
 	"oriel/internal/golden":   {},                // compares with test data
 	"oriel/version":           {},                // pure orderings

@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -68,24 +67,26 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	layers := index.NewFetcher(cfg.Indexer, "")
 	defer layers.CloseIdleConnections()
 
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
 	bundles, err := newBundles(cfg, db, updates)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
-	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
+	front, err := newFront(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: front.url}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy, Bundles: bundles,
+		Limits: cfg.Limits, Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
+		Collectors: []prometheus.Collector{newGauges(sources{feeds: updates.Statuses, store: db.Stats, limit: int64(cfg.Memory.Limit), divided: budget})},
 	})
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return srv.Run(ctx, l) })
+	g.Go(func() error { return srv.Run(ctx, front.listener) })
 	g.Go(func() error { return updates.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()

@@ -34,7 +34,7 @@ func (s *Server) postAffectedManifests(c echo.Context) error {
 		return err
 	}
 	return s.withHeavy(c, func() error {
-		body, err := decodeJSON[affectedRequest](c, maxReport)
+		body, err := decodeJSON[affectedRequest](c, int64(s.Limits.Body))
 		if err != nil {
 			return err
 		}

@@ -46,6 +46,17 @@ type Imported struct {
 	Error     string     `json:"error,omitempty"`
 }
 
+// noBundles is where there is nothing to export or import.
+type noBundles struct{}
+
+func (noBundles) Export(context.Context) (Export, error) {
+	return Export{}, fmt.Errorf("%w: there are no bundles here", clair.ErrNotFound)
+}
+
+func (noBundles) Import(context.Context, io.Reader) ([]Imported, error) {
+	return nil, fmt.Errorf("%w: there are no bundles here", clair.ErrNotFound)
+}
+
 const (
 	typeBundle = "application/zstd"
 	// maxExports is how many bundles are written at once: each holds about

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,7 @@ type apiError struct {
 var slugs = map[int]string{
 	http.StatusBadRequest: "bad-request", http.StatusNotFound: "not-found", http.StatusMethodNotAllowed: "method-not-allowed",
 	http.StatusConflict: "conflict", http.StatusTooManyRequests: "too-many-requests",
-	http.StatusRequestEntityTooLarge: "request-too-large", http.StatusServiceUnavailable: "unavailable",
+	http.StatusForbidden: "forbidden", http.StatusRequestEntityTooLarge: "request-too-large", http.StatusServiceUnavailable: "unavailable",
 }
 
 // statusError is an error that knows its status.
@@ -85,8 +86,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	for _, k := range []string{"Link", "Location", "Etag", "Cache-Control"} {
 		h.Del(k)
 	}
-	h.Set("X-Content-Type-Options", "nosniff")
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+	if (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", "5")
 	}
 	code, ok := slugs[status]
@@ -118,6 +118,16 @@ func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// requestID gives each request a name of its own, under which the log has what
+// became of it. A name from outside is not taken: it could be anything, and be
+// given twice.
+func requestID(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderXRequestID, rand.Text())
+		return next(c)
+	}
+}
+
 // logRequests writes a line for each request.
 func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -128,7 +138,7 @@ func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		res := c.Response()
 		s.Log.DebugContext(c.Request().Context(), "request answered", "method", c.Request().Method, "path", c.Request().URL.Path,
-			"status", res.Status, "bytes", res.Size, "took", time.Since(start), "request", res.Header().Get("X-Request-Id"))
+			"status", res.Status, "bytes", res.Size, "took", time.Since(start), "client", c.RealIP(), "request", res.Header().Get("X-Request-Id"))
 		return nil
 	}
 }

@@ -76,7 +76,7 @@ func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexRepo
 	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.readSBOM(c, format, hash)
 	}
-	r, err := decodeJSON[clair.IndexReport](c, maxReport)
+	r, err := decodeJSON[clair.IndexReport](c, int64(s.Limits.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (s *Server) readSBOM(c echo.Context, format index.SBOMFormat, hash clair.Di
 		}
 		o.Release = &release
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxReport))
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, int64(s.Limits.Body)))
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,7 @@ func (s *Server) postIndexReport(c echo.Context) error {
 	case s.indexing <- struct{}{}:
 		defer func() { <-s.indexing }()
 	default:
+		s.metrics.busy.WithLabelValues(indexer+"/index_report", "post").Inc()
 		return &statusError{http.StatusTooManyRequests, "as many manifests as may be are being indexed; come back later"}
 	}
 	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
@@ -211,6 +212,7 @@ func (s *Server) deleteIndexReport(c echo.Context) error {
 	if _, err := s.Manifests.DeleteManifests(c.Request().Context(), hash); err != nil {
 		return err
 	}
+	s.metrics.findings.forget(hash)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -228,6 +230,7 @@ func (s *Server) deleteIndexReports(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	s.metrics.findings.forget(deleted...)
 	return answerJSON(c, http.StatusOK, typeJSON, deleted)
 }
 

@@ -53,7 +53,9 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		s.metrics.findings.report(res.Report)
 		if res.Skipped > 0 {
+			s.metrics.skipped.Add(float64(res.Skipped))
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", res.Skipped, "sample", res.SkippedSample)
 		}
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
@@ -75,6 +77,7 @@ func (s *Server) tellFailures(c echo.Context, res *match.Result) {
 	var names []string
 	for _, f := range res.Failures {
 		names = append(names, f.Enricher)
+		s.metrics.failures.WithLabelValues(f.Enricher).Inc()
 		s.Log.WarnContext(c.Request().Context(), "enricher failed", "enricher", f.Enricher, "manifest", res.Report.Hash, "err", f.Err)
 	}
 	if len(names) > 0 {

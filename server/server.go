@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/netutil"
 )
 
 // Options are what a Server works with.
@@ -21,7 +23,7 @@ type Options struct {
 	Indexer   Indexer
 	Matcher   Matcher
 	Log       *slog.Logger
-	// Bundles exports and imports feeds.
+	// Bundles exports and imports feeds. Default none.
 	Bundles Bundles
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
@@ -34,6 +36,19 @@ type Options struct {
 	// Heavy is how many requests that hold whole reports in memory are
 	// worked on at once; the others wait. Default 2.
 	Heavy int
+	// Limits are what strangers can ask for. Default DefaultLimits.
+	Limits Limits
+	// Auth knows who may do what; nil lets everyone do everything.
+	Auth *Auth
+	// OpenMetrics shows the metrics to those, too, who do not say who they
+	// are.
+	OpenMetrics bool
+	// Certificate makes the server speak TLS; nil is cleartext.
+	Certificate *Certificate
+	// Collectors tell what /metrics shows beside the server's own counters.
+	Collectors []prometheus.Collector
+	// Now is the clock of limits. Default time.Now.
+	Now func() time.Time
 }
 
 // Server answers HTTP requests. Its methods may be called from many
@@ -51,16 +66,21 @@ type Server struct {
 	// initialized remembers that there is data, which there then always is.
 	initialized atomic.Bool
 	draining    atomic.Bool
+	metrics     *metrics
+	clients     *clients
+	// wanted is the role that each route wants, by method and path, and
+	// openPaths those paths that want none.
+	wanted    map[string]role
+	openPaths map[string]bool
+	document  func() (*document, error)
 }
 
 const (
 	// drainTime is how long Run waits for requests at its end.
 	drainTime = 10 * time.Second
-	// maxHeader bounds a request's headers, in bytes.
-	maxHeader = 64 << 10
-	// maxReport bounds the body of an index report, in bytes: about 40,000
-	// packages.
-	maxReport = 16 << 20
+	// closeTime is how long after that it waits for requests that it has told
+	// to give up.
+	closeTime = 5 * time.Second
 	// maxManifest bounds a manifest: 10,000 layers with their headers.
 	maxManifest = 8 << 20
 	// maxSmall bounds every other body.
@@ -80,15 +100,26 @@ func New(o Options) *Server {
 	if o.Indexing <= 0 {
 		o.Indexing = 2
 	}
+	if o.Bundles == nil {
+		o.Bundles = noBundles{}
+	}
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	s := &Server{
 		Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
 		exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
+		metrics: newMetrics(o.Collectors), clients: newClients(o.Limits), wanted: map[string]role{}, openPaths: map[string]bool{},
+		document: sync.OnceValues(newDocument),
 	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(middleware.RequestIDWithConfig(middleware.RequestIDConfig{TargetHeader: "X-Request-Id"}), s.logRequests, compress(), s.recover)
+	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitRate, s.authorize, s.crossOrigin(), compress(), s.recover)
 	s.routes(e)
 	return s
 }
@@ -97,33 +128,53 @@ func New(o Options) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
 // Run answers requests on a listener until the context ends, then lets those
-// under way finish, for ten seconds at most. It closes the listener.
+// under way finish, for ten seconds at most; those that take longer are told to
+// give up. It closes the listener.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	// Requests outlive ctx by the time they have to drain.
+	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
 	h := &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 5 * time.Minute, IdleTimeout: 2 * time.Minute,
-		WriteTimeout: 15 * time.Minute, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
-		// Requests outlive ctx by the time they have to drain.
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Duration(s.Limits.ReadTimeout), IdleTimeout: 2 * time.Minute,
+		WriteTimeout: time.Duration(s.Limits.WriteTimeout), MaxHeaderBytes: int(s.Limits.Headers),
+		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return requests },
+		Protocols:   new(http.Protocols),
 	}
-	h.Protocols = new(http.Protocols)
 	h.Protocols.SetHTTP1(true)
-	h.Protocols.SetUnencryptedHTTP2(true) // Clair's clients may speak h2c
+	l = netutil.LimitListener(l, s.Limits.Connections)
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l) }()
+	if s.Certificate != nil {
+		h.Protocols.SetHTTP2(true)
+		h.TLSConfig = s.Certificate.config()
+		go func() { failed <- h.ServeTLS(l, "", "") }()
+	} else {
+		h.Protocols.SetUnencryptedHTTP2(true) // Clair's clients may speak h2c
+		go func() { failed <- h.Serve(l) }()
+	}
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	err := h.Shutdown(drain)
+	err := shutdown(context.WithoutCancel(ctx), h, drainTime)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("drain requests: %w", err), h.Close())
+		giveUp()
+		s.Log.WarnContext(ctx, "requests cancelled", "after", drainTime)
+		if err = shutdown(context.WithoutCancel(ctx), h, closeTime); err != nil {
+			err = errors.Join(fmt.Errorf("drain requests: %w", err), h.Close())
+		}
 	}
 	<-failed
 	return err
+}
+
+// shutdown waits at most so long for a server's requests to end.
+func shutdown(ctx context.Context, h *http.Server, atMost time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	return h.Shutdown(ctx)
 }
 
 // withHeavy runs f while the request holds one of the places for heavy
@@ -134,6 +185,7 @@ func (s *Server) withHeavy(c echo.Context, f func() error) error {
 	select {
 	case s.heavy <- struct{}{}:
 	case <-wait.C:
+		s.metrics.limited.WithLabelValues(limitHeavy).Inc()
 		return errBusy
 	case <-c.Request().Context().Done():
 		return c.Request().Context().Err()

@@ -47,7 +47,7 @@ type matcher struct{ db *store.DB }
 
 func (m matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
 func (m matcher) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
-	return match.Report(ctx, m.db, r)
+	return match.NewMatcher(m.db).Report(ctx, r)
 }
 
 // world is a server with a real database behind it.
@@ -108,7 +108,9 @@ func (w world) do(method, path, body string, headers ...string) answer {
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	require.NoError(w, err)
-	return answer{res, string(b)}
+	a := answer{res, string(b)}
+	held(w, method, path, req.Header.Get("Content-Type"), body, a)
+	return a
 }
 
 // refuses checks an error's status and code.

@@ -64,6 +64,7 @@ const (
 // DB is an open database. Its methods may be called from many goroutines. The
 // opener closes it.
 type DB struct {
+	path  string
 	write *sql.DB // one connection
 	read  *sql.DB
 	lock  *flock.Flock
@@ -99,7 +100,7 @@ type DB struct {
 // Oriel database, or of a newer Oriel, is refused with ErrInvalid and left
 // untouched.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	db := &DB{log: o.Log, now: o.Now, importing: map[string]bool{}, snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1)}
+	db := &DB{path: path, log: o.Log, now: o.Now, importing: map[string]bool{}, snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1)}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}

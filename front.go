@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"oriel/server"
+)
+
+// front is where the daemon meets its clients: the listener, who may come in,
+// and the certificate it shows them.
+type front struct {
+	listener    net.Listener
+	auth        *server.Auth
+	certificate *server.Certificate
+	url         string
+	// loopback says that only this machine reaches the listener.
+	loopback bool
+}
+
+// newFront reads what secrets and certificates there are, and listens last, so
+// that nothing listens if it fails. The server closes the listener.
+func newFront(ctx context.Context, cfg *Config, log *slog.Logger) (*front, error) {
+	f := &front{url: "http://"}
+	var err error
+	if f.auth, f.certificate, err = readSecrets(cfg, log); err != nil {
+		return nil, err
+	}
+	if f.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if f.certificate != nil {
+		f.url = "https://"
+	}
+	f.url += f.listener.Addr().String()
+	addr, ok := f.listener.Addr().(*net.TCPAddr)
+	f.loopback = ok && addr.IP.IsLoopback()
+	switch {
+	case !f.loopback && f.auth == nil:
+		log.WarnContext(ctx, "whoever reaches this address may do everything", "listen", cfg.Listen)
+	case !f.loopback && f.certificate == nil:
+		log.WarnContext(ctx, "tokens come in cleartext; set [tls] or put a proxy with TLS in front", "listen", cfg.Listen)
+	}
+	return f, nil
+}
+
+// readSecrets reads the keys, tokens and certificates that a configuration
+// names; both results are nil where it names none.
+func readSecrets(cfg *Config, log *slog.Logger) (*server.Auth, *server.Certificate, error) {
+	auth, err := server.NewAuth(cfg.Auth, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	certificate, err := server.LoadCertificate(cfg.TLS, log, nil)
+	return auth, certificate, err
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"oriel/store"
+	"oriel/updater"
+)
+
+// sources are the parts that /metrics asks how they are doing. One that is nil
+// has nothing to tell.
+type sources struct {
+	feeds func(context.Context) ([]updater.Status, error)
+	store func(context.Context) (store.Stats, error)
+	// receipts counts notifications by the state of their receipt.
+	receipts func(context.Context) (map[string]int64, error)
+	window   func() windowStats
+	// limit is memory.limit, and divided how it is shared out.
+	limit   int64
+	divided budget
+}
+
+// windowStats is how the window for scanners is doing.
+type windowStats struct {
+	// active and queued count sessions.
+	active, queued int
+	// used and limit are bytes.
+	used, limit int64
+}
+
+// gauges ask the sources when they are scraped, and not again for a while, so
+// that no number of scrapes costs more than a few short queries.
+type gauges struct {
+	sources sources
+	now     func() time.Time
+	descs   map[string]*prometheus.Desc
+
+	// mu guards what follows, and is held while the sources are asked.
+	mu   sync.Mutex
+	at   time.Time
+	last []prometheus.Metric
+}
+
+const (
+	// askEvery is how long answers are kept.
+	askEvery = 5 * time.Second
+	// askTime is how long all sources together may take to answer.
+	askTime = 2 * time.Second
+)
+
+// gaugeHelp is every gauge there is, with its labels after its name.
+var gaugeHelp = map[string]string{
+	"oriel_feed_last_attempt_timestamp_seconds feed": "When the feed was last asked, 0 if never.",
+	"oriel_feed_last_success_timestamp_seconds feed": "When the feed was last read or found unchanged, 0 if never.",
+	"oriel_feed_next_run_timestamp_seconds feed":     "When the feed is due, 0 if no run is planned.",
+	"oriel_feed_failed feed":                         "1 if the last attempt failed; the feed's last good data is still served.",
+	"oriel_feed_running feed":                        "1 while the feed is being read or waits for its turn.",
+	"oriel_feed_records feed":                        "Rows of the feed's current operation.",
+	"oriel_feed_skipped_records feed":                "Records of the feed that could not be used.",
+	"oriel_feed_run_duration_seconds feed":           "Length of the last attempt.",
+	"oriel_update_operations kind":                   "Update operations that are kept.",
+	"oriel_manifests":                                "Manifests that are stored.",
+	"oriel_database_size_bytes":                      "Size of the database file.",
+	"oriel_database_free_bytes":                      "Part of the database file that is free for new rows.",
+	"oriel_database_wal_size_bytes":                  "Size of the write-ahead log.",
+	"oriel_receipts state":                           "Notifications by the state of their receipt.",
+	"oriel_window_sessions state":                    "Scanners that read the window or wait for it.",
+	"oriel_window_memory_bytes":                      "What the window's panes and answers take.",
+	"oriel_window_memory_limit_bytes":                "What they may take: window.memory.",
+	"oriel_memory_limit_bytes":                       "What the whole process may take: memory.limit.",
+	"oriel_memory_resident_bytes":                    "What the whole process takes of the machine's memory.",
+	"oriel_memory_go_bytes":                          "What Go's runtime takes, its heap included.",
+	"oriel_memory_go_limit_bytes":                    "What Go's runtime may take before it collects harder.",
+	"oriel_memory_sqlite_cache_limit_bytes":          "What SQLite's page caches may take; they lie outside Go's memory.",
+}
+
+func newGauges(s sources) *gauges {
+	g := &gauges{sources: s, now: time.Now, descs: map[string]*prometheus.Desc{}}
+	for key, help := range gaugeHelp {
+		name, label, labelled := strings.Cut(key, " ")
+		var labels []string
+		if labelled {
+			labels = []string{label}
+		}
+		g.descs[name] = prometheus.NewDesc(name, help, labels, nil)
+	}
+	return g
+}
+
+// Describe is prometheus.Collector's.
+func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range g.descs {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := g.now(); g.last == nil || now.Sub(g.at) >= askEvery {
+		g.last, g.at = nil, now
+		ctx, cancel := context.WithTimeout(context.Background(), askTime) // a scrape brings no context
+		defer cancel()
+		g.askFeeds(ctx)
+		g.askStore(ctx)
+		g.askReceipts(ctx)
+		g.askWindow()
+		g.askMemory()
+	}
+	for _, m := range g.last {
+		ch <- m
+	}
+}
+
+func (g *gauges) set(name string, v float64, labels ...string) {
+	g.last = append(g.last, prometheus.MustNewConstMetric(g.descs[name], prometheus.GaugeValue, v, labels...))
+}
+
+// failed makes an error a part of what is scraped: the rest is still served,
+// and promhttp_metric_handler_errors_total grows.
+func (g *gauges) failed(name string, err error) {
+	g.last = append(g.last, prometheus.NewInvalidMetric(g.descs[name], err))
+}
+
+func (g *gauges) askFeeds(ctx context.Context) {
+	if g.sources.feeds == nil {
+		return
+	}
+	all, err := g.sources.feeds(ctx)
+	if err != nil {
+		g.failed("oriel_feed_failed", err)
+		return
+	}
+	for _, f := range all {
+		g.set("oriel_feed_last_attempt_timestamp_seconds", seconds(f.LastAttempt), f.Updater)
+		g.set("oriel_feed_last_success_timestamp_seconds", seconds(f.LastSuccess), f.Updater)
+		g.set("oriel_feed_next_run_timestamp_seconds", seconds(f.Next), f.Updater)
+		g.set("oriel_feed_failed", oneIf(f.Error != ""), f.Updater)
+		g.set("oriel_feed_running", oneIf(f.Running), f.Updater)
+		g.set("oriel_feed_records", float64(f.Records), f.Updater)
+		g.set("oriel_feed_skipped_records", float64(f.Skipped), f.Updater)
+		g.set("oriel_feed_run_duration_seconds", f.Took.Seconds(), f.Updater)
+	}
+}
+
+func (g *gauges) askStore(ctx context.Context) {
+	if g.sources.store == nil {
+		return
+	}
+	s, err := g.sources.store(ctx)
+	if err != nil {
+		g.failed("oriel_database_size_bytes", err)
+		return
+	}
+	for kind, n := range s.Operations {
+		g.set("oriel_update_operations", float64(n), string(kind))
+	}
+	g.set("oriel_manifests", float64(s.Manifests))
+	g.set("oriel_database_size_bytes", float64(s.File))
+	g.set("oriel_database_free_bytes", float64(s.Free))
+	g.set("oriel_database_wal_size_bytes", float64(s.WAL))
+}
+
+func (g *gauges) askReceipts(ctx context.Context) {
+	if g.sources.receipts == nil {
+		return
+	}
+	byState, err := g.sources.receipts(ctx)
+	if err != nil {
+		g.failed("oriel_receipts", err)
+		return
+	}
+	for state, n := range byState {
+		g.set("oriel_receipts", float64(n), state)
+	}
+}
+
+func (g *gauges) askWindow() {
+	if g.sources.window == nil {
+		return
+	}
+	w := g.sources.window()
+	g.set("oriel_window_sessions", float64(w.active), "active")
+	g.set("oriel_window_sessions", float64(w.queued), "queued")
+	g.set("oriel_window_memory_bytes", float64(w.used))
+	g.set("oriel_window_memory_limit_bytes", float64(w.limit))
+}
+
+func (g *gauges) askMemory() {
+	g.set("oriel_memory_limit_bytes", float64(g.sources.limit))
+	g.set("oriel_memory_go_limit_bytes", float64(g.sources.divided.heap))
+	g.set("oriel_memory_sqlite_cache_limit_bytes", float64(g.sources.divided.sqlite))
+	g.set("oriel_memory_go_bytes", float64(goMemory()))
+	if rss, ok := residentMemory(); ok {
+		g.set("oriel_memory_resident_bytes", float64(rss))
+	}
+}
+
+// goMemory is what Go's runtime holds of the machine's memory, in bytes.
+func goMemory() int64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64() - samples[1].Value.Uint64())
+}
+
+// residentMemory is the process's resident set in bytes, where the system
+// tells (proc_pid_statm(5)).
+func residentMemory() (int64, bool) {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, false
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, false
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err == nil
+}
+
+// seconds is a time as Prometheus writes it, 0 where there is none.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}

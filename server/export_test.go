@@ -1,0 +1,17 @@
+package server
+
+import "maps"
+
+// RouteTable gives tests each route, as "METHOD path", with the name of the
+// role it wants.
+func (s *Server) RouteTable() map[string]string {
+	names := map[role]string{open: "open"}
+	for name, r := range roles {
+		names[r] = name
+	}
+	out := map[string]string{}
+	for at, r := range maps.All(s.wanted) {
+		out[at] = names[r]
+	}
+	return out
+}

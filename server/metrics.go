@@ -1,0 +1,189 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics is what the server counts. Where Clair has a metric it has Clair's
+// name and labels (clair:httptransport/instrumentation.go), so that dashboards
+// made for it go on working.
+type metrics struct {
+	registry *prometheus.Registry
+	groups   map[string]*requestMetrics // by the group of a route
+
+	refused  *prometheus.CounterVec // by reason
+	limited  *prometheus.CounterVec // by limit
+	busy     *prometheus.CounterVec // Clair's, by endpoint and method
+	failures *prometheus.CounterVec // of enrichers, by enricher
+	skipped  prometheus.Counter
+	findings *findings
+}
+
+// The values of labels.
+const (
+	refusedMissing = "missing"
+	refusedInvalid = "invalid"
+	refusedRole    = "role"
+	limitRate      = "rate"
+	limitHeavy     = "heavy"
+)
+
+// requestMetrics are those of one API.
+type requestMetrics struct {
+	requestBytes, responseBytes, duration prometheus.ObserverVec
+	total                                 *prometheus.CounterVec
+	inFlight                              *prometheus.GaugeVec
+}
+
+// The groups of routes, named as Clair names its APIs; Oriel's own stand
+// beside them.
+const (
+	groupIndexer   = "clair_http_indexerv1"
+	groupMatcher   = "clair_http_matcherv1"
+	groupNotifier  = "clair_http_notificationv1"
+	groupDiscovery = "clair_http_discovery"
+	groupPatches   = "oriel_http_patchesv1"
+	groupOther     = "oriel_http_other"
+)
+
+// groupOf is the group of a route's path.
+func groupOf(path string) string {
+	for _, g := range []struct{ prefix, group string }{
+		{indexer + "/", groupIndexer}, {matcher + "/", groupMatcher}, {notifier + "/", groupNotifier},
+		{openapiPath, groupDiscovery}, {patches + "/", groupPatches},
+	} {
+		if strings.HasPrefix(path, g.prefix) {
+			return g.group
+		}
+	}
+	return groupOther
+}
+
+// handlerOf is the label of a route: its path, with the placeholder that
+// Clair's label has. What no route owns has one label together, as strangers
+// could make up any number of paths.
+func handlerOf(path string) string {
+	switch {
+	case path == "" || path == "/*":
+		return "none"
+	case strings.HasSuffix(path, "_report/*"):
+		return strings.TrimSuffix(path, "*") + ":digest"
+	case strings.HasSuffix(path, "/*"):
+		return strings.TrimSuffix(path, "*") + ":id"
+	}
+	return path
+}
+
+func newMetrics(others []prometheus.Collector) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(), groups: map[string]*requestMetrics{},
+		refused:  counterVec("oriel_auth_refused_total", "Requests that were not let in: without a token, with one that is invalid, or one whose role is too small.", "reason"),
+		limited:  counterVec("oriel_http_limited_total", "Requests refused because of a limit on each client or on the work going on at once.", "limit"),
+		busy:     counterVec("clair_http_concurrencylimited_total", "Requests refused because as many manifests as may be were being indexed.", "endpoint", "method"),
+		failures: counterVec("oriel_enricher_failures_total", "Reports that went out without what this enricher knows.", "enricher"),
+		skipped:  prometheus.NewCounter(prometheus.CounterOpts{Name: "oriel_match_skipped_total", Help: "Pairs of versions that could not be compared while reports were made."}),
+		findings: newFindings(),
+	}
+	m.registry.MustRegister(m.refused, m.limited, m.busy, m.failures, m.skipped, m.findings,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, g := range []string{groupIndexer, groupMatcher, groupNotifier, groupDiscovery, groupPatches, groupOther} {
+		m.groups[g] = m.newGroup(g)
+	}
+	m.registry.MustRegister(others...)
+	// What has not happened yet is 0 and not missing, so that an alert sees
+	// the first time too.
+	for _, reason := range []string{refusedMissing, refusedInvalid, refusedRole} {
+		m.refused.WithLabelValues(reason)
+	}
+	for _, limit := range []string{limitRate, limitHeavy} {
+		m.limited.WithLabelValues(limit)
+	}
+	m.busy.WithLabelValues(indexer+"/index_report", "post")
+	return m
+}
+
+func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func (m *metrics) newGroup(prefix string) *requestMetrics {
+	labels := []string{"handler", "code", "method"}
+	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: prefix + name, Help: help, Buckets: buckets}, labels)
+		m.registry.MustRegister(h)
+		return h
+	}
+	sizes := prometheus.ExponentialBuckets(256, 16, 6) // 256 B to 256 MiB
+	g := &requestMetrics{
+		total:         counterVec(prefix+"_request_total", "Requests answered.", labels...),
+		requestBytes:  histogram("_request_size_bytes", "Length of the bodies of requests, as far as it was announced.", sizes),
+		responseBytes: histogram("_response_size_bytes", "Length of the bodies of answers before compression.", sizes),
+		duration: histogram("_request_duration_seconds", "Time from the headers of a request to the end of its answer.",
+			[]float64{0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 300}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "_in_flight_requests", Help: "Requests being answered."}, []string{"handler"}),
+	}
+	m.registry.MustRegister(g.total, g.inFlight)
+	return g
+}
+
+// measure counts a request and its answer.
+func (m *metrics) measure(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		g, handler := m.groups[groupOf(c.Path())], handlerOf(c.Path())
+		inFlight := g.inFlight.WithLabelValues(handler)
+		inFlight.Inc()
+		defer inFlight.Dec()
+		err := next(c)
+		res := c.Response()
+		labels := []string{handler, strconv.Itoa(res.Status), methodLabel(c.Request().Method)}
+		g.total.WithLabelValues(labels...).Inc()
+		g.requestBytes.WithLabelValues(labels...).Observe(float64(max(0, c.Request().ContentLength)))
+		g.responseBytes.WithLabelValues(labels...).Observe(float64(res.Size))
+		g.duration.WithLabelValues(labels...).Observe(time.Since(start).Seconds())
+		return err
+	}
+}
+
+// methodLabel is a method as Clair's labels spell it. There are not many, so
+// that strangers cannot make up more.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPatch:
+		return strings.ToLower(method)
+	}
+	return "unknown"
+}
+
+// scrapes is how many requests for metrics are answered at once; others wait.
+const scrapes = 4
+
+// getMetrics gives the handler of /metrics. A collector that fails leaves the
+// rest as it is.
+func (s *Server) getMetrics() echo.HandlerFunc {
+	places := make(chan struct{}, scrapes)
+	handler := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
+		ErrorHandling:      promhttp.ContinueOnError,
+		DisableCompression: true, // the server compresses by itself
+		Registry:           s.metrics.registry,
+	})
+	return func(c echo.Context) error {
+		ctx := c.Request().Context()
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		handler.ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+}

@@ -1,0 +1,225 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// openapiFiles are the description of the API, kept by hand in YAML, one file
+// for each part, and the JSON that a test makes of them all: so that the
+// program itself needs no parser of YAML.
+//
+//go:embed openapi
+var openapiFiles embed.FS
+
+// document is the description in all its forms.
+type document struct {
+	json, yaml, page []byte
+	// tag is the entity tag of each form but for its ending.
+	tag string
+}
+
+// newDocument puts the description together.
+func newDocument() (*document, error) {
+	d := &document{}
+	parts, err := fs.Glob(openapiFiles, "openapi/*.yaml") // in the order of their names
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range parts {
+		text, err := openapiFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		d.yaml = append(d.yaml, text...)
+	}
+	if d.json, err = openapiFiles.ReadFile("openapi/openapi.json"); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(d.json)
+	d.tag = hex.EncodeToString(sum[:8])
+	if d.page, err = describe(d.json); err != nil {
+		return nil, fmt.Errorf("make a page of the API's description: %w", err)
+	}
+	return d, nil
+}
+
+// openapiTypes are the media types of the description, in Clair's order.
+var openapiTypes = []string{
+	"application/openapi+json", "application/openapi+yaml", typeJSON, "application/yaml",
+	"application/vnd.oai.openapi+json", "application/vnd.oai.openapi+yaml",
+}
+
+func (s *Server) getOpenAPI(c echo.Context) error {
+	media, err := negotiate(c.Request(), openapiTypes...)
+	if err != nil {
+		return err
+	}
+	d, err := s.document()
+	if err != nil {
+		return err
+	}
+	text, tag := d.json, d.tag+"-json"
+	if strings.HasSuffix(media, "yaml") {
+		text, tag = d.yaml, d.tag+"-yaml"
+	}
+	c.Response().Header().Set("Etag", quoted(tag))
+	if hasTag(c.Request(), tag) {
+		return c.NoContent(http.StatusNotModified)
+	}
+	return c.Blob(http.StatusOK, media, text)
+}
+
+func (s *Server) getOpenAPIPage(c echo.Context) error {
+	d, err := s.document()
+	if err != nil {
+		return err
+	}
+	return c.HTMLBlob(http.StatusOK, d.page)
+}
+
+// description is as much of the document as the page shows.
+type description struct {
+	Info       struct{ Title, Version, Summary, Description string }
+	Tags       []struct{ Name, Description string }
+	Paths      map[string]map[string]json.RawMessage
+	Components struct {
+		Parameters map[string]parameter
+		Responses  map[string]response
+		Schemas    map[string]json.RawMessage
+	}
+}
+
+type parameter struct {
+	Ref                   string `json:"$ref"`
+	Name, In, Description string
+	Required              bool
+}
+
+type response struct {
+	Ref         string `json:"$ref"`
+	Description string
+	Content     map[string]struct {
+		Schema struct {
+			Ref string `json:"$ref"`
+		}
+	}
+}
+
+// operation is one method of one path.
+type operation struct {
+	Method, Path         string
+	Role                 string `json:"x-role"`
+	Tags                 []string
+	Summary, Description string
+	Parameters           []parameter
+	RequestBody          response
+	Responses            map[string]response
+}
+
+// Body and Statuses are what the page lists of an operation.
+func (o operation) Body() []string { return slices.Sorted(maps.Keys(o.RequestBody.Content)) }
+
+// Statuses are the statuses of an operation's answers, in order.
+func (o operation) Statuses() []string { return slices.Sorted(maps.Keys(o.Responses)) }
+
+// name is the last part of a reference.
+func name(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
+
+// operations lists the operations of a description with their references
+// resolved, by path and method.
+func (d *description) operations() ([]operation, error) {
+	var all []operation
+	for path, item := range d.Paths {
+		var shared []parameter
+		if text, ok := item["parameters"]; ok {
+			if err := json.Unmarshal(text, &shared); err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+		}
+		for method, text := range item {
+			if method == "parameters" || method == "$ref" {
+				continue // a path that is another by a second name is not shown
+			}
+			o := operation{Method: strings.ToUpper(method), Path: path}
+			if err := json.Unmarshal(text, &o); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", method, path, err)
+			}
+			o.Parameters = append(slices.Clone(shared), o.Parameters...)
+			for i, p := range o.Parameters {
+				if p.Ref != "" {
+					o.Parameters[i] = d.Components.Parameters[name(p.Ref)]
+				}
+			}
+			for status, r := range o.Responses {
+				if r.Ref != "" {
+					o.Responses[status] = d.Components.Responses[name(r.Ref)]
+				}
+			}
+			all = append(all, o)
+		}
+	}
+	slices.SortFunc(all, func(a, b operation) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	return all, nil
+}
+
+// section is a part of the page: a tag's operations.
+type section struct {
+	Name, Description string
+	Operations        []operation
+}
+
+// schema is a schema as the page shows it.
+type schema struct{ Name, Text string }
+
+// describe makes the page of a description.
+func describe(text []byte) ([]byte, error) {
+	var d description
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil, err
+	}
+	operations, err := d.operations()
+	if err != nil {
+		return nil, err
+	}
+	var sections []section
+	for _, t := range d.Tags {
+		s := section{Name: t.Name, Description: t.Description}
+		for _, o := range operations {
+			if slices.Contains(o.Tags, t.Name) {
+				s.Operations = append(s.Operations, o)
+			}
+		}
+		sections = append(sections, s)
+	}
+	var schemas []schema
+	for _, n := range slices.Sorted(maps.Keys(d.Components.Schemas)) {
+		var b bytes.Buffer
+		if err := json.Indent(&b, d.Components.Schemas[n], "", "  "); err != nil {
+			return nil, err
+		}
+		schemas = append(schemas, schema{n, b.String()})
+	}
+	page, err := template.New("openapi.html").Funcs(template.FuncMap{"name": name}).ParseFS(openapiFiles, "openapi/openapi.html")
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = page.Execute(&b, map[string]any{"Info": d.Info, "Sections": sections, "Schemas": schemas})
+	return b.Bytes(), err
+}

@@ -1,0 +1,180 @@
+package server_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"oriel/clair"
+	"oriel/internal/golden"
+	"oriel/server"
+)
+
+// readYAML gives the description that is kept by hand.
+func readYAML(t *testing.T) (text []byte, doc any) {
+	t.Helper()
+	names, err := filepath.Glob("openapi/*.yaml")
+	require.NoError(t, err)
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		text = append(text, b...)
+	}
+	require.NoError(t, yaml.Unmarshal(text, &doc))
+	return text, doc
+}
+
+// The JSON that is served is the YAML that is kept.
+func TestOpenAPI_JSON(t *testing.T) {
+	_, doc := readYAML(t)
+	b, err := json.MarshalIndent(doc, "", " ")
+	require.NoError(t, err)
+	golden.Equal(t, append(b, '\n'), "../openapi/openapi.json")
+}
+
+// OPS-01.
+func TestOpenAPI_Served(t *testing.T) {
+	w := newWorld(t)
+	text, _ := readYAML(t)
+	const path = "/openapi/v1"
+	a := w.do("GET", path, "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "application/openapi+json", a.Header.Get("Content-Type"))
+	require.Regexp(t, `^"[^"]+"$`, a.Header.Get("Etag"))
+	var doc struct{ OpenAPI string }
+	require.NoError(t, json.Unmarshal([]byte(a.body), &doc))
+	require.True(t, strings.HasPrefix(doc.OpenAPI, "3.1"))
+	for media, isYAML := range map[string]bool{
+		"application/json": false, "application/vnd.oai.openapi+json": false, "application/openapi+json": false,
+		"application/yaml": true, "application/openapi+yaml": true, "application/vnd.oai.openapi+yaml": true,
+	} {
+		b := w.do("GET", path, "", "Accept", media)
+		require.Equal(t, media, b.Header.Get("Content-Type"))
+		require.Equal(t, isYAML, b.body == string(text), media)
+		require.Equal(t, !isYAML, b.body == a.body, media)
+		require.Equal(t, !isYAML, b.Header.Get("Etag") == a.Header.Get("Etag"), "each form has a tag of its own")
+		require.Equal(t, 304, w.do("GET", path, "", "Accept", media, "If-None-Match", b.Header.Get("Etag")).StatusCode)
+	}
+	w.refuses(w.do("GET", path, "", "Accept", "text/html"), 415, "internal-error")
+	w.refuses(w.do("POST", path, ""), 405, "method-not-allowed")
+}
+
+// The page shows every operation and every schema, and loads nothing.
+func TestOpenAPI_Page(t *testing.T) {
+	w := newWorld(t)
+	page := w.do("GET", "/openapi", "")
+	require.Equal(t, 200, page.StatusCode)
+	require.Equal(t, "text/html; charset=UTF-8", page.Header.Get("Content-Type"))
+	require.NotRegexp(t, `(?i)<script|src=|<link|url\(|https?://`, page.body)
+	c := theContract()
+	for path, item := range c.doc["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			if op, ok := op.(map[string]any); ok {
+				require.Contains(t, page.body, strings.ToUpper(method)+`</span> <code>`+path+`</code>`)
+				require.NotEmpty(t, op["tags"], "%s %s", method, path)
+			}
+		}
+	}
+	for name := range c.doc["components"].(map[string]any)["schemas"].(map[string]any) {
+		require.Contains(t, page.body, `id="schema-`+name+`"`)
+	}
+	for _, link := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(page.body, -1) {
+		require.Contains(t, page.body, `id="`+link[1]+`"`)
+	}
+}
+
+// elsewhere are operations that the document describes and this server has no
+// route of yet.
+var elsewhere = []string{
+	"GetFeeds", "RunFeeds", "GetChanges", "GetNotification", "DeleteNotification",
+	"GetPlatforms", "OpenSession", "GetSession", "CloseSession", "ReadVulnerabilities", "WindowStatus",
+}
+
+// The document and the table of routes speak of the same, roles included.
+func TestOpenAPI_Routes(t *testing.T) {
+	c := theContract()
+	routes := server.New(server.Options{}).RouteTable()
+	seen := map[string]bool{}
+	for at, role := range routes {
+		method, path, _ := strings.Cut(at, " ")
+		_, _, op := c.find(method, strings.TrimSuffix(path, "*")+map[bool]string{true: "x"}[strings.HasSuffix(path, "*")])
+		require.NotNil(t, op, "openapi/*.yaml lacks %s", at)
+		require.Equal(t, role, op["x-role"], at)
+		seen[op["operationId"].(string)] = true
+	}
+	ids := map[string]bool{}
+	for path, item := range c.doc["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			if op, ok := op.(map[string]any); ok {
+				id := op["operationId"].(string)
+				require.False(t, ids[id], "two operations are called %s", id)
+				ids[id] = true
+				require.NotEqual(t, seen[id], slices.Contains(elsewhere, id), "%s %s", method, path)
+			}
+		}
+	}
+}
+
+// Every handler answers as the document says. The other tests of this package
+// are held to it, too; this one leaves none out.
+func TestOpenAPI_Handlers(t *testing.T) {
+	w, r := newWorld(t), newRegistry(t)
+	first := w.update("osv/PyPI", row("PYSEC-1", "pypi", "requests", "fixed=2.31.0"))
+	second := w.update("osv/PyPI", row("PYSEC-2", "pypi", "requests", "fixed=2.31.0"))
+	l := r.add(layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0")), "")
+	sbom := `{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,"components":[]}`
+	affected, err := json.Marshal(map[string]any{"vulnerabilities": []*clair.Vulnerability{row("PYSEC-2", "pypi", "requests", "")}})
+	require.NoError(t, err)
+	done := map[string]bool{}
+	for _, c := range []struct {
+		method, path, body string
+		headers            []string
+		status             int
+	}{
+		{"POST", iPost, r.manifest(hashB, l), nil, 201},
+		{"POST", iPost, r.manifest(hashB, l), []string{"If-None-Match", `"` + state + `"`}, 412},
+		{"POST", iPost + "?distro=debian:12", sbom, []string{"Content-Type", "application/vnd.cyclonedx+json"}, 201},
+		{"PUT", iRep + hashA, indexReport(nil), nil, 201},
+		{"PUT", iRep + hashA, indexReport(nil), nil, 200},
+		{"GET", iRep + hashA, "", nil, 200},
+		{"GET", iRep + hashA, "", []string{"If-None-Match", `"` + state + `"`}, 304},
+		{"GET", iState, "", nil, 200},
+		{"POST", "/indexer/api/v1/internal/affected_manifest", string(affected), nil, 200},
+		{"POST", "/indexer/api/v1/internal/affected_manifest/", string(affected), nil, 200},
+		{"GET", vRep + hashA, "", nil, 200},
+		{"GET", vRep + hashA + "?why=1", "", []string{"Accept-Encoding", "zstd"}, 200},
+		{"GET", uOp + "?kind=vulnerability&latest=true", "", nil, 200},
+		{"GET", uOp, "", []string{"If-None-Match", "*"}, 304},
+		{"GET", uDiff + "?prev=" + first + "&cur=" + second, "", nil, 200},
+		{"DELETE", uOp + "/" + first, "", nil, 200},
+		{"DELETE", iRep + hashB, "", nil, 204},
+		{"DELETE", iPost, `["` + hashA + `"]`, nil, 200},
+		{"GET", "/matcher/api/v1/bundle", "", nil, 404}, // this server has none
+		{"POST", "/matcher/api/v1/bundle", "x", nil, 404},
+		{"GET", "/openapi/v1", "", nil, 200},
+		{"GET", "/openapi", "", nil, 200},
+		{"GET", "/metrics", "", nil, 200},
+		{"GET", "/healthz", "", nil, 200},
+		{"GET", "/readyz", "", nil, 200},
+		{"GET", "/robots.txt", "", nil, 200},
+	} {
+		a := w.do(c.method, c.path, c.body, c.headers...)
+		require.Equal(t, c.status, a.StatusCode, "%s %s: %s", c.method, c.path, a.body)
+		_, _, op := theContract().find(c.method, strings.Split(c.path, "?")[0])
+		done[op["operationId"].(string)] = true
+	}
+	for _, item := range theContract().paths {
+		for _, op := range item {
+			if op, ok := op.(map[string]any); ok && !slices.Contains(elsewhere, op["operationId"].(string)) {
+				require.True(t, done[op["operationId"].(string)], "no request is made to %s", op["operationId"])
+			}
+		}
+	}
+}
