@@ -69,7 +69,9 @@ CREATE TABLE updater_status (
     added          INTEGER NOT NULL DEFAULT 0,
     removed        INTEGER NOT NULL DEFAULT 0,
     took           INTEGER NOT NULL DEFAULT 0,    -- milliseconds
-    kind           TEXT    NOT NULL DEFAULT 'vulnerability'
+    kind           TEXT    NOT NULL DEFAULT 'vulnerability',
+    newest_advisory INTEGER,                      -- when its newest advisory was issued
+    next_run       INTEGER                        -- when the server meant to run it next
 ) STRICT;
 
 -- Distributions and repositories, of advisories and of manifests alike. They

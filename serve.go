@@ -75,6 +75,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
+		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
 	})

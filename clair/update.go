@@ -81,6 +81,12 @@ type UpdateStatus struct {
 	Took time.Duration
 	// SkippedSample says why some of the skipped records were skipped.
 	SkippedSample string
+	// NewestAdvisory is when the feed's newest advisory was issued, zero where
+	// its advisories do not say.
+	NewestAdvisory time.Time
+	// NextRun is when the updater is to run next, zero where nothing is
+	// planned. A time that has passed was the plan of a process that stopped.
+	NextRun time.Time
 }
 
 // Updater brings one feed of vulnerabilities.

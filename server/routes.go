@@ -30,6 +30,8 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, matcher + "/internal/update_operation", s.getUpdateOperations},
 		{http.MethodDelete, matcher + "/internal/update_operation/*", s.deleteUpdateOperation},
 		{http.MethodGet, matcher + "/internal/update_diff", s.getUpdateDiff},
+		{http.MethodGet, matcher + "/feeds", s.getFeeds},
+		{http.MethodPost, matcher + "/feeds/run", s.postFeedsRun},
 
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
@@ -43,15 +45,6 @@ func (s *Server) routes(e *echo.Echo) {
 func (s *Server) healthz(c echo.Context) error {
 	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
 	return c.String(http.StatusOK, "ok")
-}
-
-// readyz says whether requests are welcome: not while the server drains.
-func (s *Server) readyz(c echo.Context) error {
-	c.Response().Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() {
-		return c.NoContent(http.StatusServiceUnavailable)
-	}
-	return c.NoContent(http.StatusOK)
 }
 
 func robots(c echo.Context) error {

@@ -20,13 +20,18 @@ type Options struct {
 	Updates   UpdateStore
 	Indexer   Indexer
 	Matcher   Matcher
-	Log       *slog.Logger
+	// Feeds defaults to none.
+	Feeds FeedSource
+	Log   *slog.Logger
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
 	IndexState string
 	// Indexing is how many manifests may be indexed at once; others get 429.
 	// Default 2.
 	Indexing int
+	// ReadyAfter is how long after New the server calls itself not ready while
+	// a feed has never succeeded.
+	ReadyAfter time.Duration
 	// CacheAge is how long a client may keep a vulnerability report.
 	CacheAge time.Duration
 	// Heavy is how many requests that hold whole reports in memory are
@@ -38,7 +43,8 @@ type Options struct {
 // goroutines.
 type Server struct {
 	Options
-	echo *echo.Echo
+	echo    *echo.Echo
+	started time.Time
 	// heavy has a place for each heavy request being worked on.
 	heavy chan struct{}
 	// indexing has a place for each manifest being indexed.
@@ -75,7 +81,10 @@ func New(o Options) *Server {
 	if o.Indexing <= 0 {
 		o.Indexing = 2
 	}
-	s := &Server{Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing)}
+	if o.Feeds == nil {
+		o.Feeds = noFeeds{}
+	}
+	s := &Server{Options: o, echo: echo.New(), started: time.Now(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing)}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()

@@ -103,7 +103,7 @@ func (m *Manager) memberStatuses(known []clair.UpdateStatus) []Status {
 	var out []Status
 	for _, name := range slices.Sorted(maps.Keys(m.members)) {
 		i := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == m.members[name] })
-		out = append(out, Status{UpdateStatus: statusOf(known, name), Running: m.running[i], Next: m.next})
+		out = append(out, m.status(known, name, i))
 	}
 	return out
 }
