@@ -53,7 +53,7 @@ type app struct {
 func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(context.Context, *app) error) (err error) {
 	budget := takeMemory(cfg)
 	debug.SetGCPercent(gcPercent)
-	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: budget.sqlite, Log: log})
+	db, err := store.Open(ctx, cfg.Store.Path, storeOptions(cfg, budget, log))
 	if err != nil {
 		return err
 	}
@@ -88,6 +88,14 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")
 	return err
+}
+
+// storeOptions are what whoever owns the database opens it with.
+func storeOptions(cfg *Config, b budget, log *slog.Logger) store.Options {
+	return store.Options{
+		Schema: schema, Memory: b.sqlite, Log: log,
+		MaxSize: int64(cfg.Store.MaxSize), MinFree: int64(cfg.Store.MinFree),
+	}
 }
 
 // newManager makes the manager of the enabled feeds. The caller calls done

@@ -28,7 +28,7 @@ func (o *oriel) update(cmd *cobra.Command, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(cmd.Context(), cfg.Store.Path, store.Options{Schema: schema, Memory: takeMemory(cfg).sqlite, Log: log})
+	db, err := store.Open(cmd.Context(), cfg.Store.Path, storeOptions(cfg, takeMemory(cfg), log))
 	if err != nil {
 		return err
 	}

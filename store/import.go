@@ -35,6 +35,9 @@ type relation struct {
 	orphans string
 	// open: (updater, after hash) -> (hash, row id), in pages by hash.
 	open string
+	// own: (updater, seq, after id, limit) -> (hash, id) of open rows that an
+	// import has written.
+	own string
 	// What follows is asked for deltas only.
 	//
 	// missing: (updater, seq, limit) -> (hash, id) of closed rows that are
@@ -178,6 +181,9 @@ func (im *importer[R]) end() { im.db.release(im.updater) }
 
 func (im *importer[R]) start(ctx context.Context) error {
 	var last sql.NullInt64
+	if err := im.db.checkRoom(ctx); err != nil {
+		return err
+	}
 	if err := im.findBase(ctx); err != nil {
 		return err
 	}
@@ -276,6 +282,9 @@ func (im *importer[R]) take(ctx context.Context, in incoming[R]) error {
 func (im *importer[R]) resolve(ctx context.Context) error {
 	if len(im.batch) == 0 {
 		return nil
+	}
+	if err := im.db.checkRoom(ctx); err != nil {
+		return err
 	}
 	ids, err := im.lookup(ctx, im.rel.known, im.batch)
 	if err != nil {
@@ -502,6 +511,11 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 		return res, err
 	}
 	defer im.end()
+	defer func() {
+		if errors.Is(err, errNoRoom) {
+			err = errors.Join(err, im.abandon(ctx))
+		}
+	}()
 	g, gctx := errgroup.WithContext(ctx)
 	ch := make(chan incoming[R], 64)
 	g.Go(func() error {
