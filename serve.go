@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -72,10 +73,14 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
+	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: localURL("http", l.Addr())}
+	if err := db.Announce(store.Owner{PID: os.Getpid(), URL: a.url}); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
+		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
 	})

@@ -9,6 +9,7 @@ import (
 const (
 	indexer = "/indexer/api/v1"
 	matcher = "/matcher/api/v1"
+	admin   = "/admin/v1"
 )
 
 // routes is every address there is.
@@ -32,6 +33,8 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, matcher + "/internal/update_diff", s.getUpdateDiff},
 		{http.MethodGet, matcher + "/feeds", s.getFeeds},
 		{http.MethodPost, matcher + "/feeds/run", s.postFeedsRun},
+
+		{http.MethodPost, admin + "/vacuum", s.postVacuum},
 
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},

@@ -29,6 +29,9 @@ type Options struct {
 	// Indexing is how many manifests may be indexed at once; others get 429.
 	// Default 2.
 	Indexing int
+	// Vacuum gives the database's free space back to the disk and returns how
+	// much that was, in bytes; nil where that cannot be asked for.
+	Vacuum func(context.Context) (int64, error)
 	// ReadyAfter is how long after New the server calls itself not ready while
 	// a feed has never succeeded.
 	ReadyAfter time.Duration

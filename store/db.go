@@ -97,6 +97,8 @@ type DB struct {
 	// garbage collection, which only tries: advisories are written before the
 	// rows that refer to them and must not be taken for garbage.
 	imports sync.RWMutex
+	// vacuuming is held by the one who vacuums.
+	vacuuming sync.Mutex
 	// opening is held shared while a snapshot is taken and exclusively by
 	// each step of garbage collection, so that no row goes between reading
 	// which operation is current and pinning it.
@@ -199,7 +201,8 @@ func (db *DB) own(path string) error {
 		return fmt.Errorf("%w: another Oriel process is using it", clair.ErrConflict)
 	}
 	db.lock = l
-	return nil
+	// What a killed owner announced is true no more.
+	return removeIfThere(ownerFile(path))
 }
 
 // connector describes connections with a page cache of the given bytes each.

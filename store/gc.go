@@ -279,19 +279,26 @@ func (db *DB) giveBack(ctx context.Context, leave int64) (given int64, err error
 	}
 }
 
-// Vacuum gives all the space that is free in the database and its log back to
-// the file system, in short steps that hold nobody up for long, and returns
-// how much that was, in bytes. What is garbage is not free yet; see GC.
-func (db *DB) Vacuum(ctx context.Context) (int64, error) {
+// Vacuum deletes operations and garbage as GC does, then gives all the space
+// that is free in the database and its log back to the file system, in short
+// steps that hold nobody up for long. It returns by how much both have become
+// smaller, in bytes. A second one at once is an ErrConflict.
+func (db *DB) Vacuum(ctx context.Context, keep int) (int64, error) {
+	if !db.vacuuming.TryLock() {
+		return 0, fmt.Errorf("vacuum the database: %w: it is being done", clair.ErrConflict)
+	}
+	defer db.vacuuming.Unlock()
 	before, err := db.Stats(ctx)
 	if err != nil {
+		return 0, err
+	}
+	if _, err := db.GC(ctx, keep); err != nil {
 		return 0, err
 	}
 	if _, err := db.giveBack(ctx, 0); err != nil {
 		return 0, fmt.Errorf("vacuum the database: %w", err)
 	}
-	// A reader that is at an old state keeps part of the log; the next commit
-	// goes on with it.
+	// A reader of an old state keeps part of the log; a later commit cuts it.
 	if _, err := db.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		return 0, fmt.Errorf("vacuum the database: %w", classify(err))
 	}
