@@ -77,9 +77,11 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	if err := db.Announce(store.Owner{PID: os.Getpid(), URL: a.url}); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	found := &findings{db: db, log: log}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
+		Status:  statusSource(cfg, db, budget, found),
 		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
@@ -89,10 +91,28 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Run(ctx, l) })
 	g.Go(func() error { return updates.Run(ctx) })
+	g.Go(func() error { return found.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")
 	return err
+}
+
+// statusSource tells how the database and the process are doing.
+func statusSource(cfg *Config, db *store.DB, b budget, found *findings) server.StatusSource {
+	return server.StatusSource{
+		Version: version(), Findings: found.Last,
+		Database: func(ctx context.Context) (server.Database, error) {
+			s, err := db.Stats(ctx)
+			return server.Database{
+				Size: s.File, WAL: s.WAL, Free: s.Free, Max: int64(cfg.Store.MaxSize), Manifests: s.Manifests, Operations: s.Operations,
+			}, err
+		},
+		Memory: func() server.Memory {
+			rss, _ := residentMemory()
+			return server.Memory{Limit: int64(cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: b.heap, SQLiteLimit: b.sqlite}
+		},
+	}
 }
 
 // storeOptions are what whoever owns the database opens it with.

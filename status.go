@@ -66,12 +66,15 @@ func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 	fmt.Fprintln(w, "FEED\tSTATE\tLAST SUCCESS\tLAST ATTEMPT\tNEXT RUN\tRECORDS\tSKIPPED\tNEWEST ADVISORY")
 	for i := range all {
 		f := &all[i]
-		next := "-"
+		next, newest := "-", "-"
+		if !f.NewestAdvisory.IsZero() {
+			newest = ago(f.NewestAdvisory, now)
+		}
 		if f.NextRun.After(now) {
 			next = "in " + age(f.NextRun.Sub(now))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", f.Updater, f.Condition(now), ago(f.LastSuccess, now), ago(f.LastAttempt, now),
-			next, f.Records, f.Skipped, ago(f.NewestAdvisory, now))
+			next, f.Records, f.Skipped, newest)
 	}
 	if err := w.Flush(); err != nil {
 		return err

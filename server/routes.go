@@ -34,8 +34,10 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, matcher + "/feeds", s.getFeeds},
 		{http.MethodPost, matcher + "/feeds/run", s.postFeedsRun},
 
+		{http.MethodGet, admin + "/status", s.getStatus},
 		{http.MethodPost, admin + "/vacuum", s.postVacuum},
 
+		{http.MethodGet, "/", s.getPage},
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
 		{http.MethodGet, "/robots.txt", robots},

@@ -29,6 +29,8 @@ type Options struct {
 	// Indexing is how many manifests may be indexed at once; others get 429.
 	// Default 2.
 	Indexing int
+	// Status tells of the parts that have no API of their own.
+	Status StatusSource
 	// Vacuum gives the database's free space back to the disk and returns how
 	// much that was, in bytes; nil where that cannot be asked for.
 	Vacuum func(context.Context) (int64, error)
@@ -48,6 +50,7 @@ type Server struct {
 	Options
 	echo    *echo.Echo
 	started time.Time
+	page    page
 	// heavy has a place for each heavy request being worked on.
 	heavy chan struct{}
 	// indexing has a place for each manifest being indexed.
@@ -87,7 +90,7 @@ func New(o Options) *Server {
 	if o.Feeds == nil {
 		o.Feeds = noFeeds{}
 	}
-	s := &Server{Options: o, echo: echo.New(), started: time.Now(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing)}
+	s := &Server{Options: o, echo: echo.New(), started: time.Now(), page: newPage(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing)}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
