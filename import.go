@@ -141,8 +141,8 @@ func (o *oriel) importThrough(ctx context.Context, f importFlags, name string) (
 	return o.readImported(res)
 }
 
-// maxAnswer bounds what a server answers.
-const maxAnswer = 16 << 20
+// maxImported bounds what a server answers.
+const maxImported = 16 << 20
 
 // readImported prints what a server answered to an import.
 func (o *oriel) readImported(res *http.Response) error {
@@ -150,7 +150,7 @@ func (o *oriel) readImported(res *http.Response) error {
 		Message string            `json:"message"`
 		Feeds   []server.Imported `json:"feeds"`
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&answer); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxImported)).Decode(&answer); err != nil {
 		return fmt.Errorf("import: the server answered %s: %w", res.Status, err)
 	}
 	if res.StatusCode != http.StatusOK {

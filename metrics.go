@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"runtime/metrics"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -143,7 +140,7 @@ func (g *gauges) askFeeds(ctx context.Context) {
 	for _, f := range all {
 		g.set("oriel_feed_last_attempt_timestamp_seconds", seconds(f.LastAttempt), f.Updater)
 		g.set("oriel_feed_last_success_timestamp_seconds", seconds(f.LastSuccess), f.Updater)
-		g.set("oriel_feed_next_run_timestamp_seconds", seconds(f.Next), f.Updater)
+		g.set("oriel_feed_next_run_timestamp_seconds", seconds(f.NextRun), f.Updater)
 		g.set("oriel_feed_failed", oneIf(f.Error != ""), f.Updater)
 		g.set("oriel_feed_running", oneIf(f.Running), f.Updater)
 		g.set("oriel_feed_records", float64(f.Records), f.Updater)
@@ -203,28 +200,6 @@ func (g *gauges) askMemory() {
 	if rss, ok := residentMemory(); ok {
 		g.set("oriel_memory_resident_bytes", float64(rss))
 	}
-}
-
-// goMemory is what Go's runtime holds of the machine's memory, in bytes.
-func goMemory() int64 {
-	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(samples)
-	return int64(samples[0].Value.Uint64() - samples[1].Value.Uint64())
-}
-
-// residentMemory is the process's resident set in bytes, where the system
-// tells (proc_pid_statm(5)).
-func residentMemory() (int64, bool) {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0, false
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0, false
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	return pages * int64(os.Getpagesize()), err == nil
 }
 
 // seconds is a time as Prometheus writes it, 0 where there is none.

@@ -76,8 +76,8 @@ func allSources(asked *int) sources {
 			return []updater.Status{
 				{UpdateStatus: clair.UpdateStatus{
 					Updater: "osv/Go", Kind: clair.KindVulnerability, LastAttempt: time.Unix(200, 0), LastSuccess: time.Unix(100, 0),
-					Error: "gone", Records: 7, Skipped: 2, Took: 3 * time.Second,
-				}, Running: true, Next: time.Unix(300, 0)},
+					Error: "gone", Records: 7, Skipped: 2, Took: 3 * time.Second, NextRun: time.Unix(300, 0),
+				}, Running: true},
 				{UpdateStatus: clair.UpdateStatus{Updater: "never"}},
 			}, nil
 		},

@@ -174,21 +174,13 @@ func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result
 	for _, f := range res.Failures {
 		in.Partial = append(in.Partial, f.Enricher)
 	}
-	statuses, err := db.UpdateStatuses(ctx)
+	all, err := feeds{cfg: cfg, db: db}.Feeds(ctx)
 	if err != nil {
 		return in, err
 	}
-	for _, f := range cfg.Feeds {
-		if !f.Enabled {
-			continue
-		}
-		i := slices.IndexFunc(statuses, func(s clair.UpdateStatus) bool { return s.Updater == f.Name })
-		if i < 0 || statuses[i].LastSuccess.IsZero() || statuses[i].Error != "" {
-			in.Partial = append(in.Partial, f.Name)
-		}
-		if i >= 0 && !statuses[i].LastSuccess.IsZero() && (in.DataTime.IsZero() || statuses[i].LastSuccess.Before(in.DataTime)) {
-			in.DataTime = statuses[i].LastSuccess
-		}
+	in.Partial = append(in.Partial, all.Lagging(in.Now)...)
+	if oldest := all.Oldest(); oldest != nil {
+		in.DataTime, in.MaxAge = oldest.LastSuccess, oldest.StaleAfter
 	}
 	return in, nil
 }

@@ -70,7 +70,9 @@ CREATE TABLE updater_status (
     removed        INTEGER NOT NULL DEFAULT 0,
     took           INTEGER NOT NULL DEFAULT 0,    -- milliseconds
     kind           TEXT    NOT NULL DEFAULT 'vulnerability',
-    format         TEXT    NOT NULL DEFAULT ''    -- of the feed; '' = not known
+    format         TEXT    NOT NULL DEFAULT '',   -- of the feed; '' = not known
+    newest_advisory INTEGER,                      -- when its newest advisory was issued
+    next_run       INTEGER                        -- when the server meant to run it next
 ) STRICT;
 
 -- Distributions and repositories, of advisories and of manifests alike. They

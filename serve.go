@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -52,7 +53,7 @@ type app struct {
 func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(context.Context, *app) error) (err error) {
 	budget := takeMemory(cfg)
 	debug.SetGCPercent(gcPercent)
-	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: budget.sqlite, Log: log})
+	db, err := store.Open(ctx, cfg.Store.Path, storeOptions(cfg, budget, log))
 	if err != nil {
 		return err
 	}
@@ -76,8 +77,15 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		return err
 	}
 	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: front.url}
+	if err := db.Announce(store.Owner{PID: os.Getpid(), URL: a.url}); err != nil {
+		return errors.Join(err, front.listener.Close())
+	}
+	found := &findings{db: db, log: log}
 	srv := server.New(server.Options{
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
+		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
+		Status:  statusSource(cfg, db, budget, found),
+		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy, Bundles: bundles,
 		Limits: cfg.Limits, Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
@@ -88,10 +96,36 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Run(ctx, front.listener) })
 	g.Go(func() error { return updates.Run(ctx) })
+	g.Go(func() error { return found.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")
 	return err
+}
+
+// statusSource tells how the database and the process are doing.
+func statusSource(cfg *Config, db *store.DB, b budget, found *findings) server.StatusSource {
+	return server.StatusSource{
+		Version: version(), Findings: found.Last,
+		Database: func(ctx context.Context) (server.Database, error) {
+			s, err := db.Stats(ctx)
+			return server.Database{
+				Size: s.File, WAL: s.WAL, Free: s.Free, Max: int64(cfg.Store.MaxSize), Manifests: s.Manifests, Operations: s.Operations,
+			}, err
+		},
+		Memory: func() server.Memory {
+			rss, _ := residentMemory()
+			return server.Memory{Limit: int64(cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: b.heap, SQLiteLimit: b.sqlite}
+		},
+	}
+}
+
+// storeOptions are what whoever owns the database opens it with.
+func storeOptions(cfg *Config, b budget, log *slog.Logger) store.Options {
+	return store.Options{
+		Schema: schema, Memory: b.sqlite, Log: log,
+		MaxSize: int64(cfg.Store.MaxSize), MinFree: int64(cfg.Store.MinFree),
+	}
 }
 
 // newManager makes the manager of the enabled feeds. The caller calls done

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,25 +13,51 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"oriel/store"
 	"oriel/updater"
 )
 
 func (o *oriel) updateCommand() *cobra.Command {
-	return &cobra.Command{
+	var f serverFlags
+	cmd := &cobra.Command{
 		Use: "update [FEED…]", Short: "Run the feeds once (all enabled ones, or those named) and exit; fails if any feed failed",
-		RunE: o.update,
+		Long: `Run the feeds once, all enabled ones or those named, and exit; fails if any feed failed. Beside a running
+server it is that server that runs them, and this command waits for it.`,
+		ValidArgsFunction: o.completeFeeds,
+		RunE:              func(cmd *cobra.Command, names []string) error { return o.update(cmd.Context(), names, f) },
 	}
+	f.add(cmd)
+	return cmd
 }
 
-func (o *oriel) update(cmd *cobra.Command, names []string) (err error) {
+// completeFeeds offers the names of the enabled feeds to a shell.
+func (o *oriel) completeFeeds(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	cfg, err := loadConfig(o.configFile, os.Environ())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, f := range cfg.Feeds {
+		if f.Enabled {
+			names = append(names, f.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err error) {
 	cfg, log, err := o.config()
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(cmd.Context(), cfg.Store.Path, store.Options{Schema: schema, Memory: takeMemory(cfg).sqlite, Log: log})
+	db, d, err := openOrAsk(ctx, cfg, log, f)
 	if err != nil {
 		return err
+	}
+	if d != nil {
+		defer d.Close()
+		fmt.Fprintf(o.stderr, "asking the server at %s\n", d.url)
+		results, err := d.update(ctx, names, o.printResult)
+		return errors.Join(failures(results), err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	p := newProgress(o.stderr)
@@ -39,22 +66,32 @@ func (o *oriel) update(cmd *cobra.Command, names []string) (err error) {
 		return err
 	}
 	defer done()
-	results, err := m.Update(cmd.Context(), names...)
+	results, err := m.Update(ctx, names...)
 	p.clear()
 	if results == nil {
 		return err
 	}
-	failed := 0
 	for _, r := range results {
 		o.printResult(r)
+	}
+	if failed := failures(results); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// failures says how many runs failed; each has been printed.
+func failures(results []updater.Result) error {
+	failed := 0
+	for _, r := range results {
 		if r.Err != nil {
 			failed++
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d feeds failed", failed, len(results))
+	if failed == 0 {
+		return nil
 	}
-	return err
+	return fmt.Errorf("%d of %d feeds failed", failed, len(results))
 }
 
 // printResult prints how one feed's run went.

@@ -65,12 +65,7 @@ func BenchmarkAffected(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "oriel.db")
 	db := open(b, path)
 	defer db.Close()
-	manifests := 10_000
-	if s := os.Getenv("ORIEL_BENCH_MANIFESTS"); s != "" {
-		var err error
-		manifests, err = strconv.Atoi(s)
-		require.NoError(b, err)
-	}
+	manifests := manifests(b)
 	start := time.Now()
 	for i := range manifests {
 		_, err := db.PutIndexReport(ctx, manifest(i))
@@ -94,6 +89,17 @@ func BenchmarkAffected(b *testing.B) {
 		}
 		b.ReportMetric(peakRSS(b), "peak-MB")
 	})
+}
+
+// manifests is how many there are.
+func manifests(b *testing.B) int {
+	s := os.Getenv("ORIEL_BENCH_MANIFESTS")
+	if s == "" {
+		return 10_000
+	}
+	n, err := strconv.Atoi(s)
+	require.NoError(b, err)
+	return n
 }
 
 func askAffected(b *testing.B, ctx context.Context, db *store.DB, list []*clair.Vulnerability) (pairs int) {

@@ -65,3 +65,12 @@ type Environment struct {
 	DistributionID string   `json:"distribution_id"`
 	RepositoryIDs  []string `json:"repository_ids"`
 }
+
+// HeldPackage is a package in a distribution and a repository, either of which
+// may be nil, with the number of manifests that hold it there.
+type HeldPackage struct {
+	Package   *Package
+	Dist      *Distribution
+	Repo      *Repository
+	Manifests int64
+}

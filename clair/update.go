@@ -84,6 +84,12 @@ type UpdateStatus struct {
 	// Format is what the configuration calls the format of the feed, "" where
 	// it is not known.
 	Format string
+	// NewestAdvisory is when the feed's newest advisory was issued, zero where
+	// its advisories do not say.
+	NewestAdvisory time.Time
+	// NextRun is when the updater is to run next, zero where nothing is
+	// planned. A time that has passed was the plan of a process that stopped.
+	NextRun time.Time
 }
 
 // FeedState is one complete state of one feed on its way from one database to

@@ -23,12 +23,12 @@ const pskText = "this is the secret"
 func (w world) with(change func(*server.Options)) world {
 	w.Helper()
 	o := server.Options{
-		Manifests: w.db, Updates: w.db, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
+		Manifests: w.db, Updates: w.db, Feeds: w.feeds, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
 	}
 	change(&o)
 	srv := httptest.NewServer(server.New(o))
 	w.Cleanup(srv.Close)
-	return world{w.T, w.db, srv.URL}
+	return world{w.T, w.db, w.feeds, srv.URL}
 }
 
 // token is a bearer token as Clair's clients make them.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,7 +58,9 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", res.Skipped, "sample", res.SkippedSample)
 		}
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
-		s.tellFailures(c, res)
+		if err := s.tellMissing(c, res); err != nil {
+			return err
+		}
 		if c.QueryParam("why") == "1" {
 			refs, err := s.operations(ctx)
 			if err != nil {
@@ -71,19 +72,21 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 	})
 }
 
-// tellFailures logs the enrichers that a report is without, and names them in
-// a header: the report is right in all it says, but does not say all.
-func (s *Server) tellFailures(c echo.Context, res *match.Result) {
+// tellMissing logs the enrichers that a report is without, and names them and
+// the feeds that are behind in a header: the report is right in all it says,
+// but may not say all. One that lacks something is not to be kept.
+func (s *Server) tellMissing(c echo.Context, res *match.Result) error {
 	var names []string
 	for _, f := range res.Failures {
 		names = append(names, f.Enricher)
 		s.metrics.failures.WithLabelValues(f.Enricher).Inc()
 		s.Log.WarnContext(c.Request().Context(), "enricher failed", "enricher", f.Enricher, "manifest", res.Report.Hash, "err", f.Err)
 	}
-	if len(names) > 0 {
-		c.Response().Header().Set("Oriel-Partial", strings.Join(names, ","))
+	whole, err := s.tellFeeds(c, names)
+	if !whole || len(names) > 0 {
 		c.Response().Header().Set("Cache-Control", "no-store") // the next may be whole
 	}
+	return err
 }
 
 // explained is a report with the reason of each finding and the priority of

@@ -15,6 +15,7 @@ import (
 	"oriel/clair"
 	"oriel/internal/golden"
 	"oriel/server"
+	"oriel/updater"
 )
 
 // readYAML gives the description that is kept by hand.
@@ -93,7 +94,7 @@ func TestOpenAPI_Page(t *testing.T) {
 // elsewhere are operations that the document describes and this server has no
 // route of yet.
 var elsewhere = []string{
-	"GetFeeds", "RunFeeds", "GetChanges", "GetNotification", "DeleteNotification",
+	"GetChanges", "GetNotification", "DeleteNotification",
 	"GetPlatforms", "OpenSession", "GetSession", "CloseSession", "ReadVulnerabilities", "WindowStatus",
 }
 
@@ -126,6 +127,9 @@ func TestOpenAPI_Routes(t *testing.T) {
 // are held to it, too; this one leaves none out.
 func TestOpenAPI_Handlers(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
+	w.add(updater.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true})
+	w.run()
+	w.list()
 	first := w.update("osv/PyPI", row("PYSEC-1", "pypi", "requests", "fixed=2.31.0"))
 	second := w.update("osv/PyPI", row("PYSEC-2", "pypi", "requests", "fixed=2.31.0"))
 	l := r.add(layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0")), "")
@@ -158,6 +162,12 @@ func TestOpenAPI_Handlers(t *testing.T) {
 		{"DELETE", iPost, `["` + hashA + `"]`, nil, 200},
 		{"GET", "/matcher/api/v1/bundle", "", nil, 404}, // this server has none
 		{"POST", "/matcher/api/v1/bundle", "x", nil, 404},
+		{"GET", "/matcher/api/v1/feeds", "", nil, 200},
+		{"POST", "/matcher/api/v1/feeds/run", "", nil, 202},
+		{"POST", "/matcher/api/v1/feeds/run?name=none", "", nil, 404},
+		{"GET", "/admin/v1/status", "", nil, 200},
+		{"POST", "/admin/v1/vacuum", "", nil, 503}, // the database is not this server's
+		{"GET", "/", "", []string{"Accept", "text/html"}, 200},
 		{"GET", "/openapi/v1", "", nil, 200},
 		{"GET", "/openapi", "", nil, 200},
 		{"GET", "/metrics", "", nil, 200},

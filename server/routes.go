@@ -14,6 +14,7 @@ const (
 	patches  = "/patches/v1"
 
 	openapiPath = "/openapi/v1"
+	operating   = "/admin/v1"
 )
 
 // route is an address with who may use it.
@@ -45,9 +46,15 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodDelete, matcher + "/internal/update_operation/*", admin, s.deleteUpdateOperation},
 		{http.MethodGet, matcher + "/internal/update_diff", read, s.getUpdateDiff},
 
+		{http.MethodGet, matcher + "/feeds", read, s.getFeeds},
+		{http.MethodPost, matcher + "/feeds/run", admin, s.postFeedsRun},
 		{http.MethodGet, matcher + "/bundle", read, s.getBundle},
 		{http.MethodPost, matcher + "/bundle", admin, s.postBundle},
 
+		{http.MethodGet, operating + "/status", read, s.getStatus},
+		{http.MethodPost, operating + "/vacuum", admin, s.postVacuum},
+
+		{http.MethodGet, "/", read, s.getPage},
 		{http.MethodGet, openapiPath, read, s.getOpenAPI},
 		{http.MethodGet, "/openapi", read, s.getOpenAPIPage},
 		{http.MethodGet, "/metrics", metrics, s.getMetrics()},
@@ -66,15 +73,6 @@ func (s *Server) routes(e *echo.Echo) {
 // healthz says that the process answers.
 func (s *Server) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "ok")
-}
-
-// readyz says whether requests are welcome: not while the server drains.
-func (s *Server) readyz(c echo.Context) error {
-	c.Response().Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() {
-		return c.NoContent(http.StatusServiceUnavailable)
-	}
-	return c.NoContent(http.StatusOK)
 }
 
 func robots(c echo.Context) error {

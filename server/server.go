@@ -25,12 +25,22 @@ type Options struct {
 	Log       *slog.Logger
 	// Bundles exports and imports feeds. Default none.
 	Bundles Bundles
+	// Feeds tells of feeds and runs them. Default none.
+	Feeds FeedSource
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
 	IndexState string
 	// Indexing is how many manifests may be indexed at once; others get 429.
 	// Default 2.
 	Indexing int
+	// Status tells of the parts that have no API of their own.
+	Status StatusSource
+	// Vacuum gives the database's free space back to the disk and returns how
+	// much that was, in bytes; nil where that cannot be asked for.
+	Vacuum func(context.Context) (int64, error)
+	// ReadyAfter is how long after New the server calls itself not ready while
+	// a feed has never succeeded.
+	ReadyAfter time.Duration
 	// CacheAge is how long a client may keep a vulnerability report.
 	CacheAge time.Duration
 	// Heavy is how many requests that hold whole reports in memory are
@@ -55,7 +65,9 @@ type Options struct {
 // goroutines.
 type Server struct {
 	Options
-	echo *echo.Echo
+	echo    *echo.Echo
+	started time.Time
+	page    page
 	// heavy has a place for each heavy request being worked on.
 	heavy chan struct{}
 	// indexing has a place for each manifest being indexed.
@@ -103,6 +115,9 @@ func New(o Options) *Server {
 	if o.Bundles == nil {
 		o.Bundles = noBundles{}
 	}
+	if o.Feeds == nil {
+		o.Feeds = noFeeds{}
+	}
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits()
 	}
@@ -110,7 +125,7 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	s := &Server{
-		Options: o, echo: echo.New(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
+		Options: o, echo: echo.New(), started: time.Now(), page: newPage(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
 		exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
 		metrics: newMetrics(o.Collectors), clients: newClients(o.Limits), wanted: map[string]role{}, openPaths: map[string]bool{},
 		document: sync.OnceValues(newDocument),

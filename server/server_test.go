@@ -53,8 +53,9 @@ func (m matcher) Report(ctx context.Context, r *clair.IndexReport) (*match.Resul
 // world is a server with a real database behind it.
 type world struct {
 	*testing.T
-	db  *store.DB
-	url string
+	db    *store.DB
+	feeds *feeds // none at first
+	url   string
 }
 
 func newWorld(t *testing.T) world {
@@ -75,7 +76,9 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 	cfg.Timeout = quantity.Duration(timeout)
 	layers := index.NewFetcher(cfg, t.TempDir())
 	t.Cleanup(layers.CloseIdleConnections)
+	f := newFeeds(db)
 	srv := httptest.NewServer(server.New(server.Options{
+		Feeds: f, ReadyAfter: time.Hour,
 		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: indexing,
 		Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
 	}))
@@ -83,7 +86,7 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 		srv.Close()
 		require.NoError(t, db.Close())
 	})
-	return world{t, db, srv.URL}
+	return world{t, db, f, srv.URL}
 }
 
 // answer is a response with its body read.
@@ -229,7 +232,7 @@ func TestIndexReport_PutRefuses(t *testing.T) {
 		"bad_normalized":  {indexReport(set("packages", "1", "normalized_version", "semver:1.2")), "packages.1.normalized_version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := world{t, w.db, w.url}
+			w := world{t, w.db, w.feeds, w.url}
 			a := w.do("PUT", iRep+hashA, c.body)
 			w.refuses(a, 400, "bad-request")
 			require.Contains(t, a.body, c.says)
@@ -563,7 +566,7 @@ func TestServer_Fails(t *testing.T) {
 			Manifests: w.db, Updates: w.db, Matcher: failing{matcher{w.db}, fail}, Log: slog.New(slog.DiscardHandler), IndexState: state,
 		}))
 		t.Run(name, func(t *testing.T) {
-			w := world{t, w.db, srv.URL}
+			w := world{t, w.db, w.feeds, srv.URL}
 			a := w.do("GET", vRep+hashA, "")
 			w.refuses(a, 500, "internal-error")
 			require.NotContains(t, a.body, "secret")
@@ -581,7 +584,7 @@ func TestVulnerabilityReport_Partial(t *testing.T) {
 		Manifests: w.db, Updates: w.db, Matcher: partial{matcher{w.db}}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
 	}))
 	defer srv.Close()
-	a := world{t, w.db, srv.URL}.do("GET", vRep+hashA, "")
+	a := world{t, w.db, w.feeds, srv.URL}.do("GET", vRep+hashA, "")
 	require.Equal(t, 200, a.StatusCode)
 	require.Equal(t, "clair.epss,clair.kev", a.Header.Get("Oriel-Partial"))
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))

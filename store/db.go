@@ -18,19 +18,30 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"oriel/clair"
+	"oriel/internal/quantity"
 )
 
 // Config is the [store] table of the configuration.
 type Config struct {
-	// Path is the database file. Its -wal, -shm and .lock companions lie
-	// beside it.
+	// Path is the database file. Its -wal, -shm, .lock and .owner companions
+	// lie beside it.
 	Path string `toml:"path"`
+	// MaxSize is how much the database may take before imports are refused,
+	// and MinFree how much of the disk must be free for them. 0: no limit.
+	MaxSize quantity.Bytes `toml:"max_db_size"`
+	MinFree quantity.Bytes `toml:"min_free"`
 }
+
+// Default is the configuration where the file says nothing.
+func Default() Config { return Config{Path: "oriel.db", MinFree: 64 << 20} }
 
 // Validate checks the configuration without touching the file.
 func (c Config) Validate() error {
 	if c.Path == "" {
 		return clair.Invalid("store.path", "must name a file")
+	}
+	if c.MaxSize > 0 && c.MaxSize < minMaxSize {
+		return clair.Invalid("store.max_db_size", "%v: must be 0B or at least %v", c.MaxSize, quantity.Bytes(minMaxSize))
 	}
 	return nil
 }
@@ -42,6 +53,8 @@ type Options struct {
 	// Memory bounds SQLite's page caches, all connections together, in bytes.
 	// They lie outside the Go heap. Default 16 MiB.
 	Memory int64
+	// MaxSize and MinFree bound imports as Config says.
+	MaxSize, MinFree int64
 	// ReadOnly opens an existing database without owning it.
 	ReadOnly bool
 	// Log receives what happens outside any call. Default: nothing.
@@ -59,6 +72,8 @@ const (
 	walPages = 3000
 	// walLimit truncates the log's file after a burst.
 	walLimit = 16 << 20
+	// minMaxSize is what an empty database and its log may take.
+	minMaxSize = 2 * walLimit
 )
 
 // DB is an open database. Its methods may be called from many goroutines. The
@@ -73,6 +88,10 @@ type DB struct {
 	zip   zipper
 	// recall remembers the enrichments that were looked up last.
 	recall recall
+	// maxSize and minFree are those of Options.
+	maxSize, minFree int64
+	// announced says that there is a file that names this process.
+	announced bool
 	// manifests has room for the one who writes manifests.
 	manifests chan struct{}
 
@@ -80,6 +99,8 @@ type DB struct {
 	// garbage collection, which only tries: advisories are written before the
 	// rows that refer to them and must not be taken for garbage.
 	imports sync.RWMutex
+	// vacuuming is held by the one who vacuums.
+	vacuuming sync.Mutex
 	// opening is held shared while a snapshot is taken and exclusively by
 	// each step of garbage collection, so that no row goes between reading
 	// which operation is current and pinning it.
@@ -100,7 +121,10 @@ type DB struct {
 // Oriel database, or of a newer Oriel, is refused with ErrInvalid and left
 // untouched.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	db := &DB{path: path, log: o.Log, now: o.Now, importing: map[string]bool{}, snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1)}
+	db := &DB{
+		path: path, maxSize: o.MaxSize, minFree: o.MinFree, log: o.Log, now: o.Now, importing: map[string]bool{},
+		snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1),
+	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
@@ -182,7 +206,8 @@ func (db *DB) own(path string) error {
 		return fmt.Errorf("%w: another Oriel process is using it", clair.ErrConflict)
 	}
 	db.lock = l
-	return nil
+	// What a killed owner announced is true no more.
+	return removeIfThere(ownerFile(path))
 }
 
 // connector describes connections with a page cache of the given bytes each.
@@ -220,6 +245,9 @@ func (db *DB) Close() error {
 	}
 	if db.write != nil {
 		errs = append(errs, db.write.Close())
+	}
+	if db.announced {
+		errs = append(errs, os.Remove(ownerFile(db.path)))
 	}
 	if db.lock != nil {
 		errs = append(errs, db.lock.Unlock())

@@ -18,6 +18,7 @@ var enrichmentRelation = relation{
 	known: `SELECT j.key, o.row_id FROM json_each(?) AS j
 		CROSS JOIN enrichment_open AS o ON o.updater_id = ?2 AND o.hash = unhex(j.value)`,
 	fresh: `SELECT NOT EXISTS (SELECT 1 FROM enrichment_row WHERE updater_id = ?)`,
+	own:   `SELECT hash, id FROM enrichment_row WHERE updater_id = ?1 AND added = ?2 AND id > ?3 AND removed IS NULL ORDER BY id LIMIT ?4`,
 	orphans: `SELECT r.hash, r.id FROM enrichment_row AS r
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)

@@ -244,31 +244,77 @@ const (
 	// shrinkShare is the part of the file that may be free before space is
 	// given back: pages are soon filled again by the next import.
 	shrinkShare = 0.25
-	// shrinkPages is how much one step gives back.
+	// shrinkPages is how many one step gives back.
 	shrinkPages = 256
 )
 
-// shrink gives free pages back to the file system in short steps.
+// shrink gives free pages back to the file system, where they are a good part
+// of the file.
 func (db *DB) shrink(ctx context.Context) error {
+	var free, all int64
+	err := db.read.QueryRowContext(ctx, `SELECT (SELECT freelist_count FROM pragma_freelist_count),
+		(SELECT page_count FROM pragma_page_count)`).Scan(&free, &all)
+	if err != nil || float64(free) <= shrinkShare*float64(all) {
+		return classify(err)
+	}
+	_, err = db.giveBack(ctx, int64(shrinkShare*float64(all)))
+	return err
+}
+
+// giveBack gives free pages back in short steps until no more than some are
+// left, and says how many it gave.
+func (db *DB) giveBack(ctx context.Context, leave int64) (given int64, err error) {
 	for {
-		var free, all int64
-		err := db.read.QueryRowContext(ctx, `SELECT (SELECT freelist_count FROM pragma_freelist_count),
-			(SELECT page_count FROM pragma_page_count)`).Scan(&free, &all)
-		if err != nil || float64(free) <= shrinkShare*float64(all) || free < shrinkPages {
-			return classify(err)
-		}
-		err = db.tx(ctx, func(tx *sql.Tx) error {
-			rows, err := tx.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, shrinkPages))
+		var before, after int64
+		err := db.tx(ctx, func(tx *sql.Tx) error {
+			const free = `SELECT freelist_count FROM pragma_freelist_count`
+			if err := tx.QueryRowContext(ctx, free).Scan(&before); err != nil || before <= leave {
+				after = before
+				return err
+			}
+			rows, err := tx.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, min(shrinkPages, before-leave)))
 			if err != nil {
 				return err
 			}
 			defer rows.Close()
 			for rows.Next() {
 			}
-			return rows.Err()
+			if err := rows.Err(); err != nil {
+				return err
+			}
+			rows.Close()
+			return tx.QueryRowContext(ctx, free).Scan(&after)
 		})
-		if err != nil {
-			return err
+		given += before - after
+		if err != nil || before == after {
+			return given, err
 		}
 	}
+}
+
+// Vacuum deletes operations and garbage as GC does, then gives all the space
+// that is free in the database and its log back to the file system, in short
+// steps that hold nobody up for long. It returns by how much both have become
+// smaller, in bytes. A second one at once is an ErrConflict.
+func (db *DB) Vacuum(ctx context.Context, keep int) (int64, error) {
+	if !db.vacuuming.TryLock() {
+		return 0, fmt.Errorf("vacuum the database: %w: it is being done", clair.ErrConflict)
+	}
+	defer db.vacuuming.Unlock()
+	before, err := db.Stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := db.GC(ctx, keep); err != nil {
+		return 0, err
+	}
+	if _, err := db.giveBack(ctx, 0); err != nil {
+		return 0, fmt.Errorf("vacuum the database: %w", err)
+	}
+	// A reader of an old state keeps part of the log; a later commit cuts it.
+	if _, err := db.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+		return 0, fmt.Errorf("vacuum the database: %w", classify(err))
+	}
+	after, err := db.Stats(ctx)
+	return max(0, before.File+before.WAL-after.File-after.WAL), err
 }

@@ -33,6 +33,9 @@ type relation struct {
 	orphans string
 	// open: (updater, after hash) -> (hash, row id), in pages by hash.
 	open string
+	// own: (updater, seq, after id, limit) -> (hash, id) of open rows that an
+	// import has written.
+	own string
 	// What follows is asked for deltas only.
 	//
 	// missing: (updater, seq, limit) -> (hash, id) of closed rows that are
@@ -193,6 +196,9 @@ func (im *importer[R]) end() { im.db.release(im.updater) }
 
 func (im *importer[R]) start(ctx context.Context) error {
 	var last sql.NullInt64
+	if err := im.db.checkRoom(ctx); err != nil {
+		return err
+	}
 	if err := im.findBase(ctx); err != nil {
 		return err
 	}
@@ -317,6 +323,11 @@ func runImport[R any](ctx context.Context, db *DB, rel relation, t table[R], f f
 		return res, err
 	}
 	defer im.end()
+	defer func() {
+		if errors.Is(err, errNoRoom) {
+			err = errors.Join(err, im.abandon(ctx))
+		}
+	}()
 	g, gctx := errgroup.WithContext(ctx)
 	batches, fresh := make(chan []incoming[R]), make(chan []incoming[R])
 	g.Go(func() error { return im.find(gctx, batches, fresh) })

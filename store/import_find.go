@@ -11,6 +11,9 @@ import (
 func (im *importer[R]) find(ctx context.Context, batches <-chan []incoming[R], fresh chan<- []incoming[R]) error {
 	defer close(fresh)
 	for batch := range batches {
+		if err := im.db.checkRoom(ctx); err != nil {
+			return err
+		}
 		batch, err := im.dropAll(ctx, batch)
 		if err != nil {
 			return err

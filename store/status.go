@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,20 +11,37 @@ import (
 )
 
 // SetUpdateStatus records how an updater's run went, in place of the last one.
-// A zero LastSuccess or an empty Format leaves the one there is.
+// A zero LastSuccess or an empty Format leaves the one there is, and NextRun is
+// left in any case.
 func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 	const set = `INSERT INTO updater_status
-		(updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample, added, removed, took, format)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		(updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample, added, removed, took, format,
+		newest_advisory)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (updater) DO UPDATE SET kind = excluded.kind, last_attempt = excluded.last_attempt,
 			last_success = ifnull(excluded.last_success, last_success), error = excluded.error,
 			fingerprint = excluded.fingerprint, records = excluded.records, skipped = excluded.skipped,
 			skipped_sample = excluded.skipped_sample, added = excluded.added, removed = excluded.removed, took = excluded.took,
-			format = iif(excluded.format = '', format, excluded.format)`
+			format = iif(excluded.format = '', format, excluded.format), newest_advisory = excluded.newest_advisory`
 	err := db.exec(ctx, set, s.Updater, string(s.Kind), millis(s.LastAttempt), millis(s.LastSuccess), s.Error,
-		string(s.Fingerprint), s.Records, s.Skipped, s.SkippedSample, s.Added, s.Removed, s.Took.Milliseconds(), s.Format)
+		string(s.Fingerprint), s.Records, s.Skipped, s.SkippedSample, s.Added, s.Removed, s.Took.Milliseconds(), s.Format,
+		millis(s.NewestAdvisory))
 	if err != nil {
 		return fmt.Errorf("record the status of %s: %w", s.Updater, err)
+	}
+	return nil
+}
+
+// SetNextRun records when updaters are to run next; the zero time is for not
+// planned. Those that have no status yet are left out.
+func (db *DB) SetNextRun(ctx context.Context, next time.Time, updaters ...string) error {
+	const set = `UPDATE updater_status SET next_run = ? WHERE updater IN (SELECT value FROM json_each(?))`
+	names, err := json.Marshal(updaters)
+	if err == nil {
+		err = db.exec(ctx, set, millis(next), string(names))
+	}
+	if err != nil {
+		return fmt.Errorf("record the next run: %w", err)
 	}
 	return nil
 }
@@ -31,7 +49,7 @@ func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 // UpdateStatuses lists what is known of all updaters' runs, by name.
 func (db *DB) UpdateStatuses(ctx context.Context) ([]clair.UpdateStatus, error) {
 	const list = `SELECT updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample,
-		added, removed, took, format FROM updater_status ORDER BY updater`
+		added, removed, took, format, newest_advisory, next_run FROM updater_status ORDER BY updater`
 	all, err := readPage(ctx, db.read, list, scanStatus)
 	if err != nil {
 		return nil, fmt.Errorf("list the status of updaters: %w", err)
@@ -40,13 +58,14 @@ func (db *DB) UpdateStatuses(ctx context.Context) ([]clair.UpdateStatus, error) 
 }
 
 func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
-	var attempt, success sql.NullInt64
+	var attempt, success, newest, next sql.NullInt64
 	var kind, fp string
 	var took int64
 	err = rows.Scan(&s.Updater, &kind, &attempt, &success, &s.Error, &fp, &s.Records, &s.Skipped, &s.SkippedSample,
-		&s.Added, &s.Removed, &took, &s.Format)
+		&s.Added, &s.Removed, &took, &s.Format, &newest, &next)
 	s.Kind, s.Fingerprint = clair.Kind(kind), clair.Fingerprint(fp)
 	s.LastAttempt, s.LastSuccess = fromMillis(attempt), fromMillis(success)
+	s.NewestAdvisory, s.NextRun = fromMillis(newest), fromMillis(next)
 	s.Took = time.Duration(took) * time.Millisecond
 	return s, err
 }

@@ -18,11 +18,20 @@ type Config struct {
 	Keep int `toml:"keep"`
 	// Timeout bounds one run of one feed.
 	Timeout quantity.Duration `toml:"timeout"`
+	// StaleAfter is how long after its last success a feed is called stale;
+	// "0s" is never. A feed's own key of the same name goes before it.
+	StaleAfter quantity.Duration `toml:"stale_after"`
+	// ReadyAfter is how long the server calls itself not ready while an
+	// enabled feed has never succeeded.
+	ReadyAfter quantity.Duration `toml:"ready_after"`
 }
 
 // Default is the configuration where the file says nothing.
 func Default() Config {
-	return Config{Interval: quantity.Duration(6 * time.Hour), AtStart: true, Keep: 10, Timeout: quantity.Duration(30 * time.Minute)}
+	return Config{
+		Interval: quantity.Duration(6 * time.Hour), AtStart: true, Keep: 10, Timeout: quantity.Duration(30 * time.Minute),
+		StaleAfter: quantity.Duration(24 * time.Hour), ReadyAfter: quantity.Duration(15 * time.Minute),
+	}
 }
 
 // minInterval keeps a slip of the unit from hammering upstream servers.
@@ -37,6 +46,10 @@ func (c Config) Validate() error {
 		return clair.Invalid("updater.keep", "%d: must be at least 1", c.Keep)
 	case c.Timeout <= 0:
 		return clair.Invalid("updater.timeout", "%v: must be more than 0s", c.Timeout)
+	case c.StaleAfter < 0:
+		return clair.Invalid("updater.stale_after", "%v: must not be negative", c.StaleAfter)
+	case c.ReadyAfter < 0:
+		return clair.Invalid("updater.ready_after", "%v: must not be negative", c.ReadyAfter)
 	}
 	return nil
 }

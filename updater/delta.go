@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 
 	"oriel/clair"
 )
@@ -42,6 +43,7 @@ func (r *run) vulnerabilities(ctx context.Context, optional bool) error {
 	whole := source[*clair.Vulnerability]{
 		kind: clair.KindVulnerability, fetch: r.updater.Fetch, parse: r.updater.Parse,
 		update: r.m.store.UpdateVulnerabilities, name: func(v *clair.Vulnerability) string { return v.Name },
+		issued:   func(v *clair.Vulnerability) time.Time { return v.Issued },
 		optional: optional,
 	}
 	last, fp, err := r.last(ctx, clair.KindVulnerability)
@@ -126,7 +128,7 @@ func (r *run) delta(ctx context.Context, d DeltaUpdater, whole source[*clair.Vul
 		return save(ctx, r, whole, body, next)
 	}
 	return save(ctx, r, source[clair.Change]{
-		kind: clair.KindVulnerability, name: changed, partial: true,
+		kind: clair.KindVulnerability, name: changed, issued: issuedOf, partial: true,
 		parse: func(context.Context, io.ReadCloser) changes { return delta.Changes },
 		update: func(ctx context.Context, _ string, fp clair.Fingerprint, all changes) (clair.UpdateResult, error) {
 			return r.m.store.UpdateVulnerabilitiesDelta(ctx, last, fp, all)
@@ -143,6 +145,14 @@ func changed(c clair.Change) string {
 		return c.Removed.Name
 	}
 	return c.Replaced
+}
+
+// issuedOf is the date of the advisory that a change adds, zero for others.
+func issuedOf(c clair.Change) time.Time {
+	if c.Added == nil {
+		return time.Time{}
+	}
+	return c.Added.Issued
 }
 
 // replacing makes a change of a name.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"oriel/clair"
 	"oriel/fetch"
@@ -37,6 +38,13 @@ func (f Feed) Text(key string) string { s, _ := f.Options[key].(string); return 
 // Bytes gives an option made by BytesOption, 0 where it is not set.
 func (f Feed) Bytes(key string) int64 { n, _ := f.Options[key].(int64); return n }
 
+// Duration gives an option made by DurationOption; set is false where the table
+// lacks it.
+func (f Feed) Duration(key string) (d time.Duration, set bool) {
+	d, set = f.Options[key].(time.Duration)
+	return d, set
+}
+
 // Bool gives an option made by BoolOption, false where it is not set.
 func (f Feed) Bool(key string) bool { b, _ := f.Options[key].(bool); return b }
 
@@ -46,8 +54,8 @@ type Format struct {
 	Name string
 	// Kind is what its feeds bring.
 	Kind clair.Kind
-	// Options are the further keys of its tables, beside MaxSizeOption, which
-	// every format has.
+	// Options are the further keys of its tables, beside MaxSizeOption and
+	// StaleAfterOption, which every format has.
 	Options []Option
 	// New makes the updater of a feed. It does no I/O.
 	New func(Feed, *fetch.Client) (clair.Updater, error)
@@ -128,6 +136,22 @@ func BytesOption(key string) Option {
 	}}
 }
 
+// DurationOption is a length of time, such as "36h", not negative.
+func DurationOption(key string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		s, ok := v.(string)
+		var d quantity.Duration
+		if !ok || d.UnmarshalText([]byte(s)) != nil || d < 0 {
+			return nil, `must be a length of time, such as "36h"`
+		}
+		return time.Duration(d), ""
+	}}
+}
+
+// StaleAfterOption is the key that says how old a feed's data may be; every
+// format has it.
+const StaleAfterOption = "stale_after"
+
 // MaxSizeOption is the key that bounds what is downloaded; every format has it.
 const MaxSizeOption = "max_size"
 
@@ -197,7 +221,7 @@ func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error)
 		p.wrong("format", fmt.Sprintf("%.40q is not one of %s", f.Format, strings.Join(r.names(), ", ")))
 	}
 	if known {
-		p.options(append(slices.Clone(format.Options), BytesOption(MaxSizeOption)), f.Options)
+		p.options(append(slices.Clone(format.Options), BytesOption(MaxSizeOption), DurationOption(StaleAfterOption)), f.Options)
 	}
 	return f, errors.Join(p.errs...)
 }

@@ -15,9 +15,9 @@ import (
 
 func TestConfig(t *testing.T) {
 	cfg := Default()
-	d := toml.NewDecoder(strings.NewReader("interval = \"90m\"\nat_start = false\nkeep = 3\ntimeout = \"5m\"\n")).DisallowUnknownFields()
+	d := toml.NewDecoder(strings.NewReader("interval = \"90m\"\nat_start = false\nkeep = 3\ntimeout = \"5m\"\nstale_after = \"36h\"\nready_after = \"0s\"\n")).DisallowUnknownFields()
 	require.NoError(t, d.Decode(&cfg))
-	require.Equal(t, Config{Interval: quantity.Duration(90 * time.Minute), Keep: 3, Timeout: quantity.Duration(5 * time.Minute)}, cfg)
+	require.Equal(t, Config{Interval: quantity.Duration(90 * time.Minute), Keep: 3, Timeout: quantity.Duration(5 * time.Minute), StaleAfter: quantity.Duration(36 * time.Hour)}, cfg)
 	require.NoError(t, cfg.Validate())
 	require.Error(t, toml.Unmarshal([]byte(`interval = "soon"`), &cfg))
 	text, err := toml.Marshal(Default())
@@ -25,9 +25,11 @@ func TestConfig(t *testing.T) {
 	require.Contains(t, string(text), "6h")
 
 	for field, change := range map[string]func(*Config){
-		"updater.interval": func(c *Config) { c.Interval = quantity.Duration(time.Second) },
-		"updater.keep":     func(c *Config) { c.Keep = 0 },
-		"updater.timeout":  func(c *Config) { c.Timeout = 0 },
+		"updater.interval":    func(c *Config) { c.Interval = quantity.Duration(time.Second) },
+		"updater.keep":        func(c *Config) { c.Keep = 0 },
+		"updater.timeout":     func(c *Config) { c.Timeout = 0 },
+		"updater.stale_after": func(c *Config) { c.StaleAfter = -1 },
+		"updater.ready_after": func(c *Config) { c.ReadyAfter = -1 },
 	} {
 		cfg := Default()
 		change(&cfg)

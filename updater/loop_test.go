@@ -37,7 +37,7 @@ func TestManager_Run(t *testing.T) {
 	inBubble(t, func(c *Config, _ *Options) { c.Interval = quantity.Duration(time.Hour) }, []clair.Updater{f}, func(t *testing.T, m *Manager) {
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, f.runs, "at start")
-		wait := time.Until(status(t, m, "f").Next)
+		wait := time.Until(status(t, m, "f").NextRun)
 		require.InDelta(t, time.Hour.Minutes(), wait.Minutes(), 7.1)
 		time.Sleep(5 * time.Hour)
 		require.GreaterOrEqual(t, f.runs, 5)

@@ -38,6 +38,9 @@ type StatusStore interface {
 	// the one there is.
 	SetUpdateStatus(context.Context, clair.UpdateStatus) error
 	UpdateStatuses(context.Context) ([]clair.UpdateStatus, error)
+	// SetNextRun records when updaters are to run next; the zero time is for
+	// not planned.
+	SetNextRun(ctx context.Context, next time.Time, updaters ...string) error
 }
 
 // Reviser is an updater whose feed becomes something else when its parser or
@@ -247,14 +250,14 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.looping = true
 	m.mu.Unlock()
 	var wg sync.WaitGroup
-	defer m.stopLooping()
+	defer m.stopLooping(ctx)
 	defer wg.Wait()
 
 	cycled := make(chan struct{}, 1) // filled when a cycle is done
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	if !m.cfg.AtStart {
-		m.schedule(timer)
+		m.schedule(ctx, timer)
 	}
 	for {
 		select {
@@ -267,7 +270,7 @@ func (m *Manager) Run(ctx context.Context) error {
 				cycled <- struct{}{}
 			})
 		case <-cycled:
-			m.schedule(timer)
+			m.schedule(ctx, timer)
 		case u := <-m.asked:
 			wg.Go(func() {
 				m.run(ctx, u)
@@ -278,7 +281,8 @@ func (m *Manager) Run(ctx context.Context) error {
 }
 
 // stopLooping ends the taking of requests and lets go of those not taken.
-func (m *Manager) stopLooping() {
+func (m *Manager) stopLooping(ctx context.Context) {
+	m.recordNext(context.WithoutCancel(ctx), time.Time{})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.looping, m.next = false, time.Time{}
@@ -307,15 +311,29 @@ func (m *Manager) cycle(ctx context.Context) {
 
 // schedule sets the timer for the next cycle. Many servers that were started
 // together do not ask together.
-func (m *Manager) schedule(timer *time.Timer) {
+func (m *Manager) schedule(ctx context.Context, timer *time.Timer) {
 	timer.Stop()
 	interval := time.Duration(m.cfg.Interval)
 	if interval <= 0 {
 		return
 	}
 	wait := time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64()))
-	m.setNext(time.Now().Add(wait))
+	next := time.Now().Add(wait)
+	m.setNext(next)
 	timer.Reset(wait)
+	m.recordNext(ctx, next)
+}
+
+// recordNext lets those who only read the database know. That they do not
+// hinders nothing else, so a failure is only logged.
+func (m *Manager) recordNext(ctx context.Context, next time.Time) {
+	var names []string
+	for _, u := range m.updaters {
+		names = append(names, u.Name())
+	}
+	if err := m.store.SetNextRun(ctx, next, names...); err != nil && ctx.Err() == nil {
+		m.log.ErrorContext(ctx, "update schedule not recorded", "err", err)
+	}
 }
 
 func (m *Manager) setNext(t time.Time) {
@@ -344,11 +362,10 @@ func (m *Manager) collect(ctx context.Context) {
 // Status is how an updater is doing.
 type Status struct {
 	// UpdateStatus is zero but for the name where there was no run yet.
+	// NextRun is zero where none is planned.
 	clair.UpdateStatus
 	// Running says that a run is going on or waiting for its turn.
 	Running bool
-	// Next is when the next run is due, zero where none is planned.
-	Next time.Time
 }
 
 // Statuses tells how each updater is doing, in the order of the configuration,
@@ -367,9 +384,17 @@ func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
 	defer m.mu.Unlock()
 	out := make([]Status, len(m.updaters))
 	for i, u := range m.updaters {
-		out[i] = Status{UpdateStatus: statusOf(known, u.Name()), Running: m.running[i], Next: m.next}
+		out[i] = m.status(known, u.Name(), i)
 	}
 	return append(out, m.memberStatuses(known, data)...), nil
+}
+
+// status is that of an updater, or of a member of the set that it is. The
+// caller holds mu.
+func (m *Manager) status(known []clair.UpdateStatus, name string, of int) Status {
+	s := Status{UpdateStatus: statusOf(known, name), Running: m.running[of]}
+	s.NextRun = m.next
+	return s
 }
 
 func statusOf(all []clair.UpdateStatus, updater string) clair.UpdateStatus {

@@ -97,6 +97,8 @@ type run struct {
 	rows       int64
 	skipped    int64
 	sample     []string
+	newest     time.Time // issue of the newest advisory read
+	partial    bool      // what was read is not the whole feed
 }
 
 func (r *run) result(err error) Result {
@@ -124,8 +126,9 @@ type source[T any] struct {
 	parse    func(context.Context, io.ReadCloser) iter.Seq2[T, error]
 	update   func(context.Context, string, clair.Fingerprint, iter.Seq2[T, error]) (clair.UpdateResult, error)
 	name     func(T) string
-	optional bool // it may be a NoopUpdater's
-	partial  bool // what it brings leaves the rest as it is
+	issued   func(T) time.Time // nil where records have no date
+	optional bool              // it may be a NoopUpdater's
+	partial  bool              // what it brings leaves the rest as it is
 }
 
 // half fetches, parses and stores one half of an updater, unless it still is
@@ -166,6 +169,9 @@ func obtain[T any](ctx context.Context, r *run, s source[T], last clair.Fingerpr
 func save[T any](ctx context.Context, r *run, s source[T], body io.ReadCloser, fp clair.Fingerprint) error {
 	fp = joinRevision(r.updater, fp)
 	r.is(s.kind, fp)
+	if s.issued != nil {
+		r.newest, r.partial = time.Time{}, s.partial
+	}
 	c := &counter[T]{run: r, source: s, body: body}
 	res, err := s.update(ctx, r.name, fp, c.count(ctx, s.parse(ctx, body)))
 	if cerr := body.Close(); cerr != nil {
@@ -293,6 +299,9 @@ func (r *run) record(ctx context.Context, err error) error {
 			s.Added += o.Added
 			s.Removed += o.Removed
 		}
+		if !r.partial || r.newest.After(s.NewestAdvisory) {
+			s.NewestAdvisory = r.newest
+		}
 	}
 	if err == nil && len(r.operations) == 0 {
 		r.m.log.DebugContext(ctx, "update unchanged", "updater", r.name, "took", s.Took)
@@ -396,6 +405,13 @@ func (c *counter[T]) take(v T) {
 	if name := c.source.name(v); c.good == 0 || name != c.current {
 		c.good++
 		c.current = name
+	}
+	if c.source.issued != nil {
+		// A date in the future is a slip of the feed's, and would hide for
+		// long that nothing new comes.
+		if at := c.source.issued(v); at.After(c.run.newest) && at.Before(c.run.start.Add(24*time.Hour)) {
+			c.run.newest = at.UTC()
+		}
 	}
 	if c.run.rows%progressEvery == 1 {
 		p := Progress{Updater: c.run.name, Stage: StageImporting, Total: -1, Rows: c.run.rows}

@@ -164,8 +164,7 @@ func (m *Manager) admit(set, member string) error {
 func (m *Manager) memberStatuses(known []clair.UpdateStatus, data map[string][]clair.UpdateOperation) []Status {
 	var out []Status
 	for _, name := range slices.Sorted(maps.Keys(m.members)) {
-		i := m.index(m.members[name])
-		out = append(out, Status{UpdateStatus: statusOf(known, name), Running: m.running[i], Next: m.next})
+		out = append(out, m.status(known, name, m.index(m.members[name])))
 	}
 	for _, s := range known {
 		_, member := m.members[s.Updater]

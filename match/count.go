@@ -1,0 +1,72 @@
+package match
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strconv"
+
+	"oriel/clair"
+)
+
+// Counts are findings by severity.
+type Counts [clair.Critical + 1]int64
+
+// countRecords is how many records are looked up at once.
+const countRecords = 500
+
+// Count counts what affects the packages that manifests hold, by severity: a
+// vulnerability of a package counts once for each manifest that holds the
+// package, and once where it is known by the source of several binaries. Each
+// package is judged once for all manifests. What cannot be compared does not
+// count.
+func Count(ctx context.Context, src Source, packages iter.Seq2[clair.HeldPackage, error]) (Counts, error) {
+	var total Counts
+	batch := make([]clair.HeldPackage, 0, countRecords)
+	for p, err := range packages {
+		if err != nil {
+			return total, fmt.Errorf("count findings: %w", err)
+		}
+		batch = append(batch, p)
+		if len(batch) < countRecords {
+			continue
+		}
+		if err := total.add(ctx, src, batch); err != nil {
+			return total, err
+		}
+		batch = batch[:0]
+	}
+	return total, total.add(ctx, src, batch)
+}
+
+// add counts what affects a batch.
+func (n *Counts) add(ctx context.Context, src Source, batch []clair.HeldPackage) error {
+	m := newMatching(&clair.IndexReport{})
+	byWhere, places := map[string]int{}, placer{}
+	for i, p := range batch {
+		for _, t := range places.targets(Record{p.Package, p.Dist, p.Repo}) {
+			m.add(byWhere, owned{strconv.Itoa(i), t})
+		}
+	}
+	i := 0
+	for c, err := range src.Candidates(ctx, m.lookups, m.keep) {
+		if err != nil {
+			return fmt.Errorf("count findings: %w", err)
+		}
+		counted := map[string]bool{} // a record may be several targets
+		for _, t := range m.hits[i] {
+			if counted[t.id] {
+				continue
+			}
+			counted[t.id] = true
+			at, err := strconv.Atoi(t.id)
+			if err != nil {
+				return fmt.Errorf("count findings: %w", err)
+			}
+			n[min(c.Vulnerability.NormalizedSeverity, clair.Critical)] += batch[at].Manifests
+		}
+		m.hits[i] = nil
+		i++
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/fetch"
+	"oriel/server"
+	"oriel/store"
+	"oriel/updater"
+)
+
+const (
+	feedsPath = "/matcher/api/v1/feeds"
+	runPath   = "/matcher/api/v1/feeds/run"
+)
+
+// feeds are the feeds of a world; there are none at first.
+type feeds struct {
+	cfg     updater.Config
+	list    []updater.Feed
+	db      *store.DB
+	updates *updater.Manager
+}
+
+func newFeeds(db *store.DB) *feeds { return &feeds{cfg: updater.Default(), db: db} }
+
+func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
+	return updater.Formats().Health(ctx, f.cfg, f.list, f.db, f.updates)
+}
+
+func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
+
+// add gives the world feeds from local files, which a manager runs until the
+// test ends.
+func (w world) add(list ...updater.Feed) {
+	w.Helper()
+	client := fetch.New(fetch.Config{})
+	var all []clair.Updater
+	for _, f := range list {
+		u, err := updater.Formats().New(f, client)
+		require.NoError(w, err)
+		if f.Enabled {
+			all = append(all, u)
+		}
+	}
+	cfg := updater.Default()
+	cfg.AtStart, cfg.Interval = false, 0
+	m, err := updater.NewManager(cfg, updater.Options{Store: w.db, Updaters: all})
+	require.NoError(w, err)
+	w.feeds.cfg, w.feeds.list, w.feeds.updates = cfg, list, m
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- m.Run(ctx) }()
+	w.Cleanup(func() {
+		stop()
+		require.NoError(w, <-done)
+	})
+}
+
+// run starts all feeds, once the manager is there to take that.
+func (w world) run() (a answer) {
+	w.Helper()
+	require.Eventually(w, func() bool {
+		a = w.do("POST", runPath, "")
+		return a.StatusCode != 503
+	}, time.Minute, time.Millisecond)
+	require.Equal(w, 202, a.StatusCode, a.body)
+	return a
+}
+
+// osvFile writes a feed of one advisory.
+func osvFile(t *testing.T, id string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "osv")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	record := fmt.Sprintf(`{"id":%q,"modified":"2024-01-01T00:00:00Z","published":"2024-03-01T10:00:00Z","affected":[{"package":{"ecosystem":"Go","name":"p"},
+		"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}]}]}`, id)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, id+".json"), []byte(record), 0o600))
+	return dir
+}
+
+// list reads the feeds by name, once none is running.
+func (w world) list() map[string]server.FeedStatus {
+	w.Helper()
+	out := map[string]server.FeedStatus{}
+	require.Eventually(w, func() bool {
+		a := w.do("GET", feedsPath, "")
+		require.Equal(w, 200, a.StatusCode, a.body)
+		var l server.FeedList
+		require.NoError(w, json.Unmarshal([]byte(a.body), &l))
+		for _, f := range l.Feeds {
+			if f.Running {
+				return false
+			}
+			out[f.Name] = f
+		}
+		return true
+	}, time.Minute, 5*time.Millisecond)
+	return out
+}
+
+func TestFeeds(t *testing.T) {
+	w := newWorld(t)
+	secret := "https://me:hunter2@example.test/feed?key=hunter3"
+	w.add(
+		updater.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true},
+		updater.Feed{Name: "broken", Format: "osv", URL: "file:" + filepath.Join(t.TempDir(), "nothing"), Enabled: true},
+		updater.Feed{Name: "off", Format: "osv", URL: secret},
+	)
+	all := w.list()
+	require.Equal(t, clair.FeedMissing, all["osv/Go"].State)
+	require.Nil(t, all["osv/Go"].LastAttempt)
+	require.Equal(t, clair.FeedOff, all["off"].State)
+	a := w.do("GET", feedsPath, "")
+	require.NotContains(t, a.body, "hunter")
+	require.Contains(t, a.body, "example.test/feed")
+	require.Contains(t, a.body, `"last_success":null`)
+
+	w.notReady("osv/Go,broken")
+	w.refuses(w.do("POST", runPath+"?name=nosuch", ""), 404, "not-found")
+	w.refuses(w.do("POST", runPath+"?name=off", ""), 404, "not-found")
+	w.refuses(w.do("POST", runPath+"?name=", ""), 400, "bad-request")
+	w.refuses(w.do("GET", runPath, ""), 405, "method-not-allowed")
+
+	require.JSONEq(t, `{"started":["osv/Go","broken"]}`, w.run().body)
+	all = w.list()
+	ok := all["osv/Go"]
+	require.Equal(t, clair.FeedOK, ok.State)
+	require.EqualValues(t, 1, ok.Records)
+	require.NotNil(t, ok.Operation)
+	require.NotNil(t, ok.LastSuccess)
+	require.Equal(t, time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC), *ok.NewestAdvisory)
+	require.Empty(t, ok.Error)
+	require.Equal(t, clair.FeedMissing, all["broken"].State)
+	require.NotEmpty(t, all["broken"].Error)
+	require.NotNil(t, all["broken"].LastAttempt)
+	require.Nil(t, all["broken"].LastSuccess)
+	w.notReady("")
+}
+
+// UPD-08, and what users complain of most: a report made with feeds that are
+// missing, failed or old says so, and so do all who tell of feeds.
+func TestFeeds_Lagging(t *testing.T) {
+	w := newWorld(t)
+	w.add(
+		updater.Feed{Name: "fine", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true},
+		updater.Feed{Name: "old", Format: "osv", URL: osvFile(t, "GO-2"), Enabled: true},
+		updater.Feed{Name: "dead", Format: "osv", URL: osvFile(t, "GO-3"), Enabled: true},
+	)
+	require.Equal(t, 201, w.do("PUT", iRep+hashA, indexReport(func(r map[string]any) { r["manifest_hash"] = hashA })).StatusCode)
+	w.run()
+	w.list()
+	report := func() answer {
+		a := w.do("GET", vRep+hashA, "")
+		require.Equal(t, 200, a.StatusCode, a.body)
+		return a
+	}
+	require.Empty(t, report().Header["Oriel-Partial"])
+	require.Equal(t, "max-age=3600", report().Header.Get("Cache-Control"))
+	a := w.do("GET", "/readyz", "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Empty(t, a.body)
+	require.Empty(t, a.Header["Oriel-Partial"])
+
+	for _, s := range []clair.UpdateStatus{
+		{Updater: "old", Kind: clair.KindVulnerability, LastAttempt: time.Now().Add(-50 * time.Hour), LastSuccess: time.Now().Add(-50 * time.Hour)},
+		{Updater: "dead", Kind: clair.KindVulnerability, LastAttempt: time.Now(), Error: "the server said 403"},
+	} {
+		require.NoError(t, w.db.SetUpdateStatus(t.Context(), s))
+	}
+	all := w.list()
+	require.Equal(t, []clair.FeedCondition{clair.FeedOK, clair.FeedStale, clair.FeedFailed},
+		[]clair.FeedCondition{all["fine"].State, all["old"].State, all["dead"].State})
+	for _, a := range []answer{report(), w.do("GET", "/readyz", "")} {
+		require.Equal(t, 200, a.StatusCode, "what there is is served")
+		require.Equal(t, "old,dead", a.Header.Get("Oriel-Partial"))
+		require.Regexp(t, `^1800\d\d$`, a.Header.Get("Oriel-Data-Age"))
+	}
+
+	// A feed of which there is nothing at all: the report is not to be kept.
+	w.feeds.list = append(w.feeds.list, updater.Feed{Name: "new", Format: "osv", Enabled: true})
+	require.Equal(t, "no-store", report().Header.Get("Cache-Control"))
+	require.Equal(t, "old,dead,new", report().Header.Get("Oriel-Partial"))
+	w.notReady("")
+
+	// Feeds that are behind by the hundred do not blow up the headers.
+	for i := range 300 {
+		w.feeds.list = append(w.feeds.list, updater.Feed{Name: fmt.Sprintf("osv/number-%d", i), Format: "osv", Enabled: true})
+	}
+	names := report().Header.Get("Oriel-Partial")
+	require.Less(t, len(names), 2200)
+	require.Regexp(t, `,and \d+ more$`, names)
+	require.True(t, strings.HasPrefix(names, "old,dead,new,osv/number-0,"))
+}
+
+// After ready_after the server serves what there is, and says what is missing.
+func TestReadyz_ReadyAfter(t *testing.T) {
+	w := newWorld(t)
+	w.feeds.list = []updater.Feed{{Name: "never", Format: "osv", Enabled: true}}
+	w.notReady("")
+	srv := httptest.NewServer(server.New(server.Options{Feeds: w.feeds, Log: slog.New(slog.DiscardHandler), ReadyAfter: 0}))
+	defer srv.Close()
+	a := world{T: t, url: srv.URL}.do("GET", "/readyz", "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "never", a.Header.Get("Oriel-Partial"))
+}
+
+// Data of updaters that are not configured, such as those of another server,
+// are data that reports go by.
+func TestFeeds_NotConfigured(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.db.UpdateVulnerabilities(t.Context(), "theirs", "fp", func(func(*clair.Vulnerability, error) bool) {})
+	require.NoError(t, err)
+	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
+		Updater: "theirs", Kind: clair.KindVulnerability, LastAttempt: time.Now().Add(-48 * time.Hour), LastSuccess: time.Now().Add(-48 * time.Hour),
+	}))
+	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{Updater: "gone", LastAttempt: time.Now(), Error: "x"}))
+	all := w.list()
+	require.Len(t, all, 1, "a feed that left nothing is no feed")
+	require.Equal(t, clair.FeedStale, all["theirs"].State)
+	require.False(t, all["theirs"].Configured)
+	require.NotNil(t, all["theirs"].Operation)
+}
+
+// notReady requires what a server says that waits for its feeds, whose names a
+// header tells.
+func (w world) notReady(says string) {
+	w.Helper()
+	a := w.do("GET", "/readyz", "")
+	require.Equal(w, 503, a.StatusCode)
+	require.Empty(w, a.body)
+	require.NotEmpty(w, a.Header.Get("Oriel-Partial"))
+	require.Contains(w, a.Header.Get("Oriel-Partial"), says)
+}

@@ -1,0 +1,130 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"oriel/clair"
+	"oriel/match"
+	"oriel/server"
+	"oriel/updater"
+)
+
+// pageOf gives the status page of a server, parsed as a browser would, and its
+// text.
+func pageOf(w world) (doc *html.Node, text string, a answer) {
+	w.Helper()
+	a = w.do("GET", "/", "", "Accept", "text/html,application/xhtml+xml")
+	require.Equal(w, 200, a.StatusCode, a.body)
+	doc, err := html.Parse(strings.NewReader(a.body))
+	require.NoError(w, err)
+	var b strings.Builder
+	for n := range doc.Descendants() {
+		if n.Type == html.TextNode && n.Parent.Data != "style" {
+			b.WriteString(n.Data + " ")
+		}
+	}
+	return doc, strings.Join(strings.Fields(b.String()), " "), a
+}
+
+func TestPage(t *testing.T) {
+	w := newWorld(t)
+	w.refuses(w.do("GET", "/", ""), 404, "not-found")
+	w.refuses(w.do("POST", "/", "x"), 405, "method-not-allowed")
+	_, text, _ := pageOf(w)
+	require.Contains(t, text, "No feed is configured")
+	require.NotContains(t, text, "Notifications")
+	require.NotContains(t, text, "Sessions")
+
+	w.update("u")
+	w.feeds.list = []updater.Feed{{Name: "good", Format: "osv", Enabled: true}, {Name: "bad", Format: "osv", Enabled: true}, {Name: "off", Format: "osv"}}
+	for _, s := range []clair.UpdateStatus{
+		{Updater: "u", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now()},
+		{Updater: "good", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now().Add(-90 * time.Minute), Records: 1234567},
+		{Updater: "bad", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now().Add(-3 * time.Hour), Error: "<script>alert(1)</script>"},
+	} {
+		require.NoError(t, w.db.SetUpdateStatus(t.Context(), s))
+	}
+	srv := httptest.NewServer(server.New(server.Options{
+		Manifests: w.db, Updates: w.db, Feeds: w.feeds, Log: slog.New(slog.DiscardHandler),
+		Status: server.StatusSource{
+			Version: "v1.2.3",
+			Findings: func() *server.Findings {
+				return &server.Findings{Counts: match.Counts{clair.High: 4321, clair.Low: 5}, Manifests: 17, At: time.Now()}
+			},
+			Database: func(context.Context) (server.Database, error) {
+				return server.Database{Size: 5 << 20, Manifests: 17, Operations: map[clair.Kind]int64{}}, nil
+			},
+			Memory: func() server.Memory {
+				return server.Memory{Limit: 128 << 20, Resident: 64 << 20, Go: 1 << 20, GoLimit: 88 << 20}
+			},
+			Notifications: func(context.Context) (map[string]int64, error) { return map[string]int64{"delivery_failed": 3}, nil },
+			Sessions:      func() server.Sessions { return server.Sessions{Active: 7, Queued: 2} },
+		},
+	}))
+	defer srv.Close()
+	w.url = srv.URL
+	doc, text, a := pageOf(w)
+	for _, says := range []string{
+		"1 of 3 feeds is missing, failed or stale", "The oldest data are 3 h 0 min old", "v1.2.3", "bad osv <script>alert(1)</script> failed",
+		"good osv ok 1 h 30 min ago", "1 234 567", "off osv off", "High 100 % 4 321", "Manifests: 17", "64.0 MiB of 128.0 MiB", "file 5.0 MiB",
+		"delivery failed 3", "active 7 queued 2", "Current update operations",
+	} {
+		require.Contains(t, text, says)
+	}
+	require.Less(t, strings.Index(text, "bad osv"), strings.Index(text, "good osv"), "what needs looking at comes first")
+	for n := range doc.Descendants() {
+		require.NotEqual(t, "script", n.Data)
+		for _, attr := range n.Attr {
+			require.NotContains(t, []string{"src", "href", "style", "onclick"}, attr.Key, "nothing from elsewhere, nothing that the policy forbids")
+		}
+	}
+	require.Contains(t, a.Header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-")
+
+	// The API says the same.
+	a = w.do("GET", "/admin/v1/status", "")
+	require.Equal(t, 200, a.StatusCode)
+	var st struct {
+		Version  string   `json:"version"`
+		Lagging  []string `json:"lagging_feeds"`
+		DataAge  int      `json:"data_age_seconds"`
+		Findings struct {
+			BySeverity map[string]int `json:"by_severity"`
+		} `json:"findings"`
+		Notifications map[string]int `json:"notifications"`
+		Sessions      map[string]int `json:"sessions"`
+		Memory        map[string]int `json:"memory"`
+		Database      map[string]any `json:"database"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(a.body), &st))
+	require.Equal(t, []string{"bad"}, st.Lagging)
+	require.InDelta(t, 3*3600, st.DataAge, 60)
+	require.Equal(t, 4321, st.Findings.BySeverity["High"])
+	require.Equal(t, 3, st.Notifications["delivery_failed"])
+	require.Equal(t, 7, st.Sessions["active"])
+	require.EqualValues(t, 5<<20, st.Database["size_bytes"])
+	require.Equal(t, 64<<20, st.Memory["resident_bytes"])
+}
+
+// What cannot be told is an error and no page that looks well.
+func TestPage_Fails(t *testing.T) {
+	w := newWorld(t)
+	srv := httptest.NewServer(server.New(server.Options{
+		Updates: w.db, Feeds: w.feeds, Log: slog.New(slog.DiscardHandler),
+		Status: server.StatusSource{Database: func(context.Context) (server.Database, error) { return server.Database{}, io.ErrUnexpectedEOF }},
+	}))
+	defer srv.Close()
+	w.url = srv.URL
+	w.refuses(w.do("GET", "/", "", "Accept", "text/html"), 500, "internal-error")
+	w.refuses(w.do("GET", "/admin/v1/status", ""), 500, "internal-error")
+	w.refuses(w.do("POST", "/admin/v1/vacuum", ""), 503, "unavailable")
+}

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"oriel/clair"
+	"oriel/match"
+)
+
+// StatusSource tells how the parts of the process are doing that have no API
+// of their own. A function that is nil has nothing to tell, and its part is
+// left out.
+type StatusSource struct {
+	// Version is the program's.
+	Version string
+	// Findings gives the last count, nil where there is none yet.
+	Findings func() *Findings
+	Database func(context.Context) (Database, error)
+	Memory   func() Memory
+	// Notifications counts notifications by the state of their receipt.
+	Notifications func(context.Context) (map[string]int64, error)
+	Sessions      func() Sessions
+}
+
+// Findings are what affects the packages of all manifests, by severity.
+type Findings struct {
+	Counts    match.Counts
+	Manifests int64
+	// At is when they were counted, and Took how long that took.
+	At   time.Time
+	Took time.Duration
+}
+
+// Database is how large the database is, in bytes but for the counts.
+type Database struct {
+	Size       int64                `json:"size_bytes"`
+	WAL        int64                `json:"wal_bytes"`
+	Free       int64                `json:"free_bytes"`
+	Max        int64                `json:"max_bytes"` // 0: no limit
+	Manifests  int64                `json:"manifests"`
+	Operations map[clair.Kind]int64 `json:"operations"`
+}
+
+// Memory is the account of the process's memory, in bytes.
+type Memory struct {
+	Limit       int64 `json:"limit_bytes"`
+	Resident    int64 `json:"resident_bytes"` // 0: the system does not tell
+	Go          int64 `json:"go_bytes"`
+	GoLimit     int64 `json:"go_limit_bytes"`
+	SQLiteLimit int64 `json:"sqlite_cache_limit_bytes"`
+}
+
+// Sessions is how the window for scanners is doing.
+type Sessions struct {
+	Active      int   `json:"active"`
+	Queued      int   `json:"queued"`
+	MemoryUsed  int64 `json:"memory_used_bytes"`
+	MemoryLimit int64 `json:"memory_limit_bytes"`
+}
+
+// status is the answer of GET /admin/v1/status.
+type status struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// DataAge is in seconds since the feed that is furthest behind last
+	// succeeded; null where none has.
+	DataAge *int64 `json:"data_age_seconds"`
+	// Lagging names the feeds that are missing, failed or stale.
+	Lagging       []string         `json:"lagging_feeds"`
+	Findings      *findingsJSON    `json:"findings"`
+	Database      *Database        `json:"database,omitempty"`
+	Memory        *Memory          `json:"memory,omitempty"`
+	Notifications map[string]int64 `json:"notifications,omitempty"`
+	Sessions      *Sessions        `json:"sessions,omitempty"`
+
+	feeds clair.Feeds
+}
+
+type findingsJSON struct {
+	CountedAt  time.Time        `json:"counted_at"`
+	Manifests  int64            `json:"manifests"`
+	BySeverity map[string]int64 `json:"by_severity"`
+}
+
+// status asks all parts.
+func (s *Server) status(ctx context.Context, now time.Time) (*status, error) {
+	feeds, err := s.Feeds.Feeds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &status{Version: s.Status.Version, Started: s.started.UTC(), Lagging: append([]string{}, feeds.Lagging(now)...), feeds: feeds}
+	if f := feeds.Oldest(); f != nil {
+		age := int64(max(0, now.Sub(f.LastSuccess)) / time.Second)
+		out.DataAge = &age
+	}
+	if s.Status.Findings != nil {
+		out.Findings = newFindingsJSON(s.Status.Findings())
+	}
+	if s.Status.Database != nil {
+		d, err := s.Status.Database(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out.Database = &d
+	}
+	if s.Status.Memory != nil {
+		m := s.Status.Memory()
+		out.Memory = &m
+	}
+	if s.Status.Notifications != nil {
+		if out.Notifications, err = s.Status.Notifications(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s.Status.Sessions != nil {
+		w := s.Status.Sessions()
+		out.Sessions = &w
+	}
+	return out, nil
+}
+
+func newFindingsJSON(f *Findings) *findingsJSON {
+	if f == nil {
+		return nil
+	}
+	out := &findingsJSON{CountedAt: f.At.UTC(), Manifests: f.Manifests, BySeverity: map[string]int64{}}
+	for severity, n := range f.Counts {
+		out.BySeverity[clair.Severity(severity).String()] = n
+	}
+	return out
+}
+
+func (s *Server) getStatus(c echo.Context) error {
+	st, err := s.status(c.Request().Context(), time.Now())
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return answerJSON(c, http.StatusOK, typeJSON, st)
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"oriel/clair"
+)
+
+// Backup writes a copy of the database, as it is at this moment, in place of
+// the file there may be, and returns its size in bytes. The copy is a database
+// of its own, without free space. It takes the file's name only once it is
+// whole and has been checked, so that a backup that fails costs no older one.
+// Others may read and write meanwhile; what they write stays in the
+// write-ahead log until it is done.
+func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("back up the database to %s: %w", file, err)
+		}
+	}()
+	if err := db.checkBackup(ctx, file); err != nil {
+		return 0, err
+	}
+	// In the same directory, so that it can be renamed. SQLite takes an empty
+	// file for none; its mode is the backup's.
+	partial, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.partial")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, removeIfThere(partial.Name())) }()
+	if err := partial.Close(); err != nil {
+		return 0, err
+	}
+	if err := db.copyTo(ctx, partial.Name()); err != nil {
+		return 0, err
+	}
+	if err := checkCopy(ctx, partial.Name()); err != nil {
+		return 0, err
+	}
+	if size, err = syncFile(partial.Name()); err != nil {
+		return 0, err
+	}
+	return size, os.Rename(partial.Name(), file)
+}
+
+// copyTo writes a copy through a connection of its own: the readers' may write
+// nothing at all.
+func (db *DB) copyTo(ctx context.Context, file string) (err error) {
+	src := sql.OpenDB(connector(db.path, "ro", defaultMemory/2, false))
+	defer func() { err = errors.Join(err, src.Close()) }()
+	src.SetMaxOpenConns(1)
+	for _, q := range []struct {
+		query string
+		args  []any
+	}{{`PRAGMA query_only = 0`, nil}, {`VACUUM INTO ?`, []any{file}}} {
+		if _, err := src.ExecContext(ctx, q.query, q.args...); err != nil {
+			return classify(err)
+		}
+	}
+	return nil
+}
+
+// checkBackup refuses what would overwrite the database, and a backup for
+// which there is no room.
+func (db *DB) checkBackup(ctx context.Context, file string) error {
+	own, err := filepath.Abs(db.path)
+	if err != nil {
+		return err
+	}
+	there, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	if slices.Contains([]string{own, own + "-wal", own + "-shm", own + ".lock", ownerFile(own)}, there) {
+		return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
+	}
+	if a, err := os.Stat(file); err == nil {
+		if b, err := os.Stat(db.path); err == nil && os.SameFile(a, b) {
+			return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
+		}
+	}
+	free, err := diskFree(filepath.Dir(there))
+	if err != nil {
+		return err
+	}
+	used, err := db.used(ctx)
+	if err == nil && used > free {
+		return fmt.Errorf("%w: it takes %d MB and %d MB are free on the disk", clair.ErrUnavailable, used>>20, free>>20)
+	}
+	return err
+}
+
+// used is how much of the database's file is in use, in bytes.
+func (db *DB) used(ctx context.Context) (used int64, err error) {
+	const pages = `SELECT (p.page_count - f.freelist_count) * s.page_size
+		FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s`
+	err = db.read.QueryRowContext(ctx, pages).Scan(&used)
+	return used, classify(err)
+}
+
+// checkCopy reads all of a copy.
+func checkCopy(ctx context.Context, file string) (err error) {
+	db := &DB{path: file, read: sql.OpenDB(connector(file, "ro", defaultMemory, false))}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.checkVersion(ctx, true); err != nil {
+		return err
+	}
+	return db.Check(ctx)
+}
+
+// syncFile makes what was written to a file last, and gives its size.
+func syncFile(name string) (size int64, err error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func removeIfThere(name string) error {
+	if err := os.Remove(name); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,19 @@
+//go:build !windows
+
+package store
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskFree is how many bytes a user may still write to the file system of a
+// directory.
+func diskFree(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("ask how much of the disk is free: %w", err)
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"oriel/clair"
+)
+
+// Owner is what the process that owns a database tells those of this machine
+// that may read the file beside it.
+type Owner struct {
+	PID int `json:"pid"`
+	// URL is where the process answers.
+	URL string `json:"url"`
+	// Token is what to send to be let in as its administrator, "" where
+	// nobody is asked for one.
+	Token string `json:"token,omitempty"`
+}
+
+// ownerFile is readable for the user who may write the database, and nobody
+// else.
+func ownerFile(path string) string { return path + ".owner" }
+
+// Announce writes who owns the database beside it, until Close. A process that
+// is killed leaves the file behind, so it means something only while the lock
+// is held.
+func (db *DB) Announce(o Owner) error {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	name := ownerFile(db.path)
+	err = os.Remove(name) // whatever its mode is
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = os.WriteFile(name, text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("write who owns the database: %w", err)
+	}
+	db.announced = true
+	return nil
+}
+
+// ReadOwner reads what the owner of a database announced. It is an ErrNotFound
+// where there is nothing. Whoever asks knows that there is an owner, because
+// Open said so.
+func ReadOwner(path string) (Owner, error) {
+	var o Owner
+	text, err := os.ReadFile(ownerFile(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, fmt.Errorf("read who owns the database: %w", clair.ErrNotFound)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &o)
+	}
+	if err != nil {
+		return o, fmt.Errorf("read who owns the database: %w", err)
+	}
+	return o, nil
+}

@@ -1,0 +1,100 @@
+package updater
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"oriel/clair"
+)
+
+// HealthStore is what the health of feeds is read from.
+type HealthStore interface {
+	UpdateStatuses(context.Context) ([]clair.UpdateStatus, error)
+	// GetLatestUpdateRefs gives the newest operation of each updater and
+	// kind; the empty kind is any.
+	GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error)
+}
+
+// Health tells how all feeds are doing: those of the configuration in its
+// order, then the others that have an operation, by name, since reports go by
+// their data too. m is the manager that runs the feeds, nil where another
+// process does.
+func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthStore, m *Manager) (clair.Feeds, error) {
+	known, err := db.UpdateStatuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := db.GetLatestUpdateRefs(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("tell the health of feeds: %w", err)
+	}
+	out := make(clair.Feeds, 0, len(feeds))
+	configured := map[string]bool{}
+	for _, f := range feeds {
+		configured[f.Name] = true
+		h := clair.Feed{
+			UpdateStatus: statusOf(known, f.Name), Format: f.Format, URL: masked(f.URL),
+			Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(c.StaleAfter),
+		}
+		if format, ok := r.Lookup(f.Format); ok {
+			h.Kind = format.Kind
+		}
+		if own, ok := f.Duration(StaleAfterOption); ok {
+			h.StaleAfter = own
+		}
+		out = append(out, h)
+	}
+	for _, s := range known {
+		if !configured[s.Updater] && len(latest[s.Updater]) > 0 {
+			out = append(out, clair.Feed{UpdateStatus: s, StaleAfter: time.Duration(c.StaleAfter)})
+		}
+	}
+	for i := range out {
+		for _, op := range latest[out[i].Updater] {
+			if op.Kind == out[i].Kind {
+				out[i].Operation = op.Ref
+			}
+		}
+	}
+	if m != nil {
+		m.planned(out)
+	}
+	return out, nil
+}
+
+// planned fills in what only the running manager knows.
+func (m *Manager) planned(feeds clair.Feeds) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range feeds {
+		f := &feeds[i]
+		name := f.Updater
+		if set, ok := m.members[name]; ok {
+			name = set
+		}
+		u := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
+		f.NextRun = time.Time{}
+		if u >= 0 {
+			f.Running, f.NextRun = m.running[u], m.next
+		}
+	}
+}
+
+// masked is an address without what may be secret in it: who asks, and the
+// values of the query.
+func masked(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return address // a file
+	}
+	if u.User != nil {
+		u.User = url.User("xxxxx")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "xxxxx"
+	}
+	return u.String()
+}
