@@ -22,6 +22,7 @@ import (
 	"oriel/enrich"
 	"oriel/index"
 	"oriel/internal/quantity"
+	"oriel/notify"
 	"oriel/store"
 	"oriel/updater"
 )
@@ -35,6 +36,7 @@ type Config struct {
 	Updater updater.Config   `toml:"updater"`
 	Indexer index.Config     `toml:"indexer"`
 	Matcher enrich.Config    `toml:"matcher"`
+	Notify  notify.Config    `toml:"notify"`
 	Tables  []map[string]any `toml:"feed"`
 	Log     LogConfig        `toml:"log"`
 
@@ -59,7 +61,7 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(),
+		Matcher: enrich.Default(), Notify: notify.Default(),
 		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
@@ -97,7 +99,7 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	var errs []error
 	var err error
 	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.validate())
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Notify.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 
@@ -181,7 +183,7 @@ func collectFields(v reflect.Value, prefix string, into map[string]reflect.Value
 		f := v.Field(i)
 		_, isText := f.Addr().Interface().(encoding.TextUnmarshaler)
 		switch {
-		case tag == "-" || tag == "feed":
+		case tag == "-" || f.Kind() == reflect.Slice && f.Type().Elem().Kind() != reflect.String: // a table
 		case f.Kind() == reflect.Struct && !isText:
 			collectFields(f, name+"_", into)
 		default:

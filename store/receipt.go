@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -131,12 +132,18 @@ func (db *DB) DeleteNotification(ctx context.Context, id uuid.UUID, webhook stri
 }
 
 // DropNotifications deletes the sets that everyone is done with, and those
-// older than a time of which no delivery is to come, with their receipts. What
-// keeps an operation from being told of twice is its mark, which stays.
-func (db *DB) DropNotifications(ctx context.Context, before time.Time) error {
-	const old = `SELECT id FROM notification AS n WHERE complete AND (deleted OR date < ? AND NOT EXISTS
-		(SELECT 1 FROM receipt AS r WHERE r.notification_id = n.id AND r.next_attempt IS NOT NULL))`
-	if err := db.dropSets(ctx, old, before.UnixMilli()); err != nil {
+// older than a time of which no delivery to any of the webhooks is to come,
+// with their receipts. What keeps an operation from being told of twice is its
+// mark, which stays.
+func (db *DB) DropNotifications(ctx context.Context, before time.Time, webhooks ...string) error {
+	const old = `SELECT id FROM notification AS n WHERE complete AND (deleted OR date < ?1 AND NOT EXISTS
+		(SELECT 1 FROM receipt AS r WHERE r.notification_id = n.id AND r.next_attempt IS NOT NULL
+			AND r.webhook IN (SELECT value FROM json_each(?2))))`
+	names, err := json.Marshal(append([]string{}, webhooks...))
+	if err == nil {
+		err = db.dropSets(ctx, old, before.UnixMilli(), string(names))
+	}
+	if err != nil {
 		return fmt.Errorf("drop old notifications: %w", err)
 	}
 	return nil
