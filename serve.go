@@ -73,8 +73,12 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		return fmt.Errorf("listen: %w", err)
 	}
 	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
+	notifier, err := newNotifier(cfg, db, a.url, log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
 	srv := server.New(server.Options{
-		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
+		Changes: db, Notifications: db, Redeliverer: notifier, Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
 	})
@@ -83,6 +87,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Run(ctx, l) })
 	g.Go(func() error { return updates.Run(ctx) })
+	g.Go(func() error { return notifier.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")

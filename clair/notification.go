@@ -52,6 +52,17 @@ func (i Impact) Reason() (reason Reason, ok bool) {
 	return ReasonChanged, changed
 }
 
+// Notification is what each of the manifests would be told, without an id and
+// the manifest; ok is false where there is nothing to tell.
+func (i Impact) Notification() (n Notification, ok bool) {
+	before, after := Worst(i.Before), Worst(i.After)
+	n = Notification{Version: i.Version, Vulnerability: cmp.Or(after, before)}
+	if n.Reason, ok = i.Reason(); n.Reason == ReasonChanged {
+		n.Previous = before
+	}
+	return n, ok
+}
+
 // Worst is the most severe of some vulnerabilities; among those one with a fix,
 // and among those the first. It is nil where there are none.
 func Worst(list []*Vulnerability) *Vulnerability {

@@ -70,42 +70,18 @@ func matchesAny(patterns []string, text string) bool {
 	})
 }
 
-// news is an impact with what all its rows have in common.
-type news struct {
-	clair.Impact
-	reason clair.Reason
-	// vuln stands for the impact, previous for what was before where the
-	// reason is ReasonChanged, else it is nil.
-	vuln, previous *clair.Vulnerability
-	// severity is the greater of before and after.
-	severity clair.Severity
-}
-
-// newsOf says what there is to tell of an impact; ok is false for nothing.
-func newsOf(i clair.Impact) (n news, ok bool) {
-	n = news{Impact: i}
-	n.reason, ok = i.Reason()
-	before, after := clair.Worst(i.Before), clair.Worst(i.After)
-	n.vuln = cmp.Or(after, before)
-	if n.reason == clair.ReasonChanged {
-		n.previous = before
-	}
-	for _, v := range []*clair.Vulnerability{before, after} {
-		if v != nil {
-			n.severity = max(n.severity, v.NormalizedSeverity)
-		}
-	}
-	return n, ok
-}
-
 // takes says whether the rule wants the news, the manifest left aside. What
 // was more severe before counts as such, so that an all-clear is heard too.
-func (r rule) takes(ctx context.Context, n news, exploited Exploited) (bool, error) {
-	if n.severity < r.MinSeverity || r.OnlyFixed && n.vuln.Fix() == "" {
+func (r rule) takes(ctx context.Context, n clair.Notification, exploited Exploited) (bool, error) {
+	severity := n.Vulnerability.NormalizedSeverity
+	if n.Previous != nil {
+		severity = max(severity, n.Previous.NormalizedSeverity)
+	}
+	if severity < r.MinSeverity || r.OnlyFixed && n.Vulnerability.Fix() == "" {
 		return false, nil
 	}
 	if r.OnlyKEV {
-		return exploited(ctx, n.vuln)
+		return exploited(ctx, n.Vulnerability)
 	}
 	return true, nil
 }
@@ -124,7 +100,7 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 				yield(told{}, err)
 				return
 			}
-			n, ok := newsOf(i)
+			n, ok := i.Notification()
 			if !ok {
 				continue
 			}
@@ -134,7 +110,7 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 					yield(told{}, err)
 					return
 				}
-				if ok && !yield(told{n, r}, nil) {
+				if ok && !yield(told{n, i.Manifests, r}, nil) {
 					return
 				}
 			}
@@ -142,17 +118,18 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 	}
 }
 
-// told is news that a rule takes.
+// told is what a rule has manifests told of.
 type told struct {
-	news
+	clair.Notification
+	all  []clair.Digest
 	rule rule
 }
 
 // row tells one manifest.
 func (t told) row(m clair.Digest) clair.NotificationRow {
-	row := clair.NotificationRow{View: t.rule.view, Manifest: m, Reason: t.reason, Version: t.Version, Vulnerability: t.vuln.ID}
-	if t.previous != nil {
-		row.Previous = t.previous.ID
+	row := clair.NotificationRow{View: t.rule.view, Manifest: m, Reason: t.Reason, Version: t.Version, Vulnerability: t.Vulnerability.ID}
+	if t.Previous != nil {
+		row.Previous = t.Previous.ID
 	}
 	return row
 }
@@ -160,7 +137,7 @@ func (t told) row(m clair.Digest) clair.NotificationRow {
 // manifests are those that the rule wants to hear of.
 func (t told) manifests() iter.Seq[clair.Digest] {
 	return func(yield func(clair.Digest) bool) {
-		for _, m := range t.Manifests {
+		for _, m := range t.all {
 			if (len(t.rule.Manifests) == 0 || matchesAny(t.rule.Manifests, string(m))) && !yield(m) {
 				return
 			}
@@ -253,12 +230,12 @@ func (p *planner) summarise(ctx context.Context, wanted func(clair.Digest) bool)
 			return nil, err
 		}
 		row := t.row("")
-		s := summarised{t.vuln.NormalizedSeverity, &row}
+		s := summarised{t.Vulnerability.NormalizedSeverity, &row}
 		for m := range t.manifests() {
 			if !wanted(m) {
 				continue
 			}
-			key := summaryKey{t.rule.view, t.reason, m}
+			key := summaryKey{t.rule.view, t.Reason, m}
 			if b, ok := best[key]; !ok || s.severity > b.severity {
 				best[key] = s
 			}

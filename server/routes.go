@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	indexer = "/indexer/api/v1"
-	matcher = "/matcher/api/v1"
+	indexer  = "/indexer/api/v1"
+	matcher  = "/matcher/api/v1"
+	notifier = "/notifier/api/v1"
 )
 
 // routes is every address there is.
@@ -30,6 +31,13 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, matcher + "/internal/update_operation", s.getUpdateOperations},
 		{http.MethodDelete, matcher + "/internal/update_operation/*", s.deleteUpdateOperation},
 		{http.MethodGet, matcher + "/internal/update_diff", s.getUpdateDiff},
+
+		{http.MethodGet, matcher + "/changes", s.getChanges},
+
+		{http.MethodGet, notifier + "/notification", s.getNotifications},
+		{http.MethodGet, notifier + "/notification/*", s.getNotification},
+		{http.MethodDelete, notifier + "/notification/*", s.deleteNotification},
+		{http.MethodPost, notifier + "/notification/:id/redeliver", s.postRedeliver},
 
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},

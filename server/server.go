@@ -16,11 +16,15 @@ import (
 
 // Options are what a Server works with.
 type Options struct {
-	Manifests ManifestStore
-	Updates   UpdateStore
-	Indexer   Indexer
-	Matcher   Matcher
-	Log       *slog.Logger
+	Manifests     ManifestStore
+	Updates       UpdateStore
+	Indexer       Indexer
+	Matcher       Matcher
+	Changes       ChangeStore
+	Notifications NotificationStore
+	// Redeliverer may be nil where nothing is delivered.
+	Redeliverer Redeliverer
+	Log         *slog.Logger
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
 	IndexState string
