@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,11 +53,7 @@ func (o *oriel) changes(ctx context.Context, f changesFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	judge := match.NewJudge()
-	set, err := db.Changes(ctx, since, manifest, func(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
-		ok, err := judge.Affects(v, match.Record{Package: p, Dist: d, Repo: r})
-		return ok && err == nil
-	})
+	set, err := db.Changes(ctx, since, manifest, match.NewJudge().Certain)
 	if err != nil {
 		return err
 	}
@@ -71,14 +66,15 @@ func (o *oriel) changes(ctx context.Context, f changesFlags) (err error) {
 
 // writeChanges writes a line for each change of each manifest.
 func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
-	table := tabwriter.NewWriter(o.stdout, 0, 0, 2, ' ', 0)
 	lines := json.NewEncoder(o.stdout)
 	write := func(n clair.Notification) error { return lines.Encode(n) }
 	if format == "table" {
-		fmt.Fprintln(table, "REASON\tSEVERITY\tVULNERABILITY\tPACKAGE\tFIXED IN\tMANIFEST")
+		// Fixed widths, since nobody knows the rows to come.
+		const line = "%-8s %-20s %-20s %-44s %-24s %s\n"
+		fmt.Fprintf(o.stdout, line, "REASON", "SEVERITY", "VULNERABILITY", "PACKAGE", "FIXED IN", "MANIFEST")
 		write = func(n clair.Notification) error {
-			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s %s\t%s\t%s\n", n.Reason, severities(n), n.Vulnerability.Name,
-				n.Vulnerability.Package.Name, n.Version, n.Vulnerability.Fix(), n.Manifest)
+			_, err := fmt.Fprintf(o.stdout, line, n.Reason, severities(n), n.Vulnerability.Name,
+				n.Vulnerability.Package.Name+" "+n.Version, n.Vulnerability.Fix(), n.Manifest)
 			return err
 		}
 	}
@@ -95,12 +91,8 @@ func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
 				return err
 			}
 		}
-		// The columns fit what stands between two flushes, and no more waits.
-		if err := table.Flush(); err != nil {
-			return err
-		}
 	}
-	return table.Flush()
+	return nil
 }
 
 // severities is the severity, and where that changed the one before it.

@@ -62,7 +62,7 @@ func defaultConfig() Config {
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
 		Matcher: enrich.Default(), Notify: notify.Default(),
-		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 

@@ -88,14 +88,8 @@ func (r rule) takes(ctx context.Context, n clair.Notification, exploited Exploit
 
 // told streams, once for each view that wants it, what there is to tell.
 func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
-	// What cannot be compared counts as unaffected, as in reports.
-	judge := match.NewJudge()
-	affects := func(v *clair.Vulnerability, pkg *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
-		ok, err := judge.Affects(v, match.Record{Package: pkg, Dist: d, Repo: r})
-		return ok && err == nil
-	}
 	return func(yield func(told, error) bool) {
-		for i, err := range p.store.OperationImpacts(ctx, p.op.Ref, affects) {
+		for i, err := range p.store.OperationImpacts(ctx, p.op.Ref, match.NewJudge().Certain) {
 			if err != nil {
 				yield(told{}, err)
 				return

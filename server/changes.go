@@ -43,12 +43,7 @@ func (s *Server) getChanges(c echo.Context) error {
 		}
 	}
 	return s.withHeavy(c, func() error {
-		judge := match.NewJudge()
-		changes, err := s.Changes.Changes(c.Request().Context(), since, manifest,
-			func(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
-				ok, err := judge.Affects(v, match.Record{Package: p, Dist: d, Repo: r})
-				return ok && err == nil
-			})
+		changes, err := s.Changes.Changes(c.Request().Context(), since, manifest, match.NewJudge().Certain)
 		if err != nil {
 			return err
 		}

@@ -146,7 +146,7 @@ type notificationWriter struct {
 }
 
 // notificationRows is how many rows are written at once.
-const notificationRows = 512
+const notificationRows = 4096
 
 func (w *notificationWriter) put(ctx context.Context, op clair.UpdateOperation, ref uuid.UUID, subscriptions []clair.Subscription,
 	rows iter.Seq2[clair.NotificationRow, error],
