@@ -43,28 +43,26 @@ func (db *DB) signalCompleted() {
 // last one of their updater that was. It marks the first operation of an
 // updater, of which there is none to make. ok is false where there is none.
 func (db *DB) NextOperation(ctx context.Context) (op clair.UpdateOperation, ok bool, err error) {
-	const unmarked = `SELECT EXISTS (SELECT 1 FROM update_operation WHERE kind = 'vulnerability'
-		AND updater NOT IN (SELECT updater FROM pin WHERE owner = 'notifier'))`
-	const mark = `INSERT INTO pin (owner, updater, seq) SELECT 'notifier', updater, min(seq) FROM update_operation
-		WHERE kind = 'vulnerability' AND updater NOT IN (SELECT updater FROM pin WHERE owner = 'notifier') GROUP BY updater`
-	const next = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind FROM update_operation AS o
-		JOIN pin AS p ON p.owner = 'notifier' AND p.updater = o.updater
-		WHERE o.kind = 'vulnerability' AND o.seq > p.seq ORDER BY o.id LIMIT 1`
-	var first bool
-	err = db.read.QueryRowContext(ctx, unmarked).Scan(&first)
-	if err == nil && first {
-		err = db.exec(ctx, mark)
+	const next = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, p.seq IS NULL FROM update_operation AS o
+		LEFT JOIN pin AS p ON p.owner = 'notifier' AND p.updater = o.updater
+		WHERE o.kind = 'vulnerability' AND o.seq > ifnull(p.seq, 0) ORDER BY o.id LIMIT 1`
+	for {
+		var first bool
+		err := scanOperation(db.read.QueryRowContext(ctx, next), &op, &first)
+		if errors.Is(err, sql.ErrNoRows) {
+			return op, false, nil
+		}
+		if err != nil {
+			return op, false, fmt.Errorf("find the next operation to notify of: %w", classify(err))
+		}
+		if !first {
+			return op, true, nil
+		}
+		// Where it was deleted meanwhile the next one is the first.
+		if err := db.SkipOperation(ctx, op); err != nil && !errors.Is(err, clair.ErrNotFound) {
+			return op, false, err
+		}
 	}
-	if err == nil {
-		err = scanOperation(db.read.QueryRowContext(ctx, next), &op)
-	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return op, false, nil
-	}
-	if err != nil {
-		return op, false, fmt.Errorf("find the next operation to notify of: %w", classify(err))
-	}
-	return op, true, nil
 }
 
 // SkipOperation marks an operation as one that a notification has been made
