@@ -337,7 +337,8 @@ CREATE TABLE receipt (
     status          TEXT    NOT NULL,             -- created, delivered, delivery_failed or deleted
     rows            INTEGER NOT NULL,
     attempts        INTEGER NOT NULL DEFAULT 0,
-    under_way       INTEGER NOT NULL DEFAULT 0,   -- 1 = an attempt began and has not ended
+    under_way       INTEGER NOT NULL DEFAULT 0,   -- 1 = an attempt began and has not ended;
+                                                  -- 2 = and the set was deleted meanwhile by someone
     since           INTEGER NOT NULL,             -- from when it counts how long to try
     last_attempt    INTEGER,
     next_attempt    INTEGER,                      -- null = none is to come

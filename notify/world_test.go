@@ -28,6 +28,7 @@ type world struct {
 	path string
 	db   *store.DB
 	stop func()
+	made int // by set
 }
 
 func newWorld(t *testing.T) *world {

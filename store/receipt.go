@@ -61,12 +61,26 @@ func (db *DB) BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (
 // EndDelivery records how an attempt ended. A zero next says that no other is
 // to come. A receipt that was deleted meanwhile stays deleted.
 func (db *DB) EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error {
-	const end = `UPDATE receipt SET status = ?3, next_attempt = ?4, error = ?5, under_way = 0
+	const end = `UPDATE receipt SET status = iif(under_way = 2 AND ?3 = 'delivered', 'deleted', ?3), next_attempt = ?4, error = ?5, under_way = 0
 		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND status <> 'deleted'`
-	if err := db.exec(ctx, end, id.String(), webhook, string(status), millis(next), reason); err != nil {
+	err := db.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, end, id.String(), webhook, string(status), millis(next), reason); err != nil {
+			return err
+		}
+		return allDeleted(ctx, tx, id)
+	})
+	if err != nil {
 		return fmt.Errorf("end the delivery of %s to %s: %w", id, webhook, err)
 	}
 	return nil
+}
+
+// allDeleted marks a set as done with where all its receipts are.
+func allDeleted(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
+	const mark = `UPDATE notification SET deleted = 1 WHERE ref = ?
+		AND NOT EXISTS (SELECT 1 FROM receipt WHERE notification_id = notification.id AND status <> 'deleted')`
+	_, err := tx.ExecContext(ctx, mark, id.String())
+	return err
 }
 
 // Redeliver makes a set due again for one of its webhooks, or for all where
@@ -98,32 +112,34 @@ func (db *DB) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error
 }
 
 // DeleteNotification says that a set has been read and is done with: by the
-// webhook named, or, where none is, by those who have it (it was delivered, or
-// is being delivered at this moment), and where nobody has it by those to whom
-// its delivery was tried. Other webhooks are still told of it. It can be read
-// until retention takes it. An unknown set is an ErrNotFound.
+// webhook named, or by the only one there is. Where none of several is named it
+// is those who have it: to whom it was delivered, or is being delivered at this
+// moment if that succeeds. Others are still told of it. It can be read until it
+// is dropped. An unknown set is an ErrNotFound.
 func (db *DB) DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error {
-	const find = `SELECT id FROM notification WHERE ref = ? AND complete`
-	const done = `UPDATE receipt SET status = 'deleted', next_attempt = NULL, under_way = 0, error = ''
-		WHERE notification_id = ?1 AND iif(?2 <> '', webhook = ?2, iif(
-			EXISTS (SELECT 1 FROM receipt WHERE notification_id = ?1 AND (status IN ('delivered', 'deleted') OR under_way)),
-			status = 'delivered' OR under_way, attempts > 0))`
-	const all = `UPDATE notification SET deleted = 1 WHERE id = ?1
-		AND NOT EXISTS (SELECT 1 FROM receipt WHERE notification_id = ?1 AND status <> 'deleted')`
+	const find = `SELECT n.id, (SELECT count(*) FROM receipt AS r WHERE r.notification_id = n.id) FROM notification AS n WHERE n.ref = ? AND n.complete`
+	const one = `UPDATE receipt SET status = 'deleted', next_attempt = NULL, under_way = 0, error = ''
+		WHERE notification_id = ?1 AND (?2 = '' OR webhook = ?2)`
+	const some = `UPDATE receipt SET status = iif(status = 'delivered', 'deleted', status), under_way = iif(under_way, 2, 0)
+		WHERE notification_id = ?1 AND (status = 'delivered' OR under_way)`
 	err := db.tx(ctx, func(tx *sql.Tx) error {
-		var n int64
-		err := tx.QueryRowContext(ctx, find, id.String()).Scan(&n)
+		var set, receipts int64
+		err := tx.QueryRowContext(ctx, find, id.String()).Scan(&set, &receipts)
 		if errors.Is(err, sql.ErrNoRows) {
 			return clair.ErrNotFound
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, done, n, webhook); err != nil {
+		if webhook == "" && receipts > 1 {
+			_, err = tx.ExecContext(ctx, some, set)
+		} else {
+			_, err = tx.ExecContext(ctx, one, set, webhook)
+		}
+		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, all, n)
-		return err
+		return allDeleted(ctx, tx, id)
 	})
 	if err != nil {
 		return fmt.Errorf("delete notification %s: %w", id, err)
