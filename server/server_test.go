@@ -77,7 +77,7 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 	t.Cleanup(layers.CloseIdleConnections)
 	srv := httptest.NewServer(server.New(server.Options{
 		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: indexing,
-		Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
+		Changes: db, Notifications: db, Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
 	}))
 	t.Cleanup(func() {
 		srv.Close()
