@@ -23,6 +23,7 @@ import (
 	"oriel/enrich"
 	"oriel/index"
 	"oriel/internal/quantity"
+	"oriel/notify"
 	"oriel/server"
 	"oriel/store"
 	"oriel/updater"
@@ -37,6 +38,7 @@ type Config struct {
 	Updater updater.Config    `toml:"updater"`
 	Indexer index.Config      `toml:"indexer"`
 	Matcher enrich.Config     `toml:"matcher"`
+	Notify  notify.Config     `toml:"notify"`
 	Bundle  bundle.Config     `toml:"bundle"`
 	Tables  []map[string]any  `toml:"feed"`
 	Auth    server.AuthConfig `toml:"auth"`
@@ -65,7 +67,8 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Default(),
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(), Bundle: bundle.Default(), Auth: server.DefaultAuth(), Limits: server.DefaultLimits(),
+		Matcher: enrich.Default(), Notify: notify.Default(), Bundle: bundle.Default(),
+		Auth: server.DefaultAuth(), Limits: server.DefaultLimits(),
 		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
@@ -105,8 +108,8 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
 	c.Auth.Resolve(base)
 	c.TLS.Resolve(base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Bundle.Validate(),
-		c.Auth.Validate(), c.TLS.Validate(), c.Limits.Validate(), c.validate())
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Notify.Validate(),
+		c.Bundle.Validate(), c.Auth.Validate(), c.TLS.Validate(), c.Limits.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 
@@ -191,8 +194,7 @@ func collectFields(v reflect.Value, prefix string, into map[string]reflect.Value
 		f := v.Field(i)
 		_, isText := f.Addr().Interface().(encoding.TextUnmarshaler)
 		switch {
-		case tag == "-" || tag == "feed":
-		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct: // tables, which no variable has room for
+		case tag == "-" || f.Kind() == reflect.Slice && f.Type().Elem().Kind() != reflect.String: // a table
 		case f.Kind() == reflect.Struct && !isText:
 			collectFields(f, name+"_", into)
 		default:

@@ -40,13 +40,29 @@ func requireKeys(t *testing.T, of reflect.Type, keys map[string]any, at string) 
 			continue
 		}
 		if f := of.Field(i).Type; f.Kind() == reflect.Slice && f.Elem().Kind() == reflect.Struct {
-			require.Contains(t, exampleConfig, "# [["+at+key+"]]", "as a comment, since there are none by default")
+			requireTable(t, f.Elem(), at+key)
 			continue
 		}
 		require.Contains(t, keys, key, "the example lacks %s%s", at, key)
 		if table, ok := keys[key].(map[string]any); ok {
 			requireKeys(t, of.Field(i).Type, table, at+key+".")
 		}
+	}
+}
+
+// requireTable requires that the example shows a table of which there may be
+// many, and by default none: as a comment that is right once it is none.
+func requireTable(t *testing.T, of reflect.Type, name string) {
+	t.Helper()
+	_, text, ok := strings.Cut(exampleConfig, "\n# [["+name+"]]\n")
+	require.True(t, ok, "the example lacks [[%s]]", name)
+	text, _, _ = strings.Cut(text, "\n\n")
+	text = strings.ReplaceAll("[["+name+"]]\n"+text, "\n# ", "\n")
+	d := toml.NewDecoder(strings.NewReader(strings.ReplaceAll(text, "whsec_…", ""))).DisallowUnknownFields()
+	var c Config
+	require.NoError(t, d.Decode(&c))
+	for i := range of.NumField() {
+		require.Contains(t, text, "\n"+of.Field(i).Tag.Get("toml")+" = ", "the example lacks a key of [[%s]]", name)
 	}
 }
 
@@ -79,6 +95,20 @@ func TestConfig_Refuses(t *testing.T) {
 		{"unknown_enricher", "[matcher]\nenrichers = ['cvss', 'ssvc']\n", "matcher.enrichers: \"ssvc\" is not one of cvss, epss, kev"},
 		{"enricher_twice", "[matcher]\nenrichers = ['kev', 'kev']\n", "matcher.enrichers"},
 		{"enricher_without_time", "[matcher.epss]\ntimeout = '0s'\n", "matcher.epss.timeout"},
+		{"webhook_unknown_key", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nfoo = 1\n", "notify.webhook.foo: unknown key (line 4)"},
+		{"webhook_url", "[[notify.webhook]]\nname = 'a'\nurl = 'ftp://x.test/'\n", "notify.webhook[0].url: \"ftp://x.test/\" is not an address of http or https"},
+		{"webhook_twice", strings.Repeat("[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\n", 2), "notify.webhook[1].name"},
+		{"webhook_name", "[[notify.webhook]]\nname = 'a/b'\nurl = 'http://x.test/'\n", "notify.webhook[0].name"},
+		{"webhook_secret", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nsecret = 'whsec_!'\n", "notify.webhook[0].secret: must be whsec_ and base64"},
+		{"webhook_short_secret", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nsecret = 'YWJj'\n", "notify.webhook[0].secret: is 3 bytes long"},
+		{"webhook_header", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nheaders = { 'a b' = 'c' }\n", "notify.webhook[0].headers"},
+		{"webhook_own_header", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nheaders = { host = 'c' }\n", "notify.webhook[0].headers.host: is set by Oriel"},
+		{"webhook_format", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nformat = 'xml'\n", "notify.webhook[0].format"},
+		{"webhook_severity", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nmin_severity = 'Bad'\n", "line 4"},
+		{"webhook_pattern", "[[notify.webhook]]\nname = 'a'\nurl = 'http://x.test/'\nupdaters = ['[']\n", "notify.webhook[0].updaters"},
+		{"notify_callback", "[notify]\ncallback = 'nowhere'\n", "notify.callback"},
+		{"notify_retry", "[notify]\nretry_min = '2h'\n", "notify.retry_max: 1h: must not be less than retry_min, 2h"},
+		{"notify_give_up", "[notify]\ngive_up = '0s'\n", "notify.give_up"},
 		{"feed_unknown_key", "[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\nfoo = 1\n", "feed[0].foo"},
 		{"feed_unknown_format", "[[feed]]\nname = 'a'\nformat = 'csv'\nurl = 'https://x.test/'\n", "feed[0].format"},
 		{"feed_twice", strings.Repeat("[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\n", 2), "feed[1].name"},

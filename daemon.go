@@ -101,8 +101,8 @@ func (d *daemon) Close() { d.client.CloseIdleConnections() }
 // maxAnswer bounds what is read of an answer: feeds by the ten thousand.
 const maxAnswer = 64 << 20
 
-// call makes a request and reads the JSON it is answered with. What the server
-// refuses is an error that says so in its words.
+// call makes a request and reads the JSON it is answered with, unless into is
+// nil. What the server refuses is an error that says so in its words.
 func (d *daemon) call(ctx context.Context, method, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, d.url+path, nil)
 	if err != nil {
@@ -122,6 +122,9 @@ func (d *daemon) call(ctx context.Context, method, path string, into any) error 
 	}
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("the server at %s refuses: %w", d.url, refusal(res.StatusCode, body))
+	}
+	if into == nil {
+		return nil
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the answer of the server at %s to %s: %w", d.url, path, err)

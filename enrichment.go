@@ -48,11 +48,7 @@ func newMatcher(cfg *Config, db *store.DB) matcher {
 				continue
 			}
 			own, _ := cfg.Matcher.Of(name)
-			r := records{db: db, format: e.Format, configured: map[string]string{}}
-			for _, f := range cfg.Feeds {
-				r.configured[f.Name] = f.Format
-			}
-			on = append(on, match.Enriching{Enricher: e.Enricher, Records: r, Timeout: time.Duration(own.Timeout)})
+			on = append(on, match.Enriching{Enricher: e.Enricher, Records: recordsOf(cfg, db, e.Format), Timeout: time.Duration(own.Timeout)})
 		}
 	}
 	return matcher{match.NewMatcher(db, on...), db}
@@ -64,6 +60,14 @@ type records struct {
 	format string
 	// configured are the formats of the configured feeds, by name.
 	configured map[string]string
+}
+
+func recordsOf(cfg *Config, db *store.DB, format string) records {
+	r := records{db: db, format: format, configured: map[string]string{}}
+	for _, f := range cfg.Feeds {
+		r.configured[f.Name] = f.Format
+	}
+	return r
 }
 
 // feeds names the feeds of the format: as the configuration says, and where it

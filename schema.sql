@@ -48,7 +48,8 @@ CREATE TABLE update_operation (
 ) STRICT;
 
 -- What holds rows against garbage collection beside the operations: owner is
--- who holds it ("notifier"), seq the operation whose rows it must still see.
+-- who holds it, seq the operation whose rows it must still see. The pins of
+-- "notifier" are the operations that notifications were last made of.
 CREATE TABLE pin (
     owner   TEXT    NOT NULL,
     updater TEXT    NOT NULL REFERENCES updater (name),
@@ -292,3 +293,63 @@ SELECT r.id, o.id AS uo_id, r.hash, r.tags, r.data, r.removed IS NULL AS active,
 FROM enrichment_row AS r
 JOIN updater AS u ON u.id = r.updater_id
 LEFT JOIN update_operation AS o ON o.updater = u.name AND o.seq = r.added;
+
+-- What an update operation means for the manifests there were: one set of rows
+-- for each operation that affects any. ref is its UUID, made of the
+-- operation's, so that whoever has to start again makes the same set. Nobody
+-- sees it before it is complete, which it becomes in the commit that moves the
+-- notifier's pin to the operation and writes the receipts. It names its
+-- operation without a foreign key, since it may outlive it.
+CREATE TABLE notification (
+    id       INTEGER PRIMARY KEY,
+    ref      TEXT    NOT NULL UNIQUE,
+    uo_ref   TEXT    NOT NULL UNIQUE,
+    updater  TEXT    NOT NULL,
+    date     INTEGER NOT NULL,
+    rows     INTEGER NOT NULL DEFAULT 0,          -- of the view ''
+    complete INTEGER NOT NULL DEFAULT 0,
+    deleted  INTEGER NOT NULL DEFAULT 0           -- 1 = its receivers are done with it
+) STRICT;
+
+-- The rows of a set. The design keeps each as JSON; here a vulnerability that
+-- ten thousand manifests are told of is kept once. view is '' for what
+-- everyone can read, or the webhook whose rule chose the row.
+CREATE TABLE notification_body (
+    notification_id INTEGER NOT NULL,
+    view            TEXT    NOT NULL,
+    n               INTEGER NOT NULL,             -- place in the view, from 1
+    manifest        TEXT    NOT NULL,             -- digest; the manifest may be gone
+    reason          TEXT    NOT NULL,             -- added, removed or changed
+    package_version TEXT    NOT NULL,             -- as it is installed
+    vuln_id         INTEGER NOT NULL,             -- of notification_vuln
+    previous_id     INTEGER,                      -- what it was before, where it changed
+    PRIMARY KEY (notification_id, view, n)
+) STRICT, WITHOUT ROWID;
+
+-- The vulnerabilities of a set, copied, since their rows may be collected.
+CREATE TABLE notification_vuln (
+    notification_id INTEGER NOT NULL,
+    vuln_id         INTEGER NOT NULL,
+    vuln            BLOB    NOT NULL,             -- JSON, zstd
+    PRIMARY KEY (notification_id, vuln_id)
+) STRICT, WITHOUT ROWID;
+
+-- How far each webhook has been told of a set. The design's receipt has one
+-- for each operation; here every webhook has its own.
+CREATE TABLE receipt (
+    notification_id INTEGER NOT NULL REFERENCES notification (id) ON DELETE CASCADE,
+    webhook         TEXT    NOT NULL,
+    view            TEXT    NOT NULL,             -- the rows it is told of
+    status          TEXT    NOT NULL,             -- created, delivered, delivery_failed or deleted
+    rows            INTEGER NOT NULL,
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    under_way       INTEGER NOT NULL DEFAULT 0,   -- 1 = an attempt began and has not ended;
+                                                  -- 2 = and the set was deleted meanwhile by someone
+    since           INTEGER NOT NULL,             -- from when it counts how long to try
+    last_attempt    INTEGER,
+    next_attempt    INTEGER,                      -- null = none is to come
+    error           TEXT    NOT NULL DEFAULT '',
+    PRIMARY KEY (notification_id, webhook)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX receipt_next ON receipt (webhook, next_attempt) WHERE next_attempt IS NOT NULL;

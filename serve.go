@@ -80,9 +80,14 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	if err := db.Announce(store.Owner{PID: os.Getpid(), URL: a.url}); err != nil {
 		return errors.Join(err, front.listener.Close())
 	}
+	notifier, err := newNotifier(cfg, db, a.url, log)
+	if err != nil {
+		return errors.Join(err, front.listener.Close())
+	}
 	found := &findings{db: db, log: log}
 	srv := server.New(server.Options{
-		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
+		Manifests: db, Updates: db, Changes: db, Notifications: db, Redeliverer: notifier,
+		Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
 		Status:  statusSource(cfg, db, budget, found),
 		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
@@ -97,6 +102,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g.Go(func() error { return srv.Run(ctx, front.listener) })
 	g.Go(func() error { return updates.Run(ctx) })
 	g.Go(func() error { return found.Run(ctx) })
+	g.Go(func() error { return notifier.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")

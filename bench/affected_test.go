@@ -110,12 +110,7 @@ func askAffected(b *testing.B, ctx context.Context, db *store.DB, list []*clair.
 			}
 		}
 	}
-	judge := match.NewJudge()
-	affects := func(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
-		ok, err := judge.Affects(v, match.Record{Package: p, Dist: d, Repo: r})
-		return ok && err == nil
-	}
-	for a, err := range db.AffectedManifests(ctx, stream, affects) {
+	for a, err := range db.AffectedManifests(ctx, stream, match.NewJudge().Certain) {
 		require.NoError(b, err)
 		pairs += len(a.Manifests)
 	}

@@ -29,7 +29,7 @@ func (a annotator) Enrich(ctx context.Context, g clair.EnrichmentGetter, r *clai
 	named := make(map[string][]string, len(r.Vulnerabilities))
 	tags := map[string]struct{}{}
 	for id, v := range r.Vulnerabilities {
-		cves := cvesOf(v)
+		cves := CVEs(v)
 		if len(cves) > 0 {
 			named[id] = cves
 		}

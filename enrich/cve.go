@@ -6,9 +6,9 @@ import (
 	"oriel/clair"
 )
 
-// cvesOf lists the CVEs that a vulnerability names, each once: those of its
+// CVEs lists the CVEs that a vulnerability names, each once: those of its
 // name first, then its aliases', then its links'.
-func cvesOf(v *clair.Vulnerability) []string {
+func CVEs(v *clair.Vulnerability) []string {
 	found := appendCVEs(nil, v.Name)
 	for _, a := range v.Aliases {
 		found = appendCVEs(found, a)

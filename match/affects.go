@@ -44,6 +44,14 @@ func (j *Judge) Affects(v *clair.Vulnerability, r Record) (bool, error) {
 	return false, unknown
 }
 
+// Certain says whether a vulnerability is known to affect a package in a
+// distribution and a repository, either of which may be nil. What cannot be
+// compared counts as unaffected, as in reports.
+func (j *Judge) Certain(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
+	ok, err := j.Affects(v, Record{p, d, r})
+	return ok && err == nil
+}
+
 // target is a record under the rule that judges it, with what the rule needs
 // of the record worked out once for many vulnerabilities.
 type target struct {

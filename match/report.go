@@ -163,7 +163,7 @@ func (m *matching) skip(err error) {
 // take adds a finding to the report.
 func (m *matching) take(v *clair.Vulnerability, hits []owned) {
 	r := m.result
-	r.Report.Vulnerabilities[v.ID] = outward(v)
+	r.Report.Vulnerabilities[v.ID] = v.Outward()
 	for _, t := range hits {
 		if r.Why[t.id] == nil {
 			r.Why[t.id] = map[string]Why{}
@@ -191,33 +191,6 @@ func (m *matching) sort() {
 			)
 		})
 	}
-}
-
-// outward is a vulnerability as Clair's clients want it: without a range, and
-// with a fixed version only where there is a fix. PyPI, Maven and RubyGems
-// keep Clair's query string, which those clients take apart.
-func outward(v *clair.Vulnerability) *clair.Vulnerability {
-	out := *v
-	out.Range = nil
-	if v.Repo == nil {
-		return &out
-	}
-	if _, ok := clair.EcosystemByRepository(v.Repo.Name); !ok {
-		return &out
-	}
-	b, err := clair.ParseBounds(v.FixedInVersion)
-	if err != nil {
-		return &out
-	}
-	switch v.Repo.Name {
-	case "pypi", "maven", "rubygems":
-		if b.Fixed == "" {
-			out.FixedInVersion = ""
-		}
-	default:
-		out.FixedInVersion = b.Fixed
-	}
-	return &out
 }
 
 // describe says in words which versions a vulnerability affects.

@@ -64,14 +64,8 @@ func (s *Server) affected(c echo.Context, vulns []*clair.Vulnerability) (*affect
 			}
 		}
 	}
-	// What cannot be compared counts as unaffected, as in reports.
-	judge := match.NewJudge()
-	affects := func(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
-		ok, err := judge.Affects(v, match.Record{Package: p, Dist: d, Repo: r})
-		return ok && err == nil
-	}
 	found := map[clair.Digest][]int{}
-	for a, err := range s.Manifests.AffectedManifests(c.Request().Context(), stream, affects) {
+	for a, err := range s.Manifests.AffectedManifests(c.Request().Context(), stream, match.NewJudge().Certain) {
 		if err != nil {
 			return nil, err
 		}

@@ -23,7 +23,7 @@ const pskText = "this is the secret"
 func (w world) with(change func(*server.Options)) world {
 	w.Helper()
 	o := server.Options{
-		Manifests: w.db, Updates: w.db, Feeds: w.feeds, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
+		Manifests: w.db, Updates: w.db, Changes: w.db, Notifications: w.db, Feeds: w.feeds, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
 	}
 	change(&o)
 	srv := httptest.NewServer(server.New(o))
@@ -95,7 +95,7 @@ func TestAuth_NoToken(t *testing.T) {
 		require.Empty(t, a.Header.Get("WWW-Authenticate"))
 	}
 	require.Equal(t, 3, opened)
-	for _, path := range []string{"/nowhere", "/notifier/api/v1/notification/x", "/indexer/api/v1/", "/patches/v1/nowhere"} {
+	for _, path := range []string{"/nowhere", "/notifier/api/v1/nowhere", "/indexer/api/v1/", "/patches/v1/nowhere"} {
 		require.Equal(t, 401, gated.do("GET", path, "").StatusCode, "what there is is nobody's business: %s", path)
 		require.Equal(t, 404, gated.do("GET", path, "", "Authorization", "Bearer "+static("read")).StatusCode, path)
 	}

@@ -94,7 +94,6 @@ func TestOpenAPI_Page(t *testing.T) {
 // elsewhere are operations that the document describes and this server has no
 // route of yet.
 var elsewhere = []string{
-	"GetChanges", "GetNotification", "DeleteNotification",
 	"GetPlatforms", "OpenSession", "GetSession", "CloseSession", "ReadVulnerabilities", "WindowStatus",
 }
 
@@ -165,6 +164,12 @@ func TestOpenAPI_Handlers(t *testing.T) {
 		{"GET", "/matcher/api/v1/feeds", "", nil, 200},
 		{"POST", "/matcher/api/v1/feeds/run", "", nil, 202},
 		{"POST", "/matcher/api/v1/feeds/run?name=none", "", nil, 404},
+		{"GET", "/matcher/api/v1/changes?since=24h", "", nil, 200},
+		{"GET", "/matcher/api/v1/changes?since=24h", "", []string{"Accept", "application/x-ndjson"}, 200},
+		{"GET", "/notifier/api/v1/notification", "", nil, 200},
+		{"GET", "/notifier/api/v1/notification/" + first, "", nil, 404},
+		{"DELETE", "/notifier/api/v1/notification/" + first, "", nil, 404},
+		{"POST", "/notifier/api/v1/notification/" + first + "/redeliver", "", nil, 503}, // nothing is delivered here
 		{"GET", "/admin/v1/status", "", nil, 200},
 		{"POST", "/admin/v1/vacuum", "", nil, 503}, // the database is not this server's
 		{"GET", "/", "", []string{"Accept", "text/html"}, 200},

@@ -51,6 +51,13 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, matcher + "/bundle", read, s.getBundle},
 		{http.MethodPost, matcher + "/bundle", admin, s.postBundle},
 
+		{http.MethodGet, matcher + "/changes", read, s.getChanges},
+
+		{http.MethodGet, notifier + "/notification", read, s.getNotifications},
+		{http.MethodGet, notifier + "/notification/*", read, s.getNotification},
+		{http.MethodDelete, notifier + "/notification/*", admin, s.deleteNotification},
+		{http.MethodPost, notifier + "/notification/:id/redeliver", admin, s.postRedeliver},
+
 		{http.MethodGet, operating + "/status", read, s.getStatus},
 		{http.MethodPost, operating + "/vacuum", admin, s.postVacuum},
 

@@ -18,11 +18,15 @@ import (
 
 // Options are what a Server works with.
 type Options struct {
-	Manifests ManifestStore
-	Updates   UpdateStore
-	Indexer   Indexer
-	Matcher   Matcher
-	Log       *slog.Logger
+	Manifests     ManifestStore
+	Updates       UpdateStore
+	Indexer       Indexer
+	Matcher       Matcher
+	Changes       ChangeStore
+	Notifications NotificationStore
+	// Redeliverer may be nil where nothing is delivered.
+	Redeliverer Redeliverer
+	Log         *slog.Logger
 	// Bundles exports and imports feeds. Default none.
 	Bundles Bundles
 	// Feeds tells of feeds and runs them. Default none.

@@ -80,7 +80,7 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 	srv := httptest.NewServer(server.New(server.Options{
 		Feeds: f, ReadyAfter: time.Hour,
 		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: indexing,
-		Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
+		Changes: db, Notifications: db, Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
 	}))
 	t.Cleanup(func() {
 		srv.Close()

@@ -13,6 +13,11 @@ import (
 	"oriel/clair"
 )
 
+// Affects decides whether a vulnerability affects a package in a distribution
+// and a repository, either of which may be nil. What the advisory says of the
+// vulnerability (name, texts, severity) may be missing.
+type Affects = func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool
+
 // held is a package as manifests hold it. Dist and Repo may be nil.
 type held struct {
 	place, dist, repo int64
@@ -31,7 +36,7 @@ const (
 // places comes once for each. affects decides for a package in its distribution and repository; it is asked once
 // for each that any manifest holds, and not for each manifest.
 func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vulnerability, error],
-	affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool,
+	affects Affects,
 ) iter.Seq2[clair.AffectedManifests, error] {
 	return func(yield func(clair.AffectedManifests, error) bool) {
 		a := affected{db: db, r: db.newReading(nil), affects: affects, digests: map[int64]clair.Digest{}}
@@ -55,7 +60,7 @@ func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vuln
 type affected struct {
 	db      *DB
 	r       *reading
-	affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool
+	affects Affects
 	batch   []*clair.Vulnerability
 	first   int // index of the batch's first vulnerability in the stream
 	// digests remembers manifests.
@@ -105,14 +110,7 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 		byName[v.Package.Name] = append(byName[v.Package.Name], i)
 	}
 	slices.Sort(names)
-	list, err := json.Marshal(names)
-	if err != nil {
-		return nil, nil, err
-	}
-	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
-		FROM json_each(?) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id`
-	rows, err := a.r.query(ctx, find, string(list))
-	found, err := scanAll(rows, err, scanHeld)
+	found, err := a.held(ctx, names, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,6 +136,20 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 	}
 	slices.Sort(places)
 	return hits, places, nil
+}
+
+// held finds the places that hold a package of one of some names: all there
+// are, or those of one manifest.
+func (a *affected) held(ctx context.Context, names []string, manifest int64) ([]held, error) {
+	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
+		FROM json_each(?1) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id
+		WHERE ?2 = 0 OR EXISTS (SELECT 1 FROM manifest_index_row AS i WHERE i.place_id = l.id AND i.manifest_id = ?2)`
+	list, err := json.Marshal(names)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.r.query(ctx, find, string(list), manifest)
+	return scanAll(rows, err, scanHeld)
 }
 
 func scanHeld(rows *sql.Rows) (held, error) {

@@ -94,6 +94,9 @@ type DB struct {
 	announced bool
 	// manifests has room for the one who writes manifests.
 	manifests chan struct{}
+	// completed is filled when a vulnerability operation completes. Nobody
+	// closes it.
+	completed chan struct{}
 
 	// imports is held shared by every import and exclusively by each step of
 	// garbage collection, which only tries: advisories are written before the
@@ -124,6 +127,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db := &DB{
 		path: path, maxSize: o.MaxSize, minFree: o.MinFree, log: o.Log, now: o.Now, importing: map[string]bool{},
 		snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1),
+		completed: make(chan struct{}, 1),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)

@@ -290,7 +290,7 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 		return res, err
 	}
 	res.Added, res.Removed, res.Unchanged = im.added, removed, im.known
-	return res, im.db.tx(ctx, func(tx *sql.Tx) error {
+	err = im.db.tx(ctx, func(tx *sql.Tx) error {
 		const list = `INSERT INTO update_operation (ref, updater, seq, fingerprint, date, kind) VALUES (?, ?, ?, ?, ?, ?)`
 		if _, err := tx.ExecContext(ctx, `UPDATE updater SET unfinished = unfinished - 1 WHERE id = ?`, im.id); err != nil {
 			return err
@@ -298,6 +298,10 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 		_, err := tx.ExecContext(ctx, list, res.Ref.String(), im.updater, im.seq, string(fp), res.Date.UnixMilli(), string(im.rel.kind))
 		return err
 	})
+	if err == nil && im.rel.kind == clair.KindVulnerability {
+		im.db.signalCompleted()
+	}
+	return res, err
 }
 
 // feedState is what an import makes an operation of: a state of an updater's

@@ -37,6 +37,10 @@ func (s set) minus(o set) []string {
 type model struct {
 	ops  map[string][]modelOp // by updater, oldest first
 	pins map[string]set       // by updater
+	// told are the operations that notifications were last made of.
+	told map[string]modelOp
+	// order numbers the operations as they completed.
+	order map[uuid.UUID]int
 }
 
 type modelOp struct {
@@ -120,7 +124,7 @@ func TestDB_Property(t *testing.T) {
 func sequence(t *testing.T, seed uint64, n int) map[string]int {
 	r := &run{
 		t: t, r: rand.New(rand.NewPCG(7, seed)), path: filepath.Join(t.TempDir(), fmt.Sprintf("%d.db", seed)),
-		m:    model{ops: map[string][]modelOp{}, pins: map[string]set{}},
+		m:    model{ops: map[string][]modelOp{}, pins: map[string]set{}, told: map[string]modelOp{}, order: map[uuid.UUID]int{}},
 		held: map[*Snapshot]map[string]set{}, count: map[string]int{},
 	}
 	r.db = openAt(t, r.path)
@@ -154,8 +158,10 @@ func (r *run) step() {
 		r.collect()
 	case p < 84:
 		r.hold()
-	case p < 89:
+	case p < 87:
 		r.pin(updater)
+	case p < 89:
+		r.plan()
 	case p < 92:
 		r.reopen()
 	default:
@@ -279,6 +285,77 @@ func (r *run) pin(updater string) {
 	r.did("pin")
 }
 
+// number gives a number to the operation that completed in this step, if one
+// did.
+func (m *model) number() {
+	for _, ops := range m.ops {
+		for _, o := range ops {
+			if _, known := m.order[o.ref]; !known {
+				m.order[o.ref] = len(m.order)
+			}
+		}
+	}
+}
+
+// next is the operation to make a notification of.
+func (m *model) next() (updater string, op modelOp, ok bool) {
+	for {
+		best := len(m.order)
+		for u, ops := range m.ops {
+			told, marked := m.told[u]
+			for _, o := range ops {
+				if n := m.order[o.ref]; n < best && (!marked || n > m.order[told.ref]) {
+					updater, op, best = u, o, n
+				}
+			}
+		}
+		if best == len(m.order) {
+			return "", op, false
+		}
+		if _, marked := m.told[updater]; marked {
+			return updater, op, true
+		}
+		m.told[updater] = op // the first of its updater
+	}
+}
+
+// plan makes a notification, without rows, of the next operation, if the
+// process does not die on the way. Then it is the next one still.
+func (r *run) plan() {
+	updater, want, ok := r.m.next()
+	op, more, err := r.db.NextOperation(context.Background())
+	require.NoError(r.t, err)
+	require.Equal(r.t, ok, more)
+	if !ok {
+		return
+	}
+	require.Equal(r.t, want.ref, op.Ref)
+	before := r.m.told[updater].rows
+	from, to, err := r.db.marked(context.Background(), op.Ref)
+	require.NoError(r.t, err)
+	defer from.Close()
+	defer to.Close()
+	for id, name := range from.names {
+		if name == updater {
+			a, d := r.db.between(context.Background(), id, from.seqs[id], to.seqs[id], nil)
+			require.Equal(r.t, want.rows.minus(before), names(r.t, a))
+			require.Equal(r.t, before.minus(want.rows), names(r.t, d))
+		}
+	}
+	ctx := newCountdown(r.r.IntN(300))
+	defer ctx.cancel()
+	_, err = r.db.PutNotification(ctx, op, nil, func(func(clair.NotificationRow, error) bool) {})
+	now, more, nerr := r.db.NextOperation(context.Background())
+	require.NoError(r.t, nerr)
+	if err != nil && more && now.Ref == op.Ref {
+		r.did("crashed plan")
+		return
+	}
+	r.m.told[updater] = want
+	r.m.next() // what was asked for has marked first operations
+	r.did("plan")
+}
+
 func (r *run) reopen() {
 	clear(r.held) // what a process holds in memory dies with it
 	require.NoError(r.t, r.db.Close())
@@ -313,6 +390,7 @@ func (r *run) check() {
 	ctx := context.Background()
 	ops, err := r.db.GetUpdateOperations(ctx, "")
 	require.NoError(r.t, err)
+	r.m.number()
 	for _, u := range []string{"alpha", "beta"} {
 		var refs []uuid.UUID
 		for _, o := range slices.Backward(ops[u]) {
@@ -332,7 +410,10 @@ func (r *run) check() {
 		r.checkSnapshot(held, want)
 	}
 	for u, want := range r.m.pins {
-		r.checkPin(u, want)
+		r.checkPin("test", u, want)
+	}
+	for u, op := range r.m.told {
+		r.checkPin(notifier, u, op.rows)
 	}
 }
 
@@ -343,9 +424,9 @@ func (r *run) checkSnapshot(s *Snapshot, want map[string]set) {
 }
 
 // checkPin reads what the pinned number sees, as the notifier will.
-func (r *run) checkPin(updater string, want set) {
+func (r *run) checkPin(owner, updater string, want set) {
 	var id, seq int64
-	err := r.db.read.QueryRow(`SELECT u.id, p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE p.updater = ?`, updater).Scan(&id, &seq)
+	err := r.db.read.QueryRow(`SELECT u.id, p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE p.owner = ? AND p.updater = ?`, owner, updater).Scan(&id, &seq)
 	require.NoError(r.t, err)
 	require.Equal(r.t, want.minus(nil), names(r.t, r.db.stream(context.Background(), allVisible(id, seq), nil)))
 }

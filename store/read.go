@@ -27,7 +27,10 @@ type stored struct {
 	v                                        *clair.Vulnerability
 }
 
-func scanNarrow(rows *sql.Rows) (s stored, err error) {
+func scanNarrow(rows *sql.Rows) (stored, error) { return scanNarrowAnd(rows) }
+
+// scanNarrowAnd reads narrowColumns, then the rest.
+func scanNarrowAnd(rows *sql.Rows, rest ...any) (s stored, err error) {
 	// One allocation for both: half of them live as long as each other.
 	both := &struct {
 		v clair.Vulnerability
@@ -37,9 +40,9 @@ func scanNarrow(rows *sql.Rows) (s stored, err error) {
 	p := &both.p
 	var op string
 	var rng sql.NullString
-	err = rows.Scan(&s.id, &s.updater, &s.added, &s.removed, &s.advisory,
+	err = rows.Scan(append([]any{&s.id, &s.updater, &s.added, &s.removed, &s.advisory,
 		&p.Name, &p.Version, &p.Kind, &p.Module, &p.Arch,
-		&s.dist, &s.repo, &both.v.FixedInVersion, &op, &rng)
+		&s.dist, &s.repo, &both.v.FixedInVersion, &op, &rng}, rest...)...)
 	both.v.ID = strconv.FormatInt(s.id, 10)
 	both.v.ArchOperation = clair.ArchOp(op)
 	if lower, upper, ok := strings.Cut(rng.String, " "); ok {
@@ -189,10 +192,31 @@ type walk struct {
 // same each time. It holds no statement while the caller works on a row.
 //
 // Rows and their advisories lie in different places of the file: while the
-// advisories of one page are read, another goroutine reads the rows of the
-// next. It ends before the stream does.
+// advisories of one page are read, the rows of the next are.
 func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
+		r := db.newReading(names)
+		for rows, err := range db.pages(ctx, w) {
+			if err == nil {
+				err = r.complete(ctx, rows)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range rows {
+				if !yield(rows[i].v, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// pages yields the rows of a walk by the page, while another goroutine reads
+// the next. It ends before the iteration does.
+func (db *DB) pages(ctx context.Context, w walk) iter.Seq2[[]stored, error] {
+	return func(yield func([]stored, error) bool) {
 		parent := ctx
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
@@ -203,19 +227,9 @@ func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.S
 			defer close(pages)
 			db.walk(ctx, w, pages)
 		})
-		r := db.newReading(names)
 		for p := range pages {
-			if p.err == nil {
-				p.err = r.complete(ctx, p.rows)
-			}
-			if p.err != nil {
-				yield(nil, p.err)
+			if !yield(p.rows, p.err) || p.err != nil {
 				return
-			}
-			for i := range p.rows {
-				if !yield(p.rows[i].v, nil) {
-					return
-				}
 			}
 		}
 		if err := parent.Err(); err != nil {

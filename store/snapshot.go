@@ -38,8 +38,15 @@ func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) 
 	defer db.opening.RUnlock()
 	const current = `SELECT u.id, u.name, max(o.seq) FROM update_operation AS o
 		JOIN updater AS u ON u.name = o.updater WHERE o.kind = ? GROUP BY u.id`
+	return db.snapshotOf(ctx, kind, current, string(kind))
+}
+
+// snapshotOf takes the state at the operations that a query
+// gives: an updater's id, its name and the operation's seq. The caller keeps
+// garbage from being collected meanwhile.
+func (db *DB) snapshotOf(ctx context.Context, kind clair.Kind, query string, args ...any) (*Snapshot, error) {
 	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
-	rows, err := db.read.QueryContext(ctx, current, string(kind))
+	rows, err := db.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
 	}

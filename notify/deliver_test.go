@@ -1,0 +1,531 @@
+package notify_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/internal/quantity"
+	"oriel/notify"
+)
+
+// delivery is one that a receiver got.
+type delivery struct {
+	header http.Header
+	body   string
+}
+
+// receiver is an endpoint on loopback that keeps what it gets.
+type receiver struct {
+	*httptest.Server
+	mu  sync.Mutex
+	got []delivery
+}
+
+// newReceiver answers the n-th delivery, from 0, as the function does.
+func newReceiver(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
+	t.Helper()
+	rc := &receiver{}
+	rc.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		rc.mu.Lock()
+		n := len(rc.got)
+		rc.got = append(rc.got, delivery{r.Header, string(body)})
+		rc.mu.Unlock()
+		if answer != nil {
+			answer(n, w, r)
+		}
+	}))
+	t.Cleanup(rc.Close)
+	return rc
+}
+
+func (rc *receiver) deliveries() []delivery {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return append([]delivery(nil), rc.got...)
+}
+
+// set makes a first operation and a second that affects the one manifest by
+// the rows, and returns the second's notification.
+func (w *world) set(rows ...*clair.Vulnerability) clair.NotificationSet {
+	w.Helper()
+	if len(rows) == 0 {
+		rows = []*clair.Vulnerability{vuln("A", "p", "v1.5.0", clair.High)}
+	}
+	w.index(digest(1), "p", "v1.2.0")
+	w.made++
+	updater := fmt.Sprintf("u%d", w.made)
+	w.update(updater)
+	op := w.update(updater, rows...)
+	var out clair.NotificationSet
+	require.Eventually(w, func() bool {
+		for _, s := range w.sets() {
+			if s.Operation == op.Ref {
+				out = s
+			}
+		}
+		return out.ID != uuid.Nil
+	}, 20*time.Second, time.Millisecond)
+	return out
+}
+
+func (w *world) receipt(id uuid.UUID, webhook string) clair.Receipt {
+	w.Helper()
+	for _, s := range w.sets() {
+		for _, r := range s.Receipts {
+			if s.ID == id && r.Webhook == webhook {
+				return r
+			}
+		}
+	}
+	require.Fail(w, "no receipt", "of %s for %s", webhook, id)
+	return clair.Receipt{}
+}
+
+func TestDeliver(t *testing.T) {
+	w := newWorld(t)
+	rc := newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL + "/in?a=b", Headers: map[string]string{"X-Token": "t0p"}}), nil)
+	s := w.set()
+	w.settled(clair.ReceiptCreated)
+	require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "hook").Status)
+	got := rc.deliveries()
+	require.Len(t, got, 1)
+	require.Equal(t, fmt.Sprintf(`{"notification_id":"%s","callback":"%s/%s"}`, s.ID, callbackBase, s.ID), got[0].body)
+	require.Equal(t, "application/json", got[0].header.Get("Content-Type"))
+	require.Equal(t, "t0p", got[0].header.Get("X-Token"))
+	require.Equal(t, "oriel/test", got[0].header.Get("User-Agent"))
+	require.Empty(t, got[0].header.Get("Authorization"))
+	require.Empty(t, got[0].header.Get("Webhook-Signature"))
+	w.stop()
+	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL}), nil)
+	w.planned()
+	w.set(vuln("B", "p", "", clair.High))
+	w.settled(clair.ReceiptCreated)
+	require.Len(t, rc.deliveries(), 2, "a restart delivers nothing twice")
+}
+
+// A receiver that fails is tried again until it has it, and does not keep
+// others from theirs.
+func TestDeliver_Retries(t *testing.T) {
+	w := newWorld(t)
+	failing := newReceiver(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n < 3 {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, "the\ndisk is\x1b[31m full")
+		}
+	})
+	hang := make(chan struct{})
+	dead := newReceiver(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(hang)
+	well := newReceiver(t, nil)
+	cfg := config(notify.Webhook{Name: "failing", URL: failing.URL}, notify.Webhook{Name: "dead", URL: dead.URL}, notify.Webhook{Name: "well", URL: well.URL})
+	cfg.RetryMin = quantity.Duration(50 * time.Millisecond)
+	cfg.RetryMax = quantity.Duration(60 * time.Millisecond)
+	w.start(cfg, nil)
+	s := w.set()
+	require.Eventually(t, func() bool { return w.receipt(s.ID, "failing").Attempts == 1 && w.receipt(s.ID, "failing").Error != "" }, 10*time.Second, time.Millisecond)
+	r := w.receipt(s.ID, "failing")
+	require.Equal(t, clair.ReceiptFailed, r.Status)
+	require.Equal(t, "the receiver answered 500 Internal Server Error: the disk is [31m full", r.Error)
+	require.False(t, r.NextAttempt.IsZero())
+	require.Eventually(t, func() bool { return w.receipt(s.ID, "failing").Status == clair.ReceiptDelivered }, 20*time.Second, time.Millisecond)
+	require.Equal(t, 4, w.receipt(s.ID, "failing").Attempts)
+	require.Empty(t, w.receipt(s.ID, "failing").Error)
+	require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "well").Status)
+	require.Equal(t, clair.ReceiptCreated, w.receipt(s.ID, "dead").Status, "still hanging")
+	require.Len(t, failing.deliveries(), 4)
+	require.Len(t, well.deliveries(), 1)
+}
+
+func TestDeliver_Signature(t *testing.T) {
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	w := newWorld(t)
+	rc := newReceiver(t, nil)
+	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL, Secret: secret, Format: notify.FormatFull}), nil)
+	s := w.set()
+	w.settled(clair.ReceiptCreated)
+	got := rc.deliveries()
+	require.Len(t, got, 1)
+	require.Equal(t, s.ID.String(), got[0].header.Get("webhook-id"))
+	wh, err := standardwebhooks.NewWebhook(secret)
+	require.NoError(t, err)
+	require.NoError(t, wh.Verify([]byte(got[0].body), got[0].header))
+	require.Error(t, wh.Verify([]byte(got[0].body+" "), got[0].header))
+	other, err := standardwebhooks.NewWebhook("whsec_" + base64.StdEncoding.EncodeToString([]byte("another secret altogether")))
+	require.NoError(t, err)
+	require.Error(t, other.Verify([]byte(got[0].body), got[0].header))
+}
+
+// The token is Clair's: HS256, from clair-notifier, for a minute.
+func TestDeliver_Token(t *testing.T) {
+	key := []byte("a shared key of some length")
+	w := newWorld(t)
+	rc := newReceiver(t, nil)
+	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL}), func(o *notify.Options) {
+		o.Authorization = func() (string, error) {
+			now := time.Now()
+			token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+				Issuer: "clair-notifier", IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute)),
+			}).SignedString(key)
+			return "Bearer " + token, err
+		}
+	})
+	w.set()
+	w.settled(clair.ReceiptCreated)
+	text, ok := strings.CutPrefix(rc.deliveries()[0].header.Get("Authorization"), "Bearer ")
+	require.True(t, ok)
+	token, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return key, nil }, jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer("clair-notifier"))
+	require.NoError(t, err)
+	require.True(t, token.Valid)
+}
+
+func TestDeliver_Full(t *testing.T) {
+	w := newWorld(t)
+	rc := newReceiver(t, nil)
+	cfg := config(notify.Webhook{Name: "hook", URL: rc.URL, Format: notify.FormatFull})
+	cfg.Summary = false
+	w.start(cfg, nil)
+	var rows []*clair.Vulnerability
+	for i := range 501 {
+		rows = append(rows, vuln(fmt.Sprintf("A-%03d", i), "p", "v1.5.0", clair.High))
+	}
+	s := w.set(rows...)
+	w.settled(clair.ReceiptCreated)
+	var body struct {
+		ID            uuid.UUID `json:"notification_id"`
+		Callback      string
+		Updater       string
+		Page          struct{ Next uuid.UUID }
+		Notifications []struct {
+			ID            uuid.UUID
+			Manifest      clair.Digest
+			Reason        string
+			Version       string `json:"installed_version"`
+			Vulnerability map[string]any
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(rc.deliveries()[0].body), &body))
+	require.Equal(t, s.ID, body.ID)
+	require.Equal(t, callbackBase+"/"+s.ID.String(), body.Callback)
+	require.Len(t, body.Notifications, 500)
+	require.Equal(t, body.Notifications[499].ID, body.Page.Next)
+	n := body.Notifications[0]
+	require.Equal(t, []any{digest(1), "added", "v1.2.0", "A-000", "High", "v1.5.0", "u1"}, []any{
+		n.Manifest, n.Reason, n.Version, n.Vulnerability["name"], n.Vulnerability["normalized_severity"], n.Vulnerability["fixed_in_version"], n.Vulnerability["updater"],
+	})
+	rest, err := w.db.NotificationPage(t.Context(), s.ID, "", body.Page.Next, 10)
+	require.NoError(t, err)
+	require.Equal(t, []string{"added A-500 p@v1.2.0 01"}, said(rest.Notifications))
+}
+
+// A webhook's rule chooses what it is told of, before anything is summed up.
+func TestDeliver_Rules(t *testing.T) {
+	rows := []*clair.Vulnerability{
+		vuln("CRITICAL", "p", "", clair.Critical), vuln("HIGH", "p", "v1.5.0", clair.High), vuln("LOW", "p", "v1.3.0", clair.Low),
+		vuln("MEDIUM", "p", "", clair.Medium),
+	}
+	for _, c := range []struct {
+		name string
+		hook notify.Webhook
+		want []string
+	}{
+		{"everything", notify.Webhook{}, []string{"added CRITICAL p@v1.2.0 01", "added CRITICAL p@v1.2.0 02"}},
+		{"only_fixed", notify.Webhook{OnlyFixed: true}, []string{"added HIGH p@v1.2.0 01", "added HIGH p@v1.2.0 02"}},
+		{"only_kev", notify.Webhook{OnlyKEV: true}, []string{"added LOW p@v1.2.0 01", "added LOW p@v1.2.0 02"}},
+		{"nothing_so_severe", notify.Webhook{OnlyFixed: true, MinSeverity: clair.Critical}, nil},
+		{"severe_enough", notify.Webhook{MinSeverity: clair.High, OnlyFixed: true}, []string{"added HIGH p@v1.2.0 01", "added HIGH p@v1.2.0 02"}},
+		{"updater", notify.Webhook{Updaters: []string{"x", "u*"}}, []string{"added CRITICAL p@v1.2.0 01", "added CRITICAL p@v1.2.0 02"}},
+		{"other_updater", notify.Webhook{Updaters: []string{"x"}}, nil},
+		{"manifest", notify.Webhook{Manifests: []string{"sha256:*2"}}, []string{"added CRITICAL p@v1.2.0 02"}},
+		{"other_manifest", notify.Webhook{Manifests: []string{"sha512:*"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			rc := newReceiver(t, nil)
+			w.index(digest(2), "p", "v1.2.0")
+			c.hook.Name, c.hook.URL = "hook", rc.URL
+			w.start(config(c.hook), func(o *notify.Options) {
+				o.Exploited = func(_ context.Context, v *clair.Vulnerability) (bool, error) { return v.Name == "LOW", nil }
+			})
+			s := w.set(rows...)
+			w.settled(clair.ReceiptCreated)
+			require.Len(t, w.rows(s.ID, ""), 2, "all can be read by everyone")
+			if c.want == nil {
+				require.Empty(t, s.Receipts)
+				return
+			}
+			got := rc.deliveries()
+			require.Len(t, got, 1)
+			view := ""
+			if c.name != "everything" {
+				view = "hook"
+				require.Contains(t, got[0].body, fmt.Sprintf(`"callback":"%s/hook/%s"`, callbackBase, s.ID))
+			}
+			require.Equal(t, c.want, said(w.rows(s.ID, view)))
+			require.EqualValues(t, len(c.want), w.receipt(s.ID, "hook").Rows)
+		})
+	}
+}
+
+// What a receiver deletes while it is being told stays deleted, and is not
+// delivered again.
+func TestDeliver_DeleteWins(t *testing.T) {
+	w := newWorld(t)
+	first := newReceiver(t, func(n int, rw http.ResponseWriter, r *http.Request) {
+		require.NoError(t, w.db.DeleteNotification(r.Context(), uuid.MustParse(r.Header.Get("Webhook-Id")), ""))
+		if n == 1 {
+			rw.WriteHeader(http.StatusInternalServerError) // it is done with it all the same
+		}
+	})
+	cfg := config(notify.Webhook{Name: "first", URL: first.URL, Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+	w.start(cfg, nil)
+	for n := range 2 {
+		s := w.set(vuln(fmt.Sprint("A", n), "p", "", clair.High))
+		require.Eventually(t, func() bool { return w.receipt(s.ID, "first").Status == clair.ReceiptDeleted }, 10*time.Second, time.Millisecond)
+		require.Len(t, w.rows(s.ID, ""), 1, "it can be read until it is dropped")
+	}
+	w.stop()
+	last := w.sets()[len(w.sets())-1]
+	require.True(t, last.Deleted)
+	require.Equal(t, clair.ReceiptDeleted, last.Receipts[0].Status)
+	require.Len(t, first.deliveries(), 2)
+	w.start(cfg, nil)
+	require.Eventually(t, func() bool { return len(w.sets()) == 0 }, 10*time.Second, time.Millisecond, "retention takes it")
+	require.Len(t, first.deliveries(), 2)
+}
+
+// What one receiver is done with the others are still told of.
+func TestDeliver_DeleteIsOneReceivers(t *testing.T) {
+	w := newWorld(t)
+	quick := newReceiver(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
+		require.NoError(t, w.db.DeleteNotification(r.Context(), w.sets()[0].ID, ""))
+	})
+	var open sync.Mutex
+	open.Lock()
+	late := newReceiver(t, func(_ int, rw http.ResponseWriter, _ *http.Request) {
+		if !open.TryLock() {
+			rw.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		open.Unlock()
+	})
+	cfg := config(notify.Webhook{Name: "late", URL: late.URL})
+	w.start(cfg, nil)
+	s := w.set()
+	require.Eventually(t, func() bool { return w.receipt(s.ID, "late").Status == clair.ReceiptFailed }, 10*time.Second, time.Millisecond)
+	w.stop()
+	require.ErrorIs(t, w.db.Redeliver(t.Context(), s.ID, "quick"), clair.ErrNotFound)
+
+	w = newWorld(t)
+	w.start(config(notify.Webhook{Name: "late", URL: late.URL}, notify.Webhook{Name: "quick", URL: quick.URL}), nil)
+	s = w.set()
+	require.Eventually(t, func() bool { return w.receipt(s.ID, "quick").Status == clair.ReceiptDeleted }, 10*time.Second, time.Millisecond)
+	open.Unlock()
+	require.Eventually(t, func() bool { return w.receipt(s.ID, "late").Status == clair.ReceiptDelivered }, 10*time.Second, time.Millisecond)
+	require.False(t, w.sets()[0].Deleted)
+	require.NoError(t, w.db.DeleteNotification(t.Context(), s.ID, "late"))
+	require.True(t, w.sets()[0].Deleted)
+	require.ErrorIs(t, w.db.DeleteNotification(t.Context(), uuid.New(), ""), clair.ErrNotFound)
+}
+
+func TestDeliver_GivesUpAndRedelivers(t *testing.T) {
+	w := newWorld(t)
+	var well sync.Mutex
+	well.Lock()
+	rc := newReceiver(t, func(_ int, rw http.ResponseWriter, _ *http.Request) {
+		if !well.TryLock() {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		well.Unlock()
+	})
+	cfg := config(notify.Webhook{Name: "hook", URL: rc.URL})
+	cfg.GiveUp = quantity.Duration(50 * time.Millisecond)
+	n := w.start(cfg, nil)
+	s := w.set()
+	require.Eventually(t, func() bool {
+		r := w.receipt(s.ID, "hook")
+		return r.Status == clair.ReceiptFailed && r.NextAttempt.IsZero()
+	}, 10*time.Second, time.Millisecond)
+	tried := len(rc.deliveries())
+	require.Equal(t, tried, w.receipt(s.ID, "hook").Attempts)
+	require.Equal(t, "given up: the receiver answered 503 Service Unavailable", w.receipt(s.ID, "hook").Error)
+	require.ErrorIs(t, n.Redeliver(t.Context(), uuid.New(), ""), clair.ErrNotFound)
+	require.ErrorIs(t, n.Redeliver(t.Context(), s.ID, "nobody"), clair.ErrNotFound)
+	well.Unlock()
+	require.NoError(t, n.Redeliver(t.Context(), s.ID, "hook"))
+	require.Eventually(t, func() bool { return w.receipt(s.ID, "hook").Status == clair.ReceiptDelivered }, 10*time.Second, time.Millisecond)
+	require.Equal(t, 1, w.receipt(s.ID, "hook").Attempts)
+	require.Len(t, rc.deliveries(), tried+1)
+}
+
+// Delivered sets are dropped in time, and those that are still to be delivered
+// are not. An operation is not told of again although nothing of its set is
+// left.
+func TestDeliver_Retention(t *testing.T) {
+	w := newWorld(t)
+	rc := newReceiver(t, nil)
+	cfg := config(notify.Webhook{Name: "hook", URL: rc.URL}, notify.Webhook{Name: "dead", URL: "http://127.0.0.1:1/", MinSeverity: clair.Critical})
+	cfg.Keep = quantity.Duration(time.Nanosecond)
+	cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
+	w.start(cfg, nil)
+	w.set(vuln("A", "p", "", clair.Critical))
+	require.Eventually(t, func() bool { return len(rc.deliveries()) == 1 }, 10*time.Second, time.Millisecond)
+	w.set(vuln("B", "p", "", clair.High))
+	require.Eventually(t, func() bool { return len(rc.deliveries()) == 2 }, 10*time.Second, time.Millisecond)
+	w.settled(clair.ReceiptCreated)
+	w.stop()
+	w.start(cfg, nil)
+	require.Eventually(t, func() bool { return len(w.sets()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Len(t, w.rows(w.sets()[0].ID, "dead"), 1)
+	require.Contains(t, w.receipt(w.sets()[0].ID, "dead").Error, "nothing listens there")
+	w.stop()
+	cfg.Webhooks = cfg.Webhooks[:1]
+	w.start(cfg, nil)
+	require.Eventually(t, func() bool { return len(w.sets()) == 0 }, 10*time.Second, time.Millisecond, "nobody is there to be told any more")
+	w.planned()
+	require.Empty(t, w.sets())
+	require.Len(t, rc.deliveries(), 2)
+}
+
+// misbehave listens and answers each connection as the function does.
+func misbehave(t *testing.T, answer func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				stop := context.AfterFunc(t.Context(), func() { c.Close() })
+				defer stop()
+				if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.Copy(io.Discard, req.Body)
+					answer(c)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		l.Close()
+		wg.Wait()
+	})
+	return "http://" + l.Addr().String()
+}
+
+// drip writes a byte now and then, as long as anyone reads.
+func drip(c net.Conn, text string) {
+	for i := range text {
+		if _, err := c.Write([]byte{text[i]}); err != nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestDeliver_Endpoints(t *testing.T) {
+	const headers = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	for _, c := range []struct {
+		name   string
+		answer func(net.Conn)
+		status clair.ReceiptStatus
+		error  string
+		ends   bool
+	}{
+		{"silent", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, clair.ReceiptFailed, "no answer within 200ms", false},
+		{"drips_its_headers", func(c net.Conn) { drip(c, headers+"X: "+strings.Repeat("x", 1000)) }, clair.ReceiptFailed, "no answer within 200ms", false},
+		{"drips_its_body", func(c net.Conn) {
+			fmt.Fprint(c, headers+"Content-Length: 4000\r\n\r\n")
+			drip(c, strings.Repeat("x", 4000))
+		}, clair.ReceiptDelivered, "", true},
+		{"drips_a_refusal", func(c net.Conn) {
+			fmt.Fprint(c, "HTTP/1.1 500 No\r\nContent-Length: 4000\r\n\r\n")
+			drip(c, strings.Repeat("x", 4000))
+		}, clair.ReceiptFailed, "the receiver answered 500 Internal Server Error: x", false},
+		{"hangs_up", func(net.Conn) {}, clair.ReceiptFailed, "the receiver hung up without an answer", false},
+		{"no_http", func(c net.Conn) { fmt.Fprint(c, "220 mail.test ESMTP\r\n") }, clair.ReceiptFailed, "malformed HTTP", false},
+		{"a_gigabyte", func(c net.Conn) {
+			fmt.Fprint(c, headers+"Content-Length: 1073741824\r\n\r\n")
+			for piece := make([]byte, 1<<16); ; {
+				if _, err := c.Write(piece); err != nil {
+					return
+				}
+			}
+		}, clair.ReceiptDelivered, "", true},
+		{"a_gigabyte_of_refusal", func(c net.Conn) {
+			fmt.Fprint(c, "HTTP/1.1 500 No\r\n\r\n")
+			for piece := []byte(strings.Repeat("no ", 1<<14)); ; {
+				if _, err := c.Write(piece); err != nil {
+					return
+				}
+			}
+		}, clair.ReceiptFailed, "the receiver answered 500 Internal Server Error: no no no", false},
+		{"a_gigabyte_of_headers", func(c net.Conn) {
+			fmt.Fprint(c, headers)
+			for piece := []byte("X: " + strings.Repeat("x", 1<<12) + "\r\n"); ; {
+				if _, err := c.Write(piece); err != nil {
+					return
+				}
+			}
+		}, clair.ReceiptFailed, "", false},
+		{"redirects_in_circles", func(c net.Conn) {
+			fmt.Fprint(c, "HTTP/1.1 307 There\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+		}, clair.ReceiptFailed, "redirects are not followed", false},
+		{"gone", func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n") },
+			clair.ReceiptFailed, "given up: the receiver says that it is gone (410 Gone)", true},
+		{"busy", func(c net.Conn) {
+			fmt.Fprint(c, "HTTP/1.1 429 Slow Down\r\nRetry-After: 7200\r\nContent-Length: 0\r\n\r\n")
+		}, clair.ReceiptFailed, "429 Too Many Requests", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			cfg := config(notify.Webhook{Name: "hook", URL: misbehave(t, c.answer)})
+			cfg.Timeout = quantity.Duration(200 * time.Millisecond)
+			cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
+			w.start(cfg, nil)
+			s := w.set()
+			w.settled(clair.ReceiptCreated)
+			r := w.receipt(s.ID, "hook")
+			require.Equal(t, c.status, r.Status, r.Error)
+			require.Contains(t, r.Error, c.error)
+			require.Equal(t, c.status == clair.ReceiptDelivered, r.Error == "")
+			require.LessOrEqual(t, len(r.Error), 400)
+			require.Equal(t, c.ends, r.NextAttempt.IsZero())
+			if c.name == "busy" {
+				require.Greater(t, r.NextAttempt.Sub(r.LastAttempt), 119*time.Minute)
+			}
+			w.stop()
+		})
+	}
+}

@@ -1,0 +1,239 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"iter"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"oriel/clair"
+	"oriel/match"
+)
+
+// PlanStore has the operations to make notifications of, and keeps those.
+type PlanStore interface {
+	// NextOperation gives the next operation to plan, if there is one.
+	NextOperation(context.Context) (op clair.UpdateOperation, ok bool, err error)
+	// SkipOperation marks an operation without making a notification of it.
+	SkipOperation(context.Context, clair.UpdateOperation) error
+	// OperationImpacts streams what an operation means for manifests.
+	OperationImpacts(ctx context.Context, ref uuid.UUID,
+		affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool) iter.Seq2[clair.Impact, error]
+	// PutNotification makes the notification of an operation and marks it. The
+	// id is uuid.Nil where there was nothing to tell.
+	PutNotification(context.Context, clair.UpdateOperation, []clair.Subscription, iter.Seq2[clair.NotificationRow, error]) (uuid.UUID, error)
+	CountManifests(context.Context) (int64, error)
+}
+
+// Exploited says whether a vulnerability is known to be exploited.
+type Exploited func(context.Context, *clair.Vulnerability) (bool, error)
+
+// planner makes the rows of one notification.
+type planner struct {
+	store     PlanStore
+	op        clair.UpdateOperation
+	rules     []rule
+	summary   bool
+	exploited Exploited
+}
+
+// rule chooses the rows of a view.
+type rule struct {
+	view string
+	Webhook
+}
+
+// rulesOf are the rules of an operation: everything, and what the webhooks
+// that leave something out want of its updater.
+func rulesOf(webhooks []Webhook, updater string) []rule {
+	out := []rule{{}}
+	for _, w := range webhooks {
+		if w.filtered() && (len(w.Updaters) == 0 || matchesAny(w.Updaters, updater)) {
+			out = append(out, rule{w.view(), w})
+		}
+	}
+	return out
+}
+
+// matchesAny says whether a text matches one of some patterns, which have been
+// checked.
+func matchesAny(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, text)
+		return ok && err == nil
+	})
+}
+
+// takes says whether the rule wants the news, the manifest left aside. What
+// was more severe before counts as such, so that an all-clear is heard too.
+func (r rule) takes(ctx context.Context, n clair.Notification, exploited Exploited) (bool, error) {
+	severity := n.Vulnerability.NormalizedSeverity
+	if n.Previous != nil {
+		severity = max(severity, n.Previous.NormalizedSeverity)
+	}
+	if severity < r.MinSeverity || r.OnlyFixed && n.Vulnerability.Fix() == "" {
+		return false, nil
+	}
+	if r.OnlyKEV {
+		return exploited(ctx, n.Vulnerability)
+	}
+	return true, nil
+}
+
+// told streams, once for each view that wants it, what there is to tell.
+func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
+	return func(yield func(told, error) bool) {
+		for i, err := range p.store.OperationImpacts(ctx, p.op.Ref, match.NewJudge().Certain) {
+			if err != nil {
+				yield(told{}, err)
+				return
+			}
+			n, ok := i.Notification()
+			if !ok {
+				continue
+			}
+			for _, r := range p.rules {
+				ok, err := r.takes(ctx, n, p.exploited)
+				if err != nil {
+					yield(told{}, err)
+					return
+				}
+				if ok && !yield(told{n, i.Manifests, r}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// told is what a rule has manifests told of.
+type told struct {
+	clair.Notification
+	all  []clair.Digest
+	rule rule
+}
+
+// row tells one manifest.
+func (t told) row(m clair.Digest) clair.NotificationRow {
+	row := clair.NotificationRow{View: t.rule.view, Manifest: m, Reason: t.Reason, Version: t.Version, Vulnerability: t.Vulnerability.ID}
+	if t.Previous != nil {
+		row.Previous = t.Previous.ID
+	}
+	return row
+}
+
+// manifests are those that the rule wants to hear of.
+func (t told) manifests() iter.Seq[clair.Digest] {
+	return func(yield func(clair.Digest) bool) {
+		for _, m := range t.all {
+			if (len(t.rule.Manifests) == 0 || matchesAny(t.rule.Manifests, string(m))) && !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// rows streams the rows of the notification.
+func (p *planner) rows(ctx context.Context) iter.Seq2[clair.NotificationRow, error] {
+	if p.summary {
+		return p.summaries(ctx)
+	}
+	return func(yield func(clair.NotificationRow, error) bool) {
+		for t, err := range p.told(ctx) {
+			if err != nil {
+				yield(clair.NotificationRow{}, err)
+				return
+			}
+			for m := range t.manifests() {
+				if !yield(t.row(m), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// summaryManifests is how many manifests, once for each view, are summed up at
+// once, at about 300 bytes for each reason: where there are more, the impacts
+// are gone through several times, each time for a part of the manifests.
+const summaryManifests = 50_000
+
+// summaries streams for each view, reason and manifest the row of the most
+// severe vulnerability, of equally severe ones the first.
+func (p *planner) summaries(ctx context.Context) iter.Seq2[clair.NotificationRow, error] {
+	return func(yield func(clair.NotificationRow, error) bool) {
+		n, err := p.store.CountManifests(ctx)
+		if err != nil {
+			yield(clair.NotificationRow{}, err)
+			return
+		}
+		parts := uint32(1 + n*int64(len(p.rules))/summaryManifests)
+		for part := range parts {
+			best, err := p.summarise(ctx, func(m clair.Digest) bool { return parts == 1 || shard(m)%parts == part })
+			if err != nil {
+				yield(clair.NotificationRow{}, err)
+				return
+			}
+			for _, key := range slices.SortedFunc(maps.Keys(best), summaryKey.compare) {
+				row := *best[key].row
+				row.Manifest = key.manifest
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func shard(m clair.Digest) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(m)) // never fails
+	return h.Sum32()
+}
+
+// summaryKey is what a summary has one row for.
+type summaryKey struct {
+	view     string
+	reason   clair.Reason
+	manifest clair.Digest
+}
+
+func (k summaryKey) compare(o summaryKey) int {
+	return cmp.Or(strings.Compare(k.view, o.view), strings.Compare(string(k.reason), string(o.reason)),
+		strings.Compare(string(k.manifest), string(o.manifest)))
+}
+
+// summarised is the most severe so far: its severity, and its row for any
+// manifest.
+type summarised struct {
+	severity clair.Severity
+	row      *clair.NotificationRow
+}
+
+// summarise sums up the manifests that are wanted.
+func (p *planner) summarise(ctx context.Context, wanted func(clair.Digest) bool) (map[summaryKey]summarised, error) {
+	best := map[summaryKey]summarised{}
+	for t, err := range p.told(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		row := t.row("")
+		s := summarised{t.Vulnerability.NormalizedSeverity, &row}
+		for m := range t.manifests() {
+			if !wanted(m) {
+				continue
+			}
+			key := summaryKey{t.rule.view, t.Reason, m}
+			if b, ok := best[key]; !ok || s.severity > b.severity {
+				best[key] = s
+			}
+		}
+	}
+	return best, nil
+}

@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"oriel/clair"
+)
+
+// The id of a row is the first half of its set's and, in the second half, the
+// variant of UUIDs and the row's place: rows are then in the order of their
+// ids, as Clair's are, and an id leads to its row without being stored.
+const variant = uint64(0b10) << 62
+
+func rowID(set uuid.UUID, n int64) uuid.UUID {
+	id := set
+	binary.BigEndian.PutUint64(id[8:], variant|uint64(n))
+	return id
+}
+
+// rowPlace is the place of the row with an id; ok is false where it is none of
+// the set's. uuid.Nil is the place before the first.
+func rowPlace(set, row uuid.UUID) (n int64, ok bool) {
+	if row == uuid.Nil {
+		return 0, true
+	}
+	tail := binary.BigEndian.Uint64(row[8:])
+	return int64(tail &^ (3 << 62)), slices.Equal(set[:8], row[:8]) && tail>>62 == variant>>62
+}
+
+// NotificationPage reads rows of a set, in an order that stays: those of a
+// view after the row with the id, uuid.Nil being before the first. An unknown
+// set is an ErrNotFound, and a row that is none of its an ErrInvalid.
+func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, view string, after uuid.UUID, limit int) (page clair.NotificationPage, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("read notification %s: %w", id, classify(err))
+		}
+	}()
+	n, ok := rowPlace(id, after)
+	if !ok {
+		return page, clair.Invalid("next", "%s is no row of notification %s", after, id)
+	}
+	var set int64
+	err = db.read.QueryRowContext(ctx, `SELECT id FROM notification WHERE ref = ? AND complete`, id.String()).Scan(&set)
+	if errors.Is(err, sql.ErrNoRows) {
+		return page, clair.ErrNotFound
+	}
+	if err != nil {
+		return page, err
+	}
+	const read = `SELECT n, manifest, reason, package_version, vuln_id, ifnull(previous_id, 0) FROM notification_body
+		WHERE notification_id = ? AND view = ? AND n > ? ORDER BY n LIMIT ?`
+	type row struct {
+		clair.Notification
+		n, vuln, previous int64
+	}
+	rows, err := readPage(ctx, db.read, read, func(rows *sql.Rows) (r row, err error) {
+		var manifest, reason string
+		err = rows.Scan(&r.n, &manifest, &reason, &r.Version, &r.vuln, &r.previous)
+		r.Manifest, r.Reason = clair.Digest(manifest), clair.Reason(reason)
+		return r, err
+	}, set, view, n, limit+1)
+	if err != nil {
+		return page, err
+	}
+	more := len(rows) > limit
+	rows = rows[:min(len(rows), limit)]
+	var ids []int64
+	for _, r := range rows {
+		ids = append(ids, r.vuln, r.previous)
+	}
+	vulns, err := db.notificationVulns(ctx, set, ids)
+	if err != nil {
+		return page, err
+	}
+	for _, r := range rows {
+		r.ID, r.Vulnerability, r.Previous = rowID(id, r.n), vulns[r.vuln], vulns[r.previous]
+		if r.Vulnerability == nil {
+			return page, clair.ErrNotFound // dropped meanwhile
+		}
+		page.Notifications = append(page.Notifications, r.Notification)
+	}
+	if more {
+		page.Next = page.Notifications[limit-1].ID
+	}
+	return page, nil
+}
+
+// notificationVulns reads vulnerabilities of a set by their ids in it.
+func (db *DB) notificationVulns(ctx context.Context, set int64, ids []int64) (map[int64]*clair.Vulnerability, error) {
+	const read = `SELECT v.vuln_id, v.vuln FROM json_each(?) AS j
+		CROSS JOIN notification_vuln AS v ON v.notification_id = ? AND v.vuln_id = j.value`
+	type packed struct {
+		id   int64
+		vuln []byte
+	}
+	slices.Sort(ids)
+	found, err := readPage(ctx, db.read, read, func(rows *sql.Rows) (p packed, err error) {
+		err = rows.Scan(&p.id, &p.vuln)
+		return p, err
+	}, idList(slices.Compact(ids)), set)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int64]*clair.Vulnerability, len(found))
+	for _, p := range found {
+		text, err := db.zip.unpackBytes(p.vuln)
+		if err != nil {
+			return nil, err
+		}
+		v := &clair.Vulnerability{}
+		if err := json.Unmarshal(text, v); err != nil {
+			return nil, fmt.Errorf("decode a stored vulnerability: %w", err)
+		}
+		out[p.id] = v
+	}
+	return out, nil
+}
+
+// Notifications lists sets with their receipts, newest first: those older than
+// the one with the id, or from the newest where it is uuid.Nil. An unknown id
+// is an ErrNotFound.
+func (db *DB) Notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
+	sets, err := db.notifications(ctx, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list notifications: %w", err)
+	}
+	return sets, nil
+}
+
+func (db *DB) notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
+	const find = `SELECT id FROM notification WHERE ref = ? AND complete`
+	const read = `SELECT id, ref, uo_ref, updater, date, rows, deleted FROM notification
+		WHERE complete AND (?1 = 0 OR id < ?1) ORDER BY id DESC LIMIT ?2`
+	var from int64
+	if before != uuid.Nil {
+		err := db.read.QueryRowContext(ctx, find, before.String()).Scan(&from)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("notification %s: %w", before, clair.ErrNotFound)
+		}
+		if err != nil {
+			return nil, classify(err)
+		}
+	}
+	var ids []int64
+	sets, err := readPage(ctx, db.read, read, func(rows *sql.Rows) (s clair.NotificationSet, err error) {
+		var id, date int64
+		var ref, operation string
+		if err := rows.Scan(&id, &ref, &operation, &s.Updater, &date, &s.Rows, &s.Deleted); err != nil {
+			return s, err
+		}
+		ids = append(ids, id)
+		s.Date, s.Receipts = time.UnixMilli(date).UTC(), []clair.Receipt{}
+		s.ID, err = uuid.Parse(ref)
+		if err != nil {
+			return s, err
+		}
+		s.Operation, err = uuid.Parse(operation)
+		return s, err
+	}, from, limit)
+	if err != nil {
+		return nil, err
+	}
+	return sets, db.readReceipts(ctx, sets, ids)
+}
+
+// readReceipts fills in the receipts of sets.
+func (db *DB) readReceipts(ctx context.Context, sets []clair.NotificationSet, ids []int64) error {
+	const read = `SELECT j.key, ` + receiptColumns + ` FROM json_each(?) AS j CROSS JOIN receipt AS r ON r.notification_id = j.value
+		ORDER BY r.webhook`
+	rows, err := db.read.QueryContext(ctx, read, idList(ids))
+	if err != nil {
+		return classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		var r clair.Receipt
+		if err := scanReceipt(rows, &r, &i); err != nil {
+			return classify(err)
+		}
+		sets[i].Receipts = append(sets[i].Receipts, r)
+	}
+	return classify(rows.Err())
+}
