@@ -34,7 +34,9 @@ func (w world) notified(updater string, n int) uuid.UUID {
 	op, more, err := w.db.NextOperation(w.Context())
 	require.NoError(w, err)
 	require.True(w, more)
-	certain := func(v *clair.Vulnerability, _ *clair.Package, _ *clair.Distribution, _ *clair.Repository) bool { return true }
+	certain := func(v *clair.Vulnerability, _ *clair.Package, _ *clair.Distribution, _ *clair.Repository) bool {
+		return true
+	}
 	id, err := w.db.PutNotification(w.Context(), op, []clair.Subscription{{Webhook: "hook"}}, func(yield func(clair.NotificationRow, error) bool) {
 		for i, err := range w.db.OperationImpacts(w.Context(), op.Ref, certain) {
 			for _, m := range i.Manifests {
