@@ -19,6 +19,7 @@ import (
 	"oriel/clair"
 	"oriel/index"
 	"oriel/match"
+	"oriel/notify"
 	"oriel/updater"
 )
 
@@ -48,13 +49,19 @@ func (o *oriel) demo(ctx context.Context) (err error) {
 	cfg.Listen = freeAddress(ctx, cfg.Listen)
 	cfg.Store.Path = filepath.Join(dir, "oriel.db")
 	cfg.Updater.AtStart = false // the demonstration waits for its own run
+	receiver, err := newDemoReceiver(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, receiver.close()) }()
+	cfg.Notify.Webhooks = []notify.Webhook{receiver.webhook()}
 	for _, f := range []struct{ format, path string }{
 		{"osv", "osv"}, {"nvd", "enrich/nvd.json"}, {"epss", "enrich/epss.csv"}, {"kev", "enrich/known_exploited_vulnerabilities.json"},
 	} {
 		cfg.Feeds = append(cfg.Feeds, updater.Feed{Name: "demo/" + f.format, Format: f.format, URL: filepath.Join(dir, f.path), Enabled: true})
 	}
 	log := slog.New(slog.NewTextHandler(o.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return serve(ctx, &cfg, log, o.showDemo)
+	return serve(ctx, &cfg, log, func(ctx context.Context, a *app) error { return o.showDemo(ctx, a, dir, receiver) })
 }
 
 // freeAddress is the address itself, or one with a free port where the port is
@@ -70,7 +77,8 @@ func freeAddress(ctx context.Context, address string) string {
 	return address
 }
 
-func (o *oriel) showDemo(ctx context.Context, a *app) error {
+// showDemo brings the feeds, indexes the sample and shows what they say of it.
+func (o *oriel) showDemo(ctx context.Context, a *app, dir string, receiver *demoReceiver) error {
 	results, err := a.updates.Update(ctx)
 	if err != nil {
 		return err
@@ -96,6 +104,9 @@ func (o *oriel) showDemo(ctx context.Context, a *app) error {
 		return err
 	}
 	o.printFinding(res)
+	if err := o.showNotification(ctx, a, dir, receiver); err != nil {
+		return err
+	}
 	fmt.Fprintf(o.stdout, "\nserving on %s, until Ctrl-C; the whole report:\n\n    curl -s %s/matcher/api/v1/vulnerability_report/%s\n\n", a.url, a.url, report.Hash)
 	return nil
 }

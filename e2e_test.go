@@ -117,6 +117,9 @@ func TestDemo(t *testing.T) {
 	}
 	require.NotEmpty(t, url, "%s%s", printed.String(), stderr.String())
 	require.Contains(t, printed.String(), "Critical GHSA-jfh8-c2jp-5v3q")
+	require.Contains(t, printed.String(), "feed demo/osv has a new version: 1 added")
+	require.Regexp(t, `notification delivered to http://127.0.0.1:\d+/:\n  {"notification_id":"[-0-9a-f]{36}","callback":"http://127.0.0.1:\d+/notifier/api/v1/notification/`, printed.String())
+	require.Contains(t, printed.String(), `"reason":"added","vulnerability":{"name":"GHSA-9wx4-h78v-vm56"`)
 	require.Contains(t, printed.String(), "priority: urgent (known to be exploited, EPSS 0.99999, CVSS 10)")
 	res, err := http.Get(url)
 	require.NoError(t, err)
@@ -135,7 +138,7 @@ func TestDemo(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{
 		"org.apache.logging.log4j:log4j-core": "GHSA-jfh8-c2jp-5v3q", "stdlib": "GO-2024-2687", "golang.org/x/net": "GO-2024-2687",
-		"lodash": "GHSA-35jh-r3h4-6jhm", "requests": "PYSEC-2023-74", "regex": "RUSTSEC-2022-0013",
+		"lodash": "GHSA-35jh-r3h4-6jhm", "requests": "GHSA-9wx4-h78v-vm56PYSEC-2023-74", "regex": "RUSTSEC-2022-0013",
 	}, found)
 	stop()
 	_, _ = io.Copy(io.Discard, r)
