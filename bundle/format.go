@@ -85,8 +85,12 @@ type end struct {
 	SHA256  string     `json:"sha256"`
 }
 
-// endPrefix begins the line that ends a feed, and no other.
-const endPrefix = `{"end":`
+// What lines begin with by which they are told apart without being parsed.
+const (
+	endPrefix        = `{"end":`
+	advisoryPrefix   = `{"advisory":`
+	enrichmentPrefix = `{"enrichment":`
+)
 
 // invalid is the error of a bundle that is not what it should be.
 func invalid(format string, args ...any) error {

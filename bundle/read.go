@@ -37,7 +37,7 @@ type Bundle struct {
 // holds.
 func Is(plain []byte) bool { return bytes.HasPrefix(plain, []byte(`{"oriel_bundle":`)) }
 
-// Open reads a bundle of size bytes once through and checks all of it. With
+// Open reads a bundle of size bytes once through and checks it by its sums. With
 // keys it must be signed by one of them. What is damaged, cut off, not signed
 // as wanted, made by a newer Oriel or no bundle at all is an ErrInvalid.
 func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.PublicKey) (*Bundle, error) {
@@ -65,28 +65,7 @@ func (b *Bundle) open(ctx context.Context, keys []ed25519.PublicKey) error {
 	if err := b.checkTrailer(ctx, keys); err != nil {
 		return err
 	}
-	for c, err := range b.Contents(ctx) {
-		if err != nil {
-			return err
-		}
-		if err := drain(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// drain reads a content through.
-func drain(c *clair.FeedContent) error {
-	if c.Kind == clair.KindEnrichment {
-		for _, err := range c.Enrichments {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for _, err := range c.Vulnerabilities {
+	for _, err := range b.Contents(ctx) { // passing each by sums its lines
 		if err != nil {
 			return err
 		}
@@ -223,71 +202,91 @@ type section struct {
 	places        places
 	sum           hash.Hash
 	records, rows int64
+	unread        bool // some records were passed by
 	ended         bool
 	err           error // why it cannot be read on
 }
 
-// read reads lines up to the end of the section. take is called for each
-// advisory and enrichment; it says whether to go on.
+// next gives the next line but for the end, at which it is nil and what was
+// read is compared with what the end says.
+func (s *section) next() ([]byte, error) {
+	if s.ended {
+		return nil, s.err
+	}
+	text, err := s.lines.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, s.fail(io.ErrUnexpectedEOF)
+	case err != nil:
+		return nil, s.fail(err)
+	case bytes.HasPrefix(text, []byte(endPrefix)):
+		return nil, s.finish(text)
+	}
+	s.sum.Write(text)
+	if bytes.HasPrefix(text, []byte(advisoryPrefix)) || bytes.HasPrefix(text, []byte(enrichmentPrefix)) {
+		s.records++
+	}
+	return text, nil
+}
+
+// fail makes an error the section's, and says whose it is.
+func (s *section) fail(err error) error {
+	s.ended, s.err = true, fmt.Errorf("feed %s: %w", s.state.Updater, err)
+	return s.err
+}
+
+// finish reads the end.
+func (s *section) finish(text []byte) error {
+	s.ended = true
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil || l.End == nil {
+		return s.fail(invalid("its end cannot be read"))
+	}
+	if s.unread {
+		s.rows = l.End.Rows
+	}
+	want := end{Updater: s.state.Updater, Kind: s.state.Kind, Records: s.records, Rows: s.rows, SHA256: hex.EncodeToString(s.sum.Sum(nil))}
+	if *l.End != want {
+		return s.fail(invalid("its lines are not those that its end speaks of"))
+	}
+	return nil
+}
+
+// read calls take for each advisory and enrichment; it says whether to go on.
 func (s *section) read(take func(*line) (bool, error)) error {
-	for !s.ended {
-		text, err := s.lines.next()
-		if err != nil {
-			return s.fail(err)
+	for {
+		text, err := s.next()
+		if err != nil || text == nil {
+			return err
 		}
 		var l line
 		if err := json.Unmarshal(text, &l); err != nil {
 			return s.fail(invalid("a line is no JSON of a bundle: %v", err))
 		}
-		if l.End != nil {
-			return s.finish(l.End)
-		}
-		s.sum.Write(text)
 		if err := s.places.take(&l, len(text)); err != nil {
 			return s.fail(err)
 		}
 		if l.Advisory == nil && l.Enrichment == nil {
 			continue
 		}
-		s.records++
 		if more, err := take(&l); err != nil {
 			return s.fail(err)
 		} else if !more {
+			s.unread = true
 			return nil
 		}
 	}
-	return s.err
-}
-
-// fail makes an error the section's, and says whose it is.
-func (s *section) fail(err error) error {
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	s.ended, s.err = true, fmt.Errorf("feed %s: %w", s.state.Updater, err)
-	return s.err
-}
-
-// finish compares what was read with what the end says.
-func (s *section) finish(e *end) error {
-	s.ended = true
-	want := end{Updater: s.state.Updater, Kind: s.state.Kind, Records: s.records, Rows: s.rows, SHA256: hex.EncodeToString(s.sum.Sum(nil))}
-	if *e != want {
-		return s.fail(invalid("its lines are not those that its end speaks of"))
-	}
-	return nil
 }
 
 // skip passes by what is left of the section.
 func (s *section) skip() error {
-	for !s.ended {
-		text, err := s.lines.next()
-		if err != nil {
-			return s.fail(err)
+	s.unread = s.unread || !s.ended
+	for {
+		text, err := s.next()
+		if err != nil || text == nil {
+			return err
 		}
-		s.ended = bytes.HasPrefix(text, []byte(endPrefix))
 	}
-	return s.err
 }
 
 func (s *section) vulnerabilities(yield func(*clair.Vulnerability, error) bool) {
