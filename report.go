@@ -18,6 +18,7 @@ import (
 	"oriel/match"
 	"oriel/render"
 	"oriel/store"
+	"oriel/updater"
 )
 
 // reportFlags are the flags of report.
@@ -186,11 +187,25 @@ func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result
 		if i < 0 || statuses[i].LastSuccess.IsZero() || statuses[i].Error != "" {
 			in.Partial = append(in.Partial, f.Name)
 		}
-		if i >= 0 && !statuses[i].LastSuccess.IsZero() && (in.DataTime.IsZero() || statuses[i].LastSuccess.Before(in.DataTime)) {
-			in.DataTime = statuses[i].LastSuccess
+		if i >= 0 {
+			in.DataTime = earlier(in.DataTime, statuses[i].LastSuccess)
+		}
+	}
+	// What was imported is no feed of the configuration, and has its age too.
+	for _, s := range statuses {
+		if !slices.ContainsFunc(cfg.Feeds, func(f updater.Feed) bool { return f.Name == s.Updater }) {
+			in.DataTime = earlier(in.DataTime, s.LastSuccess)
 		}
 	}
 	return in, nil
+}
+
+// earlier is the earlier of two times, of those that are set.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // write writes a report where the flags say.

@@ -77,7 +77,7 @@ func (b *Bundle) open(ctx context.Context, keys []ed25519.PublicKey) error {
 // is called that and nothing else.
 func (b *Bundle) readHead(ctx context.Context) error {
 	if b.size <= 0 {
-		return invalid("it is too short to be one")
+		return invalid("it is damaged or cut off, or no bundle at all: %d bytes", b.size+trailerSize)
 	}
 	lines, err := b.lines(ctx)
 	if err != nil {
@@ -86,10 +86,10 @@ func (b *Bundle) readHead(ctx context.Context) error {
 	defer lines.close()
 	text, err := lines.next()
 	if err != nil {
-		return invalid("it does not begin as one: %v", err)
+		return invalid("it is damaged or cut off, or no bundle at all: %v", err)
 	}
 	if !Is(text) {
-		return invalid("it does not begin as one")
+		return invalid("it is no bundle")
 	}
 	var v struct {
 		Version int `json:"oriel_bundle"`
