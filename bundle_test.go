@@ -156,7 +156,7 @@ func TestBundle_Carried(t *testing.T) {
 		require.Contains(t, reports[0], "GHSA-jfh8-c2jp-5v3q", format)
 		require.Equal(t, reports[0], reports[1], format)
 	}
-	require.Contains(t, b.run("report", sbom), "urgent", "the enrichments are used there")
+	require.Contains(t, b.run("report", sbom), "EXPLOITED", "the enrichments are used there")
 
 	// The same again makes nothing, in whatever way it comes.
 	before := b.operations()

@@ -97,6 +97,8 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{clair.ErrInvalid}, args...)...)
 }
 
+var errPlaces = fmt.Errorf("%w: more than %d bytes of distributions and repositories", clair.ErrTooLarge, maxPlaces)
+
 // share makes an advisory of a row, without rows.
 func share(v *clair.Vulnerability) *advisory {
 	a := &advisory{
@@ -142,7 +144,7 @@ func (p *places) take(l *line, size int) error {
 	}
 	*id = "" // it is the document's and not the place's
 	if p.size += size; p.size > maxPlaces {
-		return fmt.Errorf("%w: more than %d bytes of distributions and repositories", clair.ErrTooLarge, maxPlaces)
+		return errPlaces
 	}
 	return nil
 }

@@ -85,6 +85,9 @@ func (b *Bundle) readHead(ctx context.Context) error {
 	}
 	defer lines.close()
 	text, err := lines.next()
+	if lines.src.err != nil {
+		return lines.src.err
+	}
 	if err != nil {
 		return invalid("it is damaged or cut off, or no bundle at all: %v", err)
 	}
@@ -131,7 +134,7 @@ func (h *head) check() error {
 // signature with the keys.
 func (b *Bundle) checkTrailer(ctx context.Context, keys []ed25519.PublicKey) error {
 	h := sha256.New()
-	if _, err := io.Copy(h, withContext(ctx, io.NewSectionReader(b.frame, 0, b.size))); err != nil {
+	if _, err := io.Copy(h, &contextReader{done: ctx.Err, r: io.NewSectionReader(b.frame, 0, b.size)}); err != nil {
 		return err
 	}
 	frame := h.Sum(nil)
@@ -169,7 +172,7 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 			return
 		}
 		defer lines.close()
-		if _, err := lines.next(); err != nil {
+		if _, err := lines.next(); err != nil { // the head
 			yield(nil, err)
 			return
 		}
@@ -216,7 +219,7 @@ func (s *section) next() ([]byte, error) {
 	text, err := s.lines.next()
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, s.fail(io.ErrUnexpectedEOF)
+		return nil, s.fail(invalid("it has no end"))
 	case err != nil:
 		return nil, s.fail(err)
 	case bytes.HasPrefix(text, []byte(endPrefix)):
@@ -330,18 +333,20 @@ func (s *section) enrichments(yield func(clair.EnrichmentRecord, error) bool) {
 
 // lines reads the lines of a bundle.
 type lines struct {
+	src *contextReader
 	z   *zstd.Decoder
 	r   *bufio.Reader
 	buf []byte
 }
 
 func (b *Bundle) lines(ctx context.Context) (*lines, error) {
-	z, err := zstd.NewReader(withContext(ctx, io.NewSectionReader(b.frame, 0, b.size)),
+	src := &contextReader{done: ctx.Err, r: io.NewSectionReader(b.frame, 0, b.size)}
+	z, err := zstd.NewReader(src,
 		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return nil, err
 	}
-	return &lines{z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
+	return &lines{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
 }
 
 // next gives the next line with its end, until the following call. A last line
@@ -362,29 +367,35 @@ func (l *lines) next() ([]byte, error) {
 			return l.buf, nil
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF) && len(l.buf) > 0:
-			return nil, io.ErrUnexpectedEOF
+			return nil, invalid("its last line has no end")
 		case errors.Is(err, io.EOF):
 			return nil, err
+		case l.src.err != nil:
+			return nil, l.src.err // which says nothing of the bundle
 		default:
-			return nil, fmt.Errorf("decompress: %w", err)
+			return nil, invalid("decompress: %v", err)
 		}
 	}
 }
 
 func (l *lines) close() { l.z.Close() }
 
-// withContext makes a reader that ends when the context does.
-func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx.Err, r} }
-
-// contextReader keeps the context's question and not the context.
+// contextReader is a reader that ends when a context does. It keeps the
+// context's question and not the context.
 type contextReader struct {
 	done func() error
 	r    io.Reader
+	err  error // but io.EOF
 }
 
 func (c *contextReader) Read(p []byte) (int, error) {
 	if err := c.done(); err != nil {
+		c.err = err
 		return 0, err
 	}
-	return c.r.Read(p)
+	n, err := c.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	return n, err
 }
