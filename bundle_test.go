@@ -163,6 +163,11 @@ func TestBundle_Carried(t *testing.T) {
 	require.Equal(t, 4, strings.Count(b.run("import", file), ": unchanged"))
 	require.Equal(t, before, b.operations())
 
+	// A box that has the feeds itself goes on from there.
+	own := newBox(t, "", demoFeeds(t))
+	own.run("import", file)
+	require.Equal(t, 4, strings.Count(own.run("update"), ": unchanged"))
+
 	// A third box gets the same from the second.
 	again, c := filepath.Join(dir, "again.bundle"), newBox(t, "", "")
 	b.run("export", again)

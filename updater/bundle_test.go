@@ -244,7 +244,7 @@ func TestManager_ImportContents(t *testing.T) {
 	<-block
 	res, err := m.ImportContents(t.Context(), given{
 		content("good", "1", someDay, rowsOf(3, 0)),
-		content("running", "1", someDay, rowsOf(3, 0)),
+		content("running", "1", someDay, rowsOf(3, 0)), // though it is waiting for its far side
 		content("other", "1", someDay, rowsOf(3, 0)),
 		content("set", "1", someDay, rowsOf(3, 0)),
 		content("a\nb", "1", someDay, rowsOf(3, 0)),
@@ -255,11 +255,13 @@ func TestManager_ImportContents(t *testing.T) {
 		}),
 		content("late", "", time.Time{}, rowsOf(2, 0)),
 	})
+	require.Len(t, contents(t, db, "running"), 3)
 	block <- struct{}{}
 	wg.Wait()
+	require.Len(t, contents(t, db, "running"), 1)
 	require.ErrorIs(t, err, broken)
 	require.Len(t, res, 7)
-	says := []string{"", "running is running", `"alpine" here, and one of format "osv" there`, "set is a feed of format", "which is no name here", "broken", ""}
+	says := []string{"", "", `"alpine" here, and one of format "osv" there`, "set is a feed of format", "which is no name here", "broken", ""}
 	for i, r := range res {
 		if says[i] == "" {
 			require.NoError(t, r.Err)
