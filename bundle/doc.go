@@ -33,8 +33,10 @@
 //
 // # Invariants
 //
-//  1. Open returns a Bundle only after all of it has been read, summed and
-//     parsed. Whoever applies a Bundle has not begun when Open fails.
-//  2. A state is yielded as whole only if its lines still have their sum.
+//  1. Open returns a Bundle only after all of it has been read and has its
+//     sums: it is what a writer wrote. Whoever applies a Bundle has not begun
+//     when Open fails.
+//  2. The rows of a state end without an error only if there are as many as its
+//     end says and their lines still have their sum.
 //  3. Memory does not depend on the length of a bundle.
 package bundle

@@ -85,13 +85,19 @@ type end struct {
 	SHA256  string     `json:"sha256"`
 }
 
-// endPrefix begins the line that ends a feed, and no other.
-const endPrefix = `{"end":`
+// What lines begin with by which they are told apart without being parsed.
+const (
+	endPrefix        = `{"end":`
+	advisoryPrefix   = `{"advisory":`
+	enrichmentPrefix = `{"enrichment":`
+)
 
 // invalid is the error of a bundle that is not what it should be.
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{clair.ErrInvalid}, args...)...)
 }
+
+var errPlaces = fmt.Errorf("%w: more than %d bytes of distributions and repositories", clair.ErrTooLarge, maxPlaces)
 
 // share makes an advisory of a row, without rows.
 func share(v *clair.Vulnerability) *advisory {
@@ -138,7 +144,7 @@ func (p *places) take(l *line, size int) error {
 	}
 	*id = "" // it is the document's and not the place's
 	if p.size += size; p.size > maxPlaces {
-		return fmt.Errorf("%w: more than %d bytes of distributions and repositories", clair.ErrTooLarge, maxPlaces)
+		return errPlaces
 	}
 	return nil
 }

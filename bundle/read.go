@@ -37,7 +37,7 @@ type Bundle struct {
 // holds.
 func Is(plain []byte) bool { return bytes.HasPrefix(plain, []byte(`{"oriel_bundle":`)) }
 
-// Open reads a bundle of size bytes once through and checks all of it. With
+// Open reads a bundle of size bytes once through and checks it by its sums. With
 // keys it must be signed by one of them. What is damaged, cut off, not signed
 // as wanted, made by a newer Oriel or no bundle at all is an ErrInvalid.
 func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.PublicKey) (*Bundle, error) {
@@ -65,28 +65,7 @@ func (b *Bundle) open(ctx context.Context, keys []ed25519.PublicKey) error {
 	if err := b.checkTrailer(ctx, keys); err != nil {
 		return err
 	}
-	for c, err := range b.Contents(ctx) {
-		if err != nil {
-			return err
-		}
-		if err := drain(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// drain reads a content through.
-func drain(c *clair.FeedContent) error {
-	if c.Kind == clair.KindEnrichment {
-		for _, err := range c.Enrichments {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for _, err := range c.Vulnerabilities {
+	for _, err := range b.Contents(ctx) { // passing each by sums its lines
 		if err != nil {
 			return err
 		}
@@ -98,7 +77,7 @@ func drain(c *clair.FeedContent) error {
 // is called that and nothing else.
 func (b *Bundle) readHead(ctx context.Context) error {
 	if b.size <= 0 {
-		return invalid("it is too short to be one")
+		return invalid("it is damaged or cut off, or no bundle at all: %d bytes", b.size+trailerSize)
 	}
 	lines, err := b.lines(ctx)
 	if err != nil {
@@ -106,11 +85,14 @@ func (b *Bundle) readHead(ctx context.Context) error {
 	}
 	defer lines.close()
 	text, err := lines.next()
+	if lines.src.err != nil {
+		return lines.src.err
+	}
 	if err != nil {
-		return invalid("it does not begin as one: %v", err)
+		return invalid("it is damaged or cut off, or no bundle at all: %v", err)
 	}
 	if !Is(text) {
-		return invalid("it does not begin as one")
+		return invalid("it is no bundle")
 	}
 	var v struct {
 		Version int `json:"oriel_bundle"`
@@ -152,7 +134,7 @@ func (h *head) check() error {
 // signature with the keys.
 func (b *Bundle) checkTrailer(ctx context.Context, keys []ed25519.PublicKey) error {
 	h := sha256.New()
-	if _, err := io.Copy(h, withContext(ctx, io.NewSectionReader(b.frame, 0, b.size))); err != nil {
+	if _, err := io.Copy(h, &contextReader{done: ctx.Err, r: io.NewSectionReader(b.frame, 0, b.size)}); err != nil {
 		return err
 	}
 	frame := h.Sum(nil)
@@ -190,7 +172,7 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 			return
 		}
 		defer lines.close()
-		if _, err := lines.next(); err != nil {
+		if _, err := lines.next(); err != nil { // the head
 			yield(nil, err)
 			return
 		}
@@ -223,71 +205,91 @@ type section struct {
 	places        places
 	sum           hash.Hash
 	records, rows int64
+	unread        bool // some records were passed by
 	ended         bool
 	err           error // why it cannot be read on
 }
 
-// read reads lines up to the end of the section. take is called for each
-// advisory and enrichment; it says whether to go on.
+// next gives the next line but for the end, at which it is nil and what was
+// read is compared with what the end says.
+func (s *section) next() ([]byte, error) {
+	if s.ended {
+		return nil, s.err
+	}
+	text, err := s.lines.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, s.fail(invalid("it has no end"))
+	case err != nil:
+		return nil, s.fail(err)
+	case bytes.HasPrefix(text, []byte(endPrefix)):
+		return nil, s.finish(text)
+	}
+	s.sum.Write(text)
+	if bytes.HasPrefix(text, []byte(advisoryPrefix)) || bytes.HasPrefix(text, []byte(enrichmentPrefix)) {
+		s.records++
+	}
+	return text, nil
+}
+
+// fail makes an error the section's, and says whose it is.
+func (s *section) fail(err error) error {
+	s.ended, s.err = true, fmt.Errorf("feed %s: %w", s.state.Updater, err)
+	return s.err
+}
+
+// finish reads the end.
+func (s *section) finish(text []byte) error {
+	s.ended = true
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil || l.End == nil {
+		return s.fail(invalid("its end cannot be read"))
+	}
+	if s.unread {
+		s.rows = l.End.Rows
+	}
+	want := end{Updater: s.state.Updater, Kind: s.state.Kind, Records: s.records, Rows: s.rows, SHA256: hex.EncodeToString(s.sum.Sum(nil))}
+	if *l.End != want {
+		return s.fail(invalid("its lines are not those that its end speaks of"))
+	}
+	return nil
+}
+
+// read calls take for each advisory and enrichment; it says whether to go on.
 func (s *section) read(take func(*line) (bool, error)) error {
-	for !s.ended {
-		text, err := s.lines.next()
-		if err != nil {
-			return s.fail(err)
+	for {
+		text, err := s.next()
+		if err != nil || text == nil {
+			return err
 		}
 		var l line
 		if err := json.Unmarshal(text, &l); err != nil {
 			return s.fail(invalid("a line is no JSON of a bundle: %v", err))
 		}
-		if l.End != nil {
-			return s.finish(l.End)
-		}
-		s.sum.Write(text)
 		if err := s.places.take(&l, len(text)); err != nil {
 			return s.fail(err)
 		}
 		if l.Advisory == nil && l.Enrichment == nil {
 			continue
 		}
-		s.records++
 		if more, err := take(&l); err != nil {
 			return s.fail(err)
 		} else if !more {
+			s.unread = true
 			return nil
 		}
 	}
-	return s.err
-}
-
-// fail makes an error the section's, and says whose it is.
-func (s *section) fail(err error) error {
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	s.ended, s.err = true, fmt.Errorf("feed %s: %w", s.state.Updater, err)
-	return s.err
-}
-
-// finish compares what was read with what the end says.
-func (s *section) finish(e *end) error {
-	s.ended = true
-	want := end{Updater: s.state.Updater, Kind: s.state.Kind, Records: s.records, Rows: s.rows, SHA256: hex.EncodeToString(s.sum.Sum(nil))}
-	if *e != want {
-		return s.fail(invalid("its lines are not those that its end speaks of"))
-	}
-	return nil
 }
 
 // skip passes by what is left of the section.
 func (s *section) skip() error {
-	for !s.ended {
-		text, err := s.lines.next()
-		if err != nil {
-			return s.fail(err)
+	s.unread = s.unread || !s.ended
+	for {
+		text, err := s.next()
+		if err != nil || text == nil {
+			return err
 		}
-		s.ended = bytes.HasPrefix(text, []byte(endPrefix))
 	}
-	return s.err
 }
 
 func (s *section) vulnerabilities(yield func(*clair.Vulnerability, error) bool) {
@@ -331,18 +333,20 @@ func (s *section) enrichments(yield func(clair.EnrichmentRecord, error) bool) {
 
 // lines reads the lines of a bundle.
 type lines struct {
+	src *contextReader
 	z   *zstd.Decoder
 	r   *bufio.Reader
 	buf []byte
 }
 
 func (b *Bundle) lines(ctx context.Context) (*lines, error) {
-	z, err := zstd.NewReader(withContext(ctx, io.NewSectionReader(b.frame, 0, b.size)),
+	src := &contextReader{done: ctx.Err, r: io.NewSectionReader(b.frame, 0, b.size)}
+	z, err := zstd.NewReader(src,
 		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return nil, err
 	}
-	return &lines{z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
+	return &lines{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
 }
 
 // next gives the next line with its end, until the following call. A last line
@@ -363,29 +367,35 @@ func (l *lines) next() ([]byte, error) {
 			return l.buf, nil
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF) && len(l.buf) > 0:
-			return nil, io.ErrUnexpectedEOF
+			return nil, invalid("its last line has no end")
 		case errors.Is(err, io.EOF):
 			return nil, err
+		case l.src.err != nil:
+			return nil, l.src.err // which says nothing of the bundle
 		default:
-			return nil, fmt.Errorf("decompress: %w", err)
+			return nil, invalid("decompress: %v", err)
 		}
 	}
 }
 
 func (l *lines) close() { l.z.Close() }
 
-// withContext makes a reader that ends when the context does.
-func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx.Err, r} }
-
-// contextReader keeps the context's question and not the context.
+// contextReader is a reader that ends when a context does. It keeps the
+// context's question and not the context.
 type contextReader struct {
 	done func() error
 	r    io.Reader
+	err  error // but io.EOF
 }
 
 func (c *contextReader) Read(p []byte) (int, error) {
 	if err := c.done(); err != nil {
+		c.err = err
 		return 0, err
 	}
-	return c.r.Read(p)
+	n, err := c.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	return n, err
 }

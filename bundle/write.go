@@ -84,6 +84,7 @@ type writer struct {
 	advisory *advisory // the one at hand, nil for none
 	dists    map[clair.Distribution]string
 	repos    map[clair.Repository]string
+	placed   int // bytes of their lines
 }
 
 func (w *writer) write(ctx context.Context, src Source, h head) (int64, error) {
@@ -133,7 +134,7 @@ func (w *writer) line(v any) error {
 func (w *writer) content(ctx context.Context, c *clair.FeedContent) error {
 	w.end = end{Updater: c.Updater, Kind: c.Kind}
 	w.feed.Reset()
-	w.dists, w.repos = map[clair.Distribution]string{}, map[clair.Repository]string{}
+	w.dists, w.repos, w.placed = map[clair.Distribution]string{}, map[clair.Repository]string{}, 0
 	var err error
 	switch c.Kind {
 	case clair.KindVulnerability:
@@ -214,7 +215,7 @@ func (w *writer) distribution(d *clair.Distribution) (string, error) {
 	id := strconv.Itoa(len(w.dists) + 1)
 	w.dists[key] = id
 	key.ID = id
-	return id, w.line(line{Distribution: &key})
+	return id, w.place(line{Distribution: &key})
 }
 
 // repository is distribution for repositories.
@@ -230,7 +231,18 @@ func (w *writer) repository(r *clair.Repository) (string, error) {
 	id := strconv.Itoa(len(w.repos) + 1)
 	w.repos[key] = id
 	key.ID = id
-	return id, w.line(line{Repository: &key})
+	return id, w.place(line{Repository: &key})
+}
+
+// place writes a distribution or repository, of which readers keep only so many.
+func (w *writer) place(l line) error {
+	if err := w.line(l); err != nil {
+		return err
+	}
+	if w.placed += w.buf.Len(); w.placed > maxPlaces {
+		return errPlaces
+	}
+	return nil
 }
 
 func (w *writer) enrichments(ctx context.Context, records iter.Seq2[clair.EnrichmentRecord, error]) error {

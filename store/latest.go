@@ -77,8 +77,8 @@ func (l *Latest) States() []clair.FeedState {
 	return out
 }
 
-// Contents streams each state with its rows. Those of an advisory follow each
-// other and share its texts; an advisory's aliases are there too.
+// Contents streams each state with its rows. Those that one operation added of
+// an advisory follow each other and share its texts; its aliases are there too.
 func (l *Latest) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, error] {
 	return func(yield func(*clair.FeedContent, error) bool) {
 		for _, s := range l.states {

@@ -209,8 +209,9 @@ func (s *contentsSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, err
 // ImportContents makes operations of contents that are new here, and says for
 // each how that went. Each is made whole or not at all; one that fails does not
 // keep the others from being made. A feed of the configuration whose format is
-// another's is an ErrConflict, and so is one that is running. The error is all
-// that went wrong; where there are no results nothing was begun.
+// another's is an ErrConflict. The error is all that went wrong; where there are
+// no results nothing was begun. One import runs at a time, beside the feeds'
+// runs: on a box without internet these may be waiting for it for long.
 func (m *Manager) ImportContents(ctx context.Context, c Contents) ([]Result, error) {
 	return m.importSet(ctx, &contentsSet{name: "import", contents: c})
 }
@@ -223,8 +224,8 @@ func (m *Manager) ImportLines(ctx context.Context, r io.Reader) ([]Result, error
 
 func (m *Manager) importSet(ctx context.Context, s Set) ([]Result, error) {
 	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
+	case m.bringing <- struct{}{}:
+		defer func() { <-m.bringing }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("import: %w", context.Cause(ctx))
 	}
@@ -238,25 +239,22 @@ func (m *Manager) importSet(ctx context.Context, s Set) ([]Result, error) {
 	return res.Members, res.Err
 }
 
-// admitImport makes the caller the only one to run a feed of this name, if the
-// configuration has one, until it is released.
-func (m *Manager) admitImport(u clair.Updater) (release func(), err error) {
+// admitImport refuses what is no name, or that of another feed: the format
+// tells whether two are the same.
+func (m *Manager) admitImport(u clair.Updater) error {
 	if err := checkName(u.Name()); err != nil {
-		return nil, err
+		return err
 	}
 	i := m.index(u.Name())
 	if i < 0 {
-		return func() {}, nil
+		return nil
 	}
 	here, there := m.formats[u.Name()], ""
 	if c, ok := u.(Carried); ok {
 		there = c.State().Format
 	}
 	if _, set := m.updaters[i].(Set); set || here != "" && there != "" && here != there {
-		return nil, fmt.Errorf("%w: %s is a feed of format %q here, and one of format %q there", clair.ErrConflict, u.Name(), here, there)
+		return fmt.Errorf("%w: %s is a feed of format %q here, and one of format %q there", clair.ErrConflict, u.Name(), here, there)
 	}
-	if !m.claim(i) {
-		return nil, fmt.Errorf("%w: %s is running", clair.ErrConflict, u.Name())
-	}
-	return func() { m.release(i) }, nil
+	return nil
 }

@@ -49,7 +49,7 @@ func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthS
 	}
 	for _, s := range known {
 		if !configured[s.Updater] && len(latest[s.Updater]) > 0 {
-			out = append(out, clair.Feed{UpdateStatus: s, StaleAfter: time.Duration(c.StaleAfter)})
+			out = append(out, clair.Feed{UpdateStatus: s, Format: s.Format, StaleAfter: time.Duration(c.StaleAfter)})
 		}
 	}
 	for i := range out {

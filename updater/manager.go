@@ -77,6 +77,7 @@ type Manager struct {
 	log      *slog.Logger
 	slots    chan struct{} // one for each updater that may run
 	asked    chan int      // updaters that Start has claimed; room for all
+	bringing chan struct{} // one for the import that may run
 	gc       sync.Mutex    // held while garbage is collected
 
 	// mu guards what follows.
@@ -113,7 +114,7 @@ func NewManager(cfg Config, o Options) (*Manager, error) {
 	return &Manager{
 		cfg: cfg, store: o.Store, updaters: slices.Clone(o.Updaters), formats: o.Formats, progress: o.Progress, log: o.Log,
 		slots: make(chan struct{}, o.Parallel), asked: make(chan int, len(o.Updaters)), running: make([]bool, len(o.Updaters)),
-		members: map[string]string{},
+		members: map[string]string{}, bringing: make(chan struct{}, 1),
 	}, nil
 }
 

@@ -71,9 +71,9 @@ func (m *Manager) runSet(ctx context.Context, s Set) Result {
 	return out
 }
 
-// runMembers runs a set's members one after another until limited ends. Each is
-// admitted first, and let go afterwards.
-func (r *run) runMembers(ctx, limited context.Context, s Set, admit func(clair.Updater) (release func(), err error)) Result {
+// runMembers runs a set's members one after another until limited ends, those
+// that are admitted.
+func (r *run) runMembers(ctx, limited context.Context, s Set, admit func(clair.Updater) error) Result {
 	defer func() { r.m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
 	r.m.progress(Progress{Updater: r.name, Stage: StageFetching, Total: -1})
 	var all []Result
@@ -92,11 +92,10 @@ func (r *run) runMembers(ctx, limited context.Context, s Set, admit func(clair.U
 				continue
 			}
 			one := Result{Updater: u.Name()}
-			if release, err := admit(u); err != nil {
+			if err := admit(u); err != nil {
 				one.Err = fmt.Errorf("update %s: %w", r.name, err)
 			} else {
 				one = r.m.runOne(ctx, limited, u)
-				release()
 			}
 			all, errs = append(all, one), append(errs, one.Err)
 			if one.Sample != "" && len(r.sample) < maxSample {
@@ -131,8 +130,8 @@ func (r *run) members(ctx context.Context, s Set) (iter.Seq2[clair.Updater, erro
 }
 
 // admitTo admits the members of a configured set.
-func (m *Manager) admitTo(set string) func(clair.Updater) (func(), error) {
-	return func(u clair.Updater) (func(), error) { return func() {}, m.admit(set, u.Name()) }
+func (m *Manager) admitTo(set string) func(clair.Updater) error {
+	return func(u clair.Updater) error { return m.admit(set, u.Name()) }
 }
 
 // admit makes a name that of a set's member, unless it is taken.
