@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/index"
 	"oriel/match"
 )
 
@@ -191,4 +194,63 @@ func TestVulnerabilityReport_NoEnrichers(t *testing.T) {
 	b, err := json.Marshal(res.Report)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"enrichments":{}`)
+}
+
+// The same image has the same findings as layers that are fetched, as a tar on
+// the disk and as an SBOM.
+func TestIndexReport_OneImageThreeWays(t *testing.T) {
+	w, r := newWorld(t), newRegistry(t)
+	alpine := func(name, pkg, fixed string) *clair.Vulnerability {
+		return &clair.Vulnerability{
+			Name: name, Package: &clair.Package{Name: pkg, Kind: clair.Source}, FixedInVersion: fixed,
+			Dist: &clair.Distribution{DID: "alpine", Name: "Alpine Linux", PrettyName: "Alpine Linux v3.18"},
+		}
+	}
+	w.update("alpine/v3.18", alpine("CVE-1", "curl", "8.1.0-r0"), alpine("CVE-2", "musl", "1.2.3-r0"), alpine("CVE-3", "musl", "1.2.4-r0"), alpine("CVE-4", "busybox", "2.0"))
+	w.update("osv", row("PYSEC-1", "pypi", "requests", "fixed=2.31.0"), row("PYSEC-2", "pypi", "requests", "fixed=2.28.0"))
+	const metadata = "Metadata-Version: 2.1\nName: requests\nVersion: 2.28.0\n\n"
+	layers := [][]byte{
+		layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0")+apk("busybox", "1.36.0-r0")),
+		layer(t, "lib/apk/db/installed", apk("musl", "1.2.3-r0")+apk("curl", "8.0.0-r0")),
+		layer(t, "usr/lib/python3.11/site-packages/requests-2.28.0.dist-info/METADATA", metadata),
+	}
+	findings := func(body string) []string {
+		t.Helper()
+		var report struct {
+			Packages               map[string]*clair.Package
+			Vulnerabilities        map[string]*clair.Vulnerability
+			PackageVulnerabilities map[string][]string `json:"package_vulnerabilities"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &report))
+		var out []string
+		for id, list := range report.PackageVulnerabilities {
+			for _, v := range list {
+				out = append(out, report.Packages[id].Name+" "+report.Packages[id].Version+" "+report.Vulnerabilities[v].Name)
+			}
+		}
+		return out
+	}
+	want := []string{"curl 8.0.0-r0 CVE-1", "musl 1.2.3-r0 CVE-3", "requests 2.28.0 PYSEC-1"}
+
+	w.index(r.manifest(hashA, r.add(gzipped(t, layers[0]), ""), r.add(layers[1], ""), r.add(gzipped(t, layers[2]), "")))
+	require.ElementsMatch(t, want, findings(w.do("GET", vRep+hashA, "").body), "fetched")
+
+	file := filepath.Join(t.TempDir(), "image.tar")
+	require.NoError(t, os.WriteFile(file, layer(t, "c.json", `{"rootfs":{"type":"layers","diff_ids":["`+sha(layers[0])+`","`+sha(layers[1])+`","`+sha(layers[2])+`"]}}`,
+		"1/layer.tar", string(layers[0]), "2/layer.tar", string(layers[1]), "3/layer.tar", string(layers[2]),
+		"manifest.json", `[{"Config":"c.json","RepoTags":["a:1"],"Layers":["1/layer.tar","2/layer.tar","3/layer.tar"]}]`), 0o600))
+	in, err := index.ReadInput(t.Context(), file, index.InputOptions{})
+	require.NoError(t, err)
+	res, err := match.Report(t.Context(), w.db, in.Report)
+	require.NoError(t, err)
+	body, err := json.Marshal(res.Report)
+	require.NoError(t, err)
+	require.ElementsMatch(t, want, findings(string(body)), "docker save")
+
+	sbom := `{"bomFormat":"CycloneDX","specVersion":"1.5","components":[
+		{"type":"library","name":"musl","version":"1.2.3-r0","purl":"pkg:apk/alpine/musl@1.2.3-r0?arch=x86_64&distro=3.18.4"},
+		{"type":"library","name":"curl","version":"8.0.0-r0","purl":"pkg:apk/alpine/curl@8.0.0-r0?arch=x86_64&distro=3.18.4"},
+		{"type":"library","name":"requests","version":"2.28.0","purl":"pkg:pypi/requests@2.28.0"}]}`
+	require.Equal(t, 201, w.do("POST", iPost, sbom, "Content-Type", "application/vnd.cyclonedx+json").StatusCode)
+	require.ElementsMatch(t, want, findings(w.do("GET", vRep+sha([]byte(sbom)), "").body), "SBOM")
 }
