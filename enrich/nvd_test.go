@@ -87,12 +87,15 @@ func document(cves map[string]float64) []byte {
 	return b.Bytes()
 }
 
-// set changes what a feed says of a CVE.
-func (n *nvd) set(feed, cve string, score float64) {
+// change changes the server.
+func (n *nvd) change(f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.feeds[feed][cve] = score
+	f()
 }
+
+// set changes what a feed says of a CVE.
+func (n *nvd) set(feed, cve string, score float64) { n.change(func() { n.feeds[feed][cve] = score }) }
 
 // downloads gives the feeds that were fetched since the last call.
 func (n *nvd) downloads() []string {
@@ -166,7 +169,7 @@ func TestNVDYears(t *testing.T) {
 	require.Empty(t, score("CVE-2023-0009"), "it is no longer judged")
 
 	// A CVE that is gone from its year is gone.
-	delete(n.feeds["2023"], "CVE-2023-0001")
+	n.change(func() { delete(n.feeds["2023"], "CVE-2023-0001") })
 	update(t, m)
 	require.Equal(t, []string{"modified", "2023"}, n.downloads())
 	require.Empty(t, score("CVE-2023-0001"))
@@ -174,11 +177,11 @@ func TestNVDYears(t *testing.T) {
 
 	// A feed that is not what its .meta file says changes nothing.
 	n.set("2024", "CVE-2024-0001", 1)
-	n.broken = "2024"
+	n.change(func() { n.broken = "2024" })
 	_, err := m.Update(t.Context())
 	require.ErrorIs(t, err, clair.ErrUnavailable)
 	require.Contains(t, score("CVE-2024-0001"), `"baseScore":5.0`)
-	n.broken = ""
+	n.change(func() { n.broken = "" })
 	n.downloads()
 	update(t, m)
 	require.Equal(t, []string{"modified", "2024"}, n.downloads())
@@ -211,23 +214,26 @@ func TestNVDYears_DeltaIsWhole(t *testing.T) {
 			n.set("modified", cves[r.IntN(len(cves))], float64(r.IntN(12)-1))
 		}
 		if r.IntN(3) == 0 { // a day passes, and some years take up what was
-			for cve, score := range n.feeds["modified"] {
-				n.set(feedOf(cve), cve, score)
-			}
-			for range 3 {
-				delete(n.feeds["modified"], cves[r.IntN(len(cves))])
-			}
-			n.set("modified", cves[r.IntN(len(cves))], 2)
-			gone := cves[r.IntN(len(cves))]
-			if _, ok := n.feeds["modified"][gone]; !ok {
-				delete(n.feeds[feedOf(gone)], gone)
-			}
+			n.change(func() {
+				modified := n.feeds["modified"]
+				for cve, score := range modified {
+					n.feeds[feedOf(cve)][cve] = score
+				}
+				for range 3 {
+					delete(modified, cves[r.IntN(len(cves))])
+				}
+				modified[cves[r.IntN(len(cves))]] = 2
+				gone := cves[r.IntN(len(cves))]
+				if _, ok := modified[gone]; !ok {
+					delete(n.feeds[feedOf(gone)], gone)
+				}
+			})
 		}
 		switch r.IntN(4) {
 		case 0:
-			n.broken = years[r.IntN(len(years))]
+			n.change(func() { n.broken = years[r.IntN(len(years))] })
 			_, _ = m.Update(t.Context()) // fails where that feed has changed
-			n.broken = ""
+			n.change(func() { n.broken = "" })
 		case 1:
 			ref, err := db.GetLatestUpdateRef(t.Context(), clair.KindEnrichment)
 			require.NoError(t, err)

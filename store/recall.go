@@ -2,8 +2,8 @@ package store
 
 import "sync"
 
-// recallBytes bounds what is remembered of enrichments, about what ten reports
-// of 750 vulnerabilities look up.
+// recallBytes bounds what is remembered of enrichments, about what five
+// reports of 750 vulnerabilities each look up.
 const recallBytes = 6 << 20
 
 // recall remembers the enrichments that were looked up last, because reports
