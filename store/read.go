@@ -103,8 +103,18 @@ func (r *reading) refer(ctx context.Context, s *stored) (err error) {
 
 // advisories fills in the advisories of the rows of one page.
 func (r *reading) advisories(ctx context.Context, page []stored) error {
+	texts, err := r.packedAdvisories(ctx, page)
+	if err != nil {
+		return err
+	}
+	return r.unpack(page, texts)
+}
+
+// packedAdvisories is advisories, but for the texts, which it returns as they
+// are stored.
+func (r *reading) packedAdvisories(ctx context.Context, page []stored) ([]packed, error) {
 	if len(page) == 0 {
-		return nil
+		return nil, nil
 	}
 	const read = `SELECT j.key, a.name, a.description, a.issued, a.links, a.severity, a.normalized_severity
 		FROM json_each(?) AS j CROSS JOIN advisory AS a ON a.id = j.value`
@@ -118,22 +128,19 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 	list = append(list, ']')
 	rows, err := r.query(ctx, read, string(list))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
 	texts := make([]packed, len(page))
 	for rows.Next() {
 		if err := scanAdvisory(rows, page, texts); err != nil {
-			return classify(err)
+			return nil, classify(err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return classify(err)
+		return nil, classify(err)
 	}
-	if err := r.readAliases(ctx, page, string(list)); err != nil {
-		return err
-	}
-	return r.unpack(page, texts)
+	return texts, r.readAliases(ctx, page, string(list))
 }
 
 // readAliases fills in the aliases of the rows of one page, where they are

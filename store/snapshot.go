@@ -66,6 +66,20 @@ func (db *DB) hold(s *Snapshot) {
 	db.snapshots[s] = db.now().Add(snapshotLife)
 }
 
+// Renew holds the rows for another hour. It is an ErrUnavailable when they have
+// been let go of already.
+func (s *Snapshot) Renew() error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	until, held := s.db.snapshots[s]
+	now := s.db.now()
+	if !held || now.After(until) {
+		return fmt.Errorf("%w: the snapshot has been let go of", clair.ErrUnavailable)
+	}
+	s.db.snapshots[s] = now.Add(snapshotLife)
+	return nil
+}
+
 // Close lets go of the rows. It may be called twice.
 func (s *Snapshot) Close() {
 	s.db.mu.Lock()
