@@ -24,6 +24,7 @@ import (
 	"oriel/internal/quantity"
 	"oriel/store"
 	"oriel/updater"
+	"oriel/window"
 )
 
 // Config is the whole configuration, put together of each room's own.
@@ -35,6 +36,7 @@ type Config struct {
 	Updater updater.Config   `toml:"updater"`
 	Indexer index.Config     `toml:"indexer"`
 	Matcher enrich.Config    `toml:"matcher"`
+	Window  window.Config    `toml:"window"`
 	Tables  []map[string]any `toml:"feed"`
 	Log     LogConfig        `toml:"log"`
 
@@ -59,7 +61,7 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(),
+		Matcher: enrich.Default(), Window: window.Default(),
 		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
@@ -97,12 +99,17 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	var errs []error
 	var err error
 	c.Feeds, err = formats().ParseFeeds(c.Tables, base)
-	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.validate())
+	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Window.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 
 // minMemory is what an import and a few reports take at the least.
 const minMemory = 64 << 20
+
+// windowShare is the part of the memory that the window may have: what is kept
+// in it takes half as much again while garbage waits to be collected, and the
+// connections of those who read it take their part too.
+const windowShare = 4
 
 func (c *Config) validate() error {
 	var errs []error
@@ -115,6 +122,9 @@ func (c *Config) validate() error {
 	}
 	if c.Memory.Limit < minMemory {
 		errs = append(errs, clair.Invalid("memory.limit", "%v: must be at least %v", c.Memory.Limit, quantity.Bytes(minMemory)))
+	}
+	if c.Window.Memory > c.Memory.Limit/windowShare {
+		errs = append(errs, clair.Invalid("window.memory", "%v: must be at most a quarter of memory.limit, which is %v", c.Window.Memory, c.Memory.Limit))
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		errs = append(errs, clair.Invalid("log.format", "%q is neither text nor json", c.Log.Format))

@@ -16,6 +16,7 @@ import (
 	"oriel/fetch"
 	"oriel/index"
 	"oriel/server"
+	"oriel/server/patches"
 	"oriel/store"
 	"oriel/updater"
 )
@@ -73,8 +74,9 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		return fmt.Errorf("listen: %w", err)
 	}
 	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: "http://" + l.Addr().String()}
+	windows := patches.New(cfg.Window, snapshots{db}, log)
 	srv := server.New(server.Options{
-		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
+		Patches: windows, Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
 	})
@@ -83,6 +85,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Run(ctx, l) })
 	g.Go(func() error { return updates.Run(ctx) })
+	g.Go(func() error { return windows.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")
@@ -132,16 +135,17 @@ const (
 
 // takeMemory divides the memory limit and tells Go's runtime its part.
 func takeMemory(cfg *Config) budget {
-	b := divide(int64(cfg.Memory.Limit))
+	b := divide(int64(cfg.Memory.Limit), int64(cfg.Window.Memory))
 	debug.SetMemoryLimit(b.heap)
 	return b
 }
 
-// divide shares out the memory limit: an eighth to SQLite's caches, and a
-// third of the heap to reports.
-func divide(limit int64) budget {
+// divide shares out the memory limit: an eighth to SQLite's caches, what it is
+// configured to take to the window, and a third of the rest of the heap to
+// reports.
+func divide(limit, window int64) budget {
 	b := budget{sqlite: limit / 8}
 	b.heap = limit - b.sqlite - programMemory
-	b.heavy = int(max(1, b.heap/3/reportMemory))
+	b.heavy = int(max(1, (b.heap-window)/3/reportMemory))
 	return b
 }

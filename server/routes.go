@@ -9,14 +9,18 @@ import (
 const (
 	indexer = "/indexer/api/v1"
 	matcher = "/matcher/api/v1"
+	windows = "/patches/v1"
 )
+
+// route is an address and what answers there.
+type route struct {
+	method, path string
+	handle       echo.HandlerFunc
+}
 
 // routes is every address there is.
 func (s *Server) routes(e *echo.Echo) {
-	for _, r := range []struct {
-		method, path string
-		handle       echo.HandlerFunc
-	}{
+	for _, r := range append(s.patchesRoutes(), []route{
 		{http.MethodPost, indexer + "/index_report", s.postIndexReport},
 		{http.MethodPut, indexer + "/index_report/*", s.putIndexReport},
 		{http.MethodGet, indexer + "/index_report/*", s.getIndexReport},
@@ -34,7 +38,7 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
 		{http.MethodGet, "/robots.txt", robots},
-	} {
+	}...) {
 		e.Add(r.method, r.path, r.handle)
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+
+	"oriel/server/patches"
 )
 
 // Options are what a Server works with.
@@ -20,7 +22,10 @@ type Options struct {
 	Updates   UpdateStore
 	Indexer   Indexer
 	Matcher   Matcher
-	Log       *slog.Logger
+	// Patches lets scanners read whole lists. Without it there are no such
+	// addresses.
+	Patches *patches.Service
+	Log     *slog.Logger
 	// IndexState names the readers that make index reports. It changes when
 	// they do and is the same after a restart.
 	IndexState string

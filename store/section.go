@@ -66,37 +66,26 @@ func scanSection(rows *sql.Rows) (s clair.Section, err error) {
 	return s, err
 }
 
-// SectionReader reads the rows of some sections in order, page by page, as its
-// snapshot sees them. It is for one goroutine, and no longer than the snapshot.
-type SectionReader struct {
-	snap     *Snapshot
-	sections []clair.SectionID
-	r        *reading
-}
-
-// Reader makes a reader of sections.
-func (s *Snapshot) Reader(sections []clair.SectionID) *SectionReader {
-	r := s.db.newReading(s.names)
-	r.aliases = true
-	return &SectionReader{snap: s, sections: sections, r: r}
-}
-
 // textBatch is how many rows' texts are read, packed as they are stored, before
 // it is known whether there is room for them.
 const textBatch = 32
 
-// Page reads the rows after a mark, at most limit of them and no more than
-// about size bytes.
-func (s *SectionReader) Page(ctx context.Context, from clair.RowMark, limit int, size int64) (clair.SectionPage, error) {
-	page, err := s.page(ctx, from, limit, size)
+// Page reads the rows of some sections that come after a mark: at most limit of
+// them, and no more than about size bytes. It is for one goroutine at a time.
+func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (clair.SectionPage, error) {
+	if s.reading == nil {
+		s.reading = s.db.newReading(s.names)
+		s.reading.aliases = true
+	}
+	page, err := s.page(ctx, sections, from, limit, size)
 	if err != nil {
 		return clair.SectionPage{}, fmt.Errorf("read sections: %w", err)
 	}
 	return page, nil
 }
 
-func (s *SectionReader) page(ctx context.Context, from clair.RowMark, limit int, size int64) (out clair.SectionPage, err error) {
-	rows, end, err := s.narrow(ctx, from, limit)
+func (s *Snapshot) page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (out clair.SectionPage, err error) {
+	rows, end, err := s.narrow(ctx, sections, from, limit)
 	if err != nil {
 		return out, err
 	}
@@ -117,7 +106,7 @@ func (s *SectionReader) page(ctx context.Context, from clair.RowMark, limit int,
 			return out, nil
 		}
 	}
-	out.Next, out.Done = end, end.Section == len(s.sections)
+	out.Next, out.Done = end, end.Section == len(sections)
 	return out, nil
 }
 
@@ -130,18 +119,18 @@ type sectionRow struct {
 
 // narrow reads rows without what they refer to, from as many sections as it
 // takes, and says where the next begin.
-func (s *SectionReader) narrow(ctx context.Context, at clair.RowMark, limit int) (out []sectionRow, next clair.RowMark, _ error) {
+func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at clair.RowMark, limit int) (out []sectionRow, next clair.RowMark, _ error) {
 	const read = `SELECT ` + narrowColumns + ` FROM vuln_row AS r INDEXED BY vuln_row_section
 		WHERE r.updater_id = ?1 AND r.dist_id = ?2 AND r.repo_id = ?3 AND r.id > ?4
 		AND r.added <= ?5 AND (r.removed IS NULL OR r.removed > ?5) ORDER BY r.id LIMIT ?6`
-	for at.Section < len(s.sections) && len(out) < limit {
-		sec, want := s.sections[at.Section], limit-len(out)
-		seq, ok := s.snap.seqs[sec.Updater]
+	for at.Section < len(sections) && len(out) < limit {
+		sec, want := sections[at.Section], limit-len(out)
+		seq, ok := s.seqs[sec.Updater]
 		if !ok {
 			at = clair.RowMark{Section: at.Section + 1}
 			continue
 		}
-		got, err := s.snap.db.readRows(ctx, read, sec.Updater, sec.Dist, sec.Repo, at.Row, seq, want)
+		got, err := s.db.readRows(ctx, read, sec.Updater, sec.Dist, sec.Repo, at.Row, seq, want)
 		if err != nil {
 			return nil, at, err
 		}
@@ -158,15 +147,15 @@ func (s *SectionReader) narrow(ctx context.Context, at clair.RowMark, limit int)
 
 // complete fills in what the first rows refer to, as many as take no more than
 // size bytes, and says how many rows and bytes that is.
-func (s *SectionReader) complete(ctx context.Context, batch []sectionRow, size int64) (fits int, took int64, err error) {
+func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64) (fits int, took int64, err error) {
 	page := make([]stored, len(batch))
 	for i := range batch {
 		page[i] = batch[i].stored
-		if err := s.r.refer(ctx, &page[i]); err != nil {
+		if err := s.reading.refer(ctx, &page[i]); err != nil {
 			return 0, 0, err
 		}
 	}
-	texts, err := s.r.packedAdvisories(ctx, page)
+	texts, err := s.reading.packedAdvisories(ctx, page)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -177,7 +166,7 @@ func (s *SectionReader) complete(ctx context.Context, batch []sectionRow, size i
 		took += rowSize(batch[fits])
 		fits++
 	}
-	return fits, took, s.r.unpack(page[:fits], texts[:fits])
+	return fits, took, s.reading.unpack(page[:fits], texts[:fits])
 }
 
 // rowSize is about what a row takes as JSON.

@@ -26,6 +26,8 @@ type Snapshot struct {
 	// seqs is the current operation of each updater, by updater id.
 	seqs  map[int64]int64
 	names map[int64]string
+	// reading is what Page remembers, nil before its first call.
+	reading *reading
 }
 
 // Snapshot takes the current state. The caller closes it.
