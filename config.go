@@ -62,7 +62,7 @@ func defaultConfig() Config {
 		Listen: "127.0.0.1:6060", Store: store.Config{Path: "oriel.db"},
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
 		Matcher: enrich.Default(), Window: window.Default(),
-		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 
@@ -168,7 +168,7 @@ func setFromEnvironment(c *Config, environ []string) error {
 	var errs []error
 	for _, e := range environ {
 		name, text, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, envPrefix) {
+		if !strings.HasPrefix(name, envPrefix) || name == tokenVariable {
 			continue
 		}
 		f, ok := fields[name]

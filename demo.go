@@ -96,6 +96,9 @@ func (o *oriel) showDemo(ctx context.Context, a *app) error {
 		return err
 	}
 	o.printFinding(res)
+	if err := o.scanDemo(ctx, a, report, res); err != nil {
+		return err
+	}
 	fmt.Fprintf(o.stdout, "\nserving on %s, until Ctrl-C; the whole report:\n\n    curl -s %s/matcher/api/v1/vulnerability_report/%s\n\n", a.url, a.url, report.Hash)
 	return nil
 }
