@@ -164,23 +164,28 @@ func (m *Machine) give(s *session, limit int) *Reading {
 }
 
 // advance follows up an acknowledgement, and says whether the session is done.
+// The pane that a window slides to may have nothing in it but the end.
 func (m *Machine) advance(s *session) bool {
-	n := s.pass.open
-	if n == nil || s.acked < n.end {
-		return false
-	}
-	s.stop(m.now)
-	if n.Last {
-		m.forget(s)
-		m.finished.add(s.id, ended{
-			platform: s.platform.name, reason: Finished,
-			cursor: lastCursor(s), until: m.now.Add(time.Duration(m.cfg.SessionTimeout)),
-		})
+	for {
+		n := s.pass.open
+		if n == nil || s.acked < n.end {
+			return false
+		}
+		s.stop(m.now)
+		if n.Last {
+			m.forget(s)
+			m.finished.add(s.id, ended{
+				platform: s.platform.name, reason: Finished,
+				cursor: lastCursor(s), until: m.now.Add(time.Duration(m.cfg.SessionTimeout)),
+			})
+			m.slide(s.pass)
+			return true
+		}
 		m.slide(s.pass)
-		return true
+		if s.pass.open == n {
+			return false // others have not read it yet
+		}
 	}
-	m.slide(s.pass)
-	return false
 }
 
 // lastCursor is the one with which a session found that it was done: none where

@@ -348,6 +348,37 @@ func TestMachine_LargeRows(t *testing.T) {
 	require.Zero(t, d.m.Status().MemoryUsed)
 }
 
+// Whoever is told that there is nothing yet is woken as soon as there is, the
+// end included, also where it comes as a pane without rows.
+func TestMachine_Wakes(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 40, late: true}})
+	a, b := d.open("a"), d.open("a")
+	nothing := func(id window.SessionID, after string) <-chan struct{} {
+		r, err := d.m.Read(d.now, id, after, 0)
+		require.NoError(t, err)
+		require.Nil(t, r.Page)
+		require.NotNil(t, r.Wake)
+		r.Close(d.now)
+		return r.Wake
+	}
+	first := nothing(a, "")
+	d.doAll()
+	<-first
+	_, nextA, state := d.readAll(a, "")
+	require.Equal(t, window.Waiting, state)
+	slide := nothing(a, nextA)
+	_, nextB, state := d.readAll(b, "")
+	require.Equal(t, window.Waiting, state)
+	<-slide
+	end := nothing(b, nextB)
+	d.doAll()
+	_, _, state = d.readAll(a, nextA)
+	require.Equal(t, window.Done, state, "the end was ready")
+	<-end
+	_, _, state = d.read(b, nextB)
+	require.Equal(t, window.Done, state)
+}
+
 func TestMachine_Fails(t *testing.T) {
 	d := newDriver(t, nil, map[string]list{"a": {rows: 30}})
 	a := d.open("a")

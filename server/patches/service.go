@@ -155,8 +155,7 @@ func (s *Service) Run(ctx context.Context) error {
 	renew := time.NewTicker(renewal)
 	defer renew.Stop()
 	for {
-		var more bool
-		var task window.Task
+		// Time goes on while there is work.
 		select {
 		case <-ctx.Done():
 			return nil
@@ -165,11 +164,9 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-renew.C:
 			s.renewAll()
 		default:
-			if task, more = s.machine.Task(); more {
-				s.do(ctx, task)
-			}
 		}
-		if more {
+		if task, ok := s.machine.Task(); ok {
+			s.do(ctx, task)
 			continue
 		}
 		select {
