@@ -118,6 +118,7 @@ func TestDemo(t *testing.T) {
 	require.NotEmpty(t, url, "%s%s", printed.String(), stderr.String())
 	require.Contains(t, printed.String(), "Critical GHSA-jfh8-c2jp-5v3q")
 	require.Contains(t, printed.String(), "priority: urgent (known to be exploited, EPSS 0.99999, CVSS 10)")
+	require.Contains(t, printed.String(), "read the whole lists of crates.io, go, maven, npm, pypi, 9 rows; the same findings")
 	res, err := http.Get(url)
 	require.NoError(t, err)
 	defer res.Body.Close()
