@@ -27,6 +27,7 @@ import (
 	"oriel/server"
 	"oriel/store"
 	"oriel/updater"
+	"oriel/window"
 )
 
 // Config is the whole configuration, put together of each room's own.
@@ -39,6 +40,7 @@ type Config struct {
 	Indexer index.Config      `toml:"indexer"`
 	Matcher enrich.Config     `toml:"matcher"`
 	Notify  notify.Config     `toml:"notify"`
+	Window  window.Config     `toml:"window"`
 	Bundle  bundle.Config     `toml:"bundle"`
 	Tables  []map[string]any  `toml:"feed"`
 	Auth    server.AuthConfig `toml:"auth"`
@@ -67,7 +69,7 @@ func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:6060", Store: store.Default(),
 		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(), Notify: notify.Default(), Bundle: bundle.Default(),
+		Matcher: enrich.Default(), Notify: notify.Default(), Window: window.Default(), Bundle: bundle.Default(),
 		Auth: server.DefaultAuth(), Limits: server.DefaultLimits(),
 		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
@@ -109,12 +111,17 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	c.Auth.Resolve(base)
 	c.TLS.Resolve(base)
 	errs = append(errs, err, c.Store.Validate(), c.Updater.Validate(), c.Indexer.Validate(), c.Matcher.Validate(), c.Notify.Validate(),
-		c.Bundle.Validate(), c.Auth.Validate(), c.TLS.Validate(), c.Limits.Validate(), c.validate())
+		c.Window.Validate(), c.Bundle.Validate(), c.Auth.Validate(), c.TLS.Validate(), c.Limits.Validate(), c.validate())
 	return &c, errors.Join(errs...)
 }
 
 // minMemory is what an import and a few reports take at the least.
 const minMemory = 64 << 20
+
+// windowShare is the part of the memory that the window may have: what is kept
+// in it takes half as much again while garbage waits to be collected, and the
+// connections of those who read it take their part too.
+const windowShare = 4
 
 func (c *Config) validate() error {
 	var errs []error
@@ -128,6 +135,9 @@ func (c *Config) validate() error {
 	}
 	if c.Memory.Limit < minMemory {
 		errs = append(errs, clair.Invalid("memory.limit", "%v: must be at least %v", c.Memory.Limit, quantity.Bytes(minMemory)))
+	}
+	if c.Window.Memory > c.Memory.Limit/windowShare {
+		errs = append(errs, clair.Invalid("window.memory", "%v: must be at most a quarter of memory.limit, which is %v", c.Window.Memory, c.Memory.Limit))
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		errs = append(errs, clair.Invalid("log.format", "%q is neither text nor json", c.Log.Format))
@@ -171,7 +181,7 @@ func setFromEnvironment(c *Config, environ []string) error {
 	var errs []error
 	for _, e := range environ {
 		name, text, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, envPrefix) {
+		if !strings.HasPrefix(name, envPrefix) || name == tokenVariable {
 			continue
 		}
 		f, ok := fields[name]

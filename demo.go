@@ -104,6 +104,9 @@ func (o *oriel) showDemo(ctx context.Context, a *app, dir string, receiver *demo
 		return err
 	}
 	o.printFinding(res)
+	if err := o.scanDemo(ctx, a, report, res); err != nil {
+		return err
+	}
 	if err := o.showNotification(ctx, a, dir, receiver); err != nil {
 		return err
 	}

@@ -31,12 +31,15 @@ var rooms = map[string][]string{
 	"oriel/index":             {"oriel/version", "oriel/fetch"},
 	"oriel/updater":           {"oriel/version", "oriel/fetch"},
 	"oriel/enrich":            {"oriel/fetch"},
-	"oriel/render":            {},              // writes what it is told, and decides nothing
-	"oriel/bundle":            {},              // writes and reads one format
-	"oriel/notify":            {"oriel/match"}, // reasons follow from what affects what
-	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window"},
-	"oriel/bench":             {}, // what its benchmarks import stands in test files
-	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/render", "oriel/notify", "oriel/bundle", "oriel/fetch", "oriel/store", "oriel/version"},
+	"oriel/render":            {},                              // writes what it is told, and decides nothing
+	"oriel/bundle":            {},                              // writes and reads one format
+	"oriel/notify":            {"oriel/match"},                 // reasons follow from what affects what
+	"oriel/window":            {},                              // pure: no clock, goroutine, SQL or HTTP
+	"oriel/server/patches":    {"oriel/match", "oriel/window"}, // drives the window: reads, encodes, compresses; knows no HTTP
+	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window", "oriel/server/patches"},
+	"oriel/scanner":           {"oriel/match"}, // the other end of the window
+	"oriel/bench":             {},              // what its benchmarks import stands in test files
+	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/render", "oriel/notify", "oriel/bundle", "oriel/fetch", "oriel/store", "oriel/version", "oriel/window", "oriel/server/patches", "oriel/scanner"},
 }
 
 func TestImports(t *testing.T) {

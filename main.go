@@ -75,7 +75,7 @@ func (o *oriel) command() *cobra.Command {
 	}
 	root.PersistentFlags().StringVarP(&o.configFile, "config", "c", "", `configuration file (default "oriel.toml" if there is one)`)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(o.serveCommand(), o.updateCommand(), o.exportCommand(), o.importCommand(), o.reportCommand(), o.statusCommand(),
+	root.AddCommand(o.serveCommand(), o.updateCommand(), o.exportCommand(), o.importCommand(), o.reportCommand(), o.scanCommand(), o.statusCommand(),
 		o.notificationsCommand(), o.changesCommand(), o.backupCommand(), o.vacuumCommand(), o.checkCommand(), &cobra.Command{
 			Use: "version", Short: "Print the version", Args: noArgs,
 			Run: func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, version()) },

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"oriel/clair"
@@ -47,15 +48,19 @@ database, or the digest of a manifest that is stored. With --fail-on the exit co
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return o.report(cmd.Context(), args[0], f) },
 	}
-	flags := cmd.Flags()
+	f.register(cmd.Flags())
+	cmd.Flags().BoolVar(&f.why, "why", false, "print the reason of each finding, and the operation it came from, after the report")
+	return cmd
+}
+
+// register makes the flags that all reports have.
+func (f *reportFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.format, "format", "f", "table", "table, json (Clair's), sarif, cyclonedx, csv or html")
 	flags.StringVarP(&f.output, "output", "o", "", "file to write to (default: standard output)")
 	flags.StringVar(&f.failOn, "fail-on", "", `fail where a finding is as severe ("high"), known exploited ("kev") or as likely exploited ("epss=0.5")`)
 	flags.StringVar(&f.minSeverity, "min-severity", "", "leave out what is milder")
 	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "leave out what has no fix")
 	flags.StringVar(&f.distro, "distro", "", `the distribution where the input does not say it, such as "debian:12"`)
-	flags.BoolVar(&f.why, "why", false, "print the reason of each finding, and the operation it came from, after the report")
-	return cmd
 }
 
 // report makes and writes one report.
@@ -154,6 +159,20 @@ func readInput(ctx context.Context, db *store.DB, name string, o index.InputOpti
 // newReport says in render's words what matching came to, and what is missing
 // of the data it went by.
 func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result) (render.Input, error) {
+	in := renderInput(res)
+	all, err := feeds{cfg: cfg, db: db}.Feeds(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Partial = append(in.Partial, all.Lagging(in.Now)...)
+	if oldest := all.Oldest(); oldest != nil {
+		in.DataTime, in.MaxAge = oldest.LastSuccess, oldest.StaleAfter
+	}
+	return in, nil
+}
+
+// renderInput says in render's words what matching came to.
+func renderInput(res *match.Result) render.Input {
 	in := render.Input{
 		Tool: version(), Report: res.Report, Skipped: res.Skipped, SkippedSample: res.SkippedSample,
 		Why: map[string]map[string]render.Why{}, Priority: render.Priorities(res.Report.Enrichments), Now: time.Now(),
@@ -174,15 +193,7 @@ func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result
 	for _, f := range res.Failures {
 		in.Partial = append(in.Partial, f.Enricher)
 	}
-	all, err := feeds{cfg: cfg, db: db}.Feeds(ctx)
-	if err != nil {
-		return in, err
-	}
-	in.Partial = append(in.Partial, all.Lagging(in.Now)...)
-	if oldest := all.Oldest(); oldest != nil {
-		in.DataTime, in.MaxAge = oldest.LastSuccess, oldest.StaleAfter
-	}
-	return in, nil
+	return in
 }
 
 // write writes a report where the flags say.

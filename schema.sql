@@ -153,6 +153,10 @@ CREATE INDEX vuln_row_added ON vuln_row (updater_id, added);
 CREATE INDEX vuln_row_removed ON vuln_row (updater_id, removed) WHERE removed IS NOT NULL;
 CREATE INDEX vuln_row_advisory ON vuln_row (advisory_id);
 
+-- The rows of each updater by distribution and repository, and among those by
+-- id: how the list of one platform is read.
+CREATE INDEX vuln_row_section ON vuln_row (updater_id, dist_id, repo_id);
+
 -- All rows of any hash that has more than one, which are few.
 CREATE INDEX vuln_row_hash ON vuln_row (updater_id, hash) WHERE removed IS NOT NULL OR returned;
 

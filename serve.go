@@ -16,6 +16,7 @@ import (
 	"oriel/fetch"
 	"oriel/index"
 	"oriel/server"
+	"oriel/server/patches"
 	"oriel/store"
 	"oriel/updater"
 )
@@ -85,7 +86,9 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		return errors.Join(err, front.listener.Close())
 	}
 	found := &findings{db: db, log: log}
+	windows := patches.New(cfg.Window, snapshots{db}, log)
 	srv := server.New(server.Options{
+		Patches: windows,
 		Manifests: db, Updates: db, Changes: db, Notifications: db, Redeliverer: notifier,
 		Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
@@ -103,6 +106,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g.Go(func() error { return updates.Run(ctx) })
 	g.Go(func() error { return found.Run(ctx) })
 	g.Go(func() error { return notifier.Run(ctx) })
+	g.Go(func() error { return windows.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")
@@ -179,17 +183,18 @@ const (
 
 // takeMemory divides the memory limit and tells Go's runtime its part.
 func takeMemory(cfg *Config) budget {
-	b := divide(int64(cfg.Memory.Limit))
+	b := divide(int64(cfg.Memory.Limit), int64(cfg.Window.Memory))
 	debug.SetMemoryLimit(b.heap)
 	return b
 }
 
-// divide shares out the memory limit: an eighth to SQLite's caches, and a
-// third of the heap to reports.
-func divide(limit int64) budget {
+// divide shares out the memory limit: an eighth to SQLite's caches, what it is
+// configured to take to the window, and a third of the rest of the heap to
+// reports.
+func divide(limit, window int64) budget {
 	b := budget{sqlite: limit / 8}
 	b.heap = limit - b.sqlite - programMemory
-	b.heavy = int(max(1, b.heap/3/reportMemory))
+	b.heavy = int(max(1, (b.heap-window)/3/reportMemory))
 	return b
 }
 
@@ -199,7 +204,7 @@ const bundleMemory = 64 << 20
 
 // takeBundleMemory is takeMemory for export and import.
 func takeBundleMemory(cfg *Config) budget {
-	b := divide(min(int64(cfg.Memory.Limit), bundleMemory))
+	b := divide(min(int64(cfg.Memory.Limit), bundleMemory), 0)
 	debug.SetMemoryLimit(b.heap)
 	return b
 }

@@ -160,7 +160,7 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 		if may < want {
 			s.metrics.refused.WithLabelValues(refusedRole).Inc()
 			s.Log.InfoContext(ctx, "request refused", "path", c.Request().URL.Path, "client", c.RealIP(), "token", who, "err", "its role is too small")
-			return &statusError{http.StatusForbidden, "the role of this token does not allow that"}
+			return &statusError{status: http.StatusForbidden, message: "the role of this token does not allow that"}
 		}
 		return next(c)
 	}
@@ -169,6 +169,9 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 // wants is the role that a request needs. What no route owns needs one too, so
 // that strangers learn nothing of what there is.
 func (s *Server) wants(c echo.Context) role {
+	if c.Path() == "/" && asksForPage(c.Request()) {
+		return read // it is for scanners otherwise
+	}
 	if want, ok := s.wanted[c.Request().Method+" "+c.Path()]; ok {
 		return want
 	}
@@ -185,7 +188,7 @@ func (s *Server) crossOrigin() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if err := p.Check(c.Request()); err != nil {
-				return &statusError{http.StatusForbidden, "a page of another origin may not ask for that"}
+				return &statusError{status: http.StatusForbidden, message: "a page of another origin may not ask for that"}
 			}
 			return next(c)
 		}

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/server"
+	"oriel/server/patches"
+	"oriel/window"
 )
 
 const pskText = "this is the secret"
@@ -23,7 +25,9 @@ const pskText = "this is the secret"
 func (w world) with(change func(*server.Options)) world {
 	w.Helper()
 	o := server.Options{
-		Manifests: w.db, Updates: w.db, Changes: w.db, Notifications: w.db, Feeds: w.feeds, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
+		Manifests: w.db, Updates: w.db, Changes: w.db, Notifications: w.db, Feeds: w.feeds,
+		Patches: patches.New(window.Default(), snapshots{w.db}, slog.New(slog.DiscardHandler)),
+		Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
 	}
 	change(&o)
 	srv := httptest.NewServer(server.New(o))
@@ -82,7 +86,7 @@ func TestAuth_NoToken(t *testing.T) {
 		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	opened := 0
-	for at, role := range server.New(server.Options{}).RouteTable() {
+	for at, role := range allRoutes() {
 		method, path, _ := strings.Cut(at, " ")
 		a := gated.do(method, concrete(path), "")
 		if role == "open" {
@@ -163,7 +167,7 @@ func TestAuth_Roles(t *testing.T) {
 	w := newWorld(t).withAuth(nil)
 	w.update("u")
 	rank := map[string]int{"open": 0, "read": 1, "scan": 2, "admin": 3}
-	for at, want := range server.New(server.Options{}).RouteTable() {
+	for at, want := range allRoutes() {
 		method, path, _ := strings.Cut(at, " ")
 		for _, role := range []string{"read", "scan", "admin"} {
 			a := w.do(method, concrete(path), "", "Authorization", "Bearer "+static(role))

@@ -107,7 +107,7 @@ func pickCoding(headers []string) (coding string, ok bool) {
 }
 
 // compressor compresses a response from its first byte on. A response without
-// a body stays as it is.
+// a body stays as it is, and so does one that says it is compressed already.
 type compressor struct {
 	http.ResponseWriter
 	coding string
@@ -122,6 +122,10 @@ func (c *compressor) WriteHeader(status int) { c.status = status }
 func (c *compressor) Write(b []byte) (int, error) {
 	if c.w == nil {
 		h := c.Header()
+		if h.Get("Content-Encoding") != "" {
+			c.header()
+			return c.ResponseWriter.Write(b)
+		}
 		h.Set("Content-Encoding", c.coding)
 		h.Del("Content-Length")
 		c.header()

@@ -18,5 +18,9 @@
 //     Clair sends that of index reports (clair:httptransport/matcher_v1.go).
 //   - A report is looked up before its ETag is compared; Clair answers 304 for
 //     manifests it has never seen.
+//   - In the original protocol of Patches a full queue is 202 and an unknown
+//     platform 400, and what is done is 202 in one dialect and 200 in the other;
+//     the state beside them tells. Sessions that are over or never were get 410
+//     and 404 in both, where the original said that nothing was prepared yet.
 //   - kind is filled in update operations; Clair leaves it empty.
 package server

@@ -35,6 +35,10 @@ var slugs = map[int]string{
 type statusError struct {
 	status  int
 	message string
+	// code is in place of the status's own, where there is one, and retry
+	// after how long to come back.
+	code  string
+	retry time.Duration
 }
 
 func (e *statusError) Error() string { return e.message }
@@ -92,6 +96,12 @@ func (s *Server) answerError(err error, c echo.Context) {
 	code, ok := slugs[status]
 	if !ok {
 		code = "internal-error"
+	}
+	if e, ok := errors.AsType[*statusError](err); ok && e.code != "" {
+		code = e.code
+		if e.retry > 0 {
+			h.Set("Retry-After", seconds(e.retry))
+		}
 	}
 	if err := c.JSON(status, apiError{code, message}); err != nil {
 		s.Log.DebugContext(ctx, "answer not delivered", "err", err)

@@ -132,7 +132,7 @@ func (s *Server) postIndexReport(c echo.Context) error {
 		defer func() { <-s.indexing }()
 	default:
 		s.metrics.busy.WithLabelValues(indexer+"/index_report", "post").Inc()
-		return &statusError{http.StatusTooManyRequests, "as many manifests as may be are being indexed; come back later"}
+		return &statusError{status: http.StatusTooManyRequests, message: "as many manifests as may be are being indexed; come back later"}
 	}
 	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.postSBOM(c, format)
@@ -165,7 +165,7 @@ func indexError(err error) error {
 	if errors.Is(err, clair.ErrInvalid) {
 		return err
 	}
-	return &statusError{http.StatusInternalServerError, "failed to index: " + err.Error()}
+	return &statusError{status: http.StatusInternalServerError, message: "failed to index: " + err.Error()}
 }
 
 func (s *Server) postSBOM(c echo.Context, format index.SBOMFormat) error {

@@ -71,7 +71,7 @@ func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 		if ok, wait := s.clients.allow(addr, s.Now()); !ok {
 			s.metrics.limited.WithLabelValues(limitRate).Inc()
 			c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
-			return &statusError{http.StatusTooManyRequests, "too many requests from this address"}
+			return &statusError{status: http.StatusTooManyRequests, message: "too many requests from this address"}
 		}
 		return next(c)
 	}

@@ -58,7 +58,7 @@ const (
 func groupOf(path string) string {
 	for _, g := range []struct{ prefix, group string }{
 		{indexer + "/", groupIndexer}, {matcher + "/", groupMatcher}, {notifier + "/", groupNotifier},
-		{openapiPath, groupDiscovery}, {patches + "/", groupPatches},
+		{openapiPath, groupDiscovery}, {windows + "/", groupPatches},
 	} {
 		if strings.HasPrefix(path, g.prefix) {
 			return g.group

@@ -36,7 +36,7 @@ func negotiate(r *http.Request, offered ...string) (string, error) {
 			}
 		}
 	}
-	return "", &statusError{http.StatusUnsupportedMediaType, "only " + strings.Join(offered, ", ") + " can be had here"}
+	return "", &statusError{status: http.StatusUnsupportedMediaType, message: "only " + strings.Join(offered, ", ") + " can be had here"}
 }
 
 // parseAccept lists the members, best first.

@@ -106,7 +106,7 @@ func (d *pageData) Age() string {
 // getPage shows the status page to a browser. Whoever does not ask for HTML is
 // told that there is nothing here.
 func (s *Server) getPage(c echo.Context) error {
-	if !strings.Contains(c.Request().Header.Get("Accept"), "text/html") {
+	if !asksForPage(c.Request()) {
 		return echo.ErrNotFound
 	}
 	ctx, now := c.Request().Context(), time.Now()

@@ -38,8 +38,8 @@ func pageOf(w world) (doc *html.Node, text string, a answer) {
 
 func TestPage(t *testing.T) {
 	w := newWorld(t)
-	w.refuses(w.do("GET", "/", ""), 404, "not-found")
-	w.refuses(w.do("POST", "/", "x"), 405, "method-not-allowed")
+	require.Equal(t, 400, w.do("GET", "/", "").StatusCode, "it is the original protocol's without a browser")
+	w.refuses(w.do("PUT", "/", "x"), 405, "method-not-allowed")
 	_, text, _ := pageOf(w)
 	require.Contains(t, text, "No feed is configured")
 	require.NotContains(t, text, "Notifications")

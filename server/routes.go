@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -11,7 +12,7 @@ const (
 	matcher = "/matcher/api/v1"
 	// The APIs whose routes are counted beside these, once they are there.
 	notifier = "/notifier/api/v1"
-	patches  = "/patches/v1"
+	windows  = "/patches/v1"
 
 	openapiPath = "/openapi/v1"
 	operating   = "/admin/v1"
@@ -31,7 +32,7 @@ func (s *Server) routes(e *echo.Echo) {
 	if s.OpenMetrics {
 		metrics = open
 	}
-	for _, r := range []route{
+	for _, r := range append(s.patchesRoutes(), []route{
 		{http.MethodPost, indexer + "/index_report", scan, s.postIndexReport},
 		{http.MethodPut, indexer + "/index_report/*", scan, s.putIndexReport},
 		{http.MethodGet, indexer + "/index_report/*", read, s.getIndexReport},
@@ -61,20 +62,33 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, operating + "/status", read, s.getStatus},
 		{http.MethodPost, operating + "/vacuum", admin, s.postVacuum},
 
-		{http.MethodGet, "/", read, s.getPage},
+		{http.MethodGet, "/", scan, s.getRoot},
 		{http.MethodGet, openapiPath, read, s.getOpenAPI},
 		{http.MethodGet, "/openapi", read, s.getOpenAPIPage},
 		{http.MethodGet, "/metrics", metrics, s.getMetrics()},
 		{http.MethodGet, "/healthz", open, s.healthz},
 		{http.MethodGet, "/readyz", open, s.readyz},
 		{http.MethodGet, "/robots.txt", open, robots},
-	} {
+	}...) {
 		e.Add(r.method, r.path, r.handle)
 		s.wanted[r.method+" "+r.path] = r.role
 		if r.role == open {
 			s.openPaths[r.path] = true
 		}
 	}
+}
+
+// getRoot is the status page for browsers, and for scanners the original
+// protocol, which goes by the query alone.
+func (s *Server) getRoot(c echo.Context) error {
+	if s.Patches == nil || asksForPage(c.Request()) {
+		return s.getPage(c)
+	}
+	return s.originalPatches(c)
+}
+
+func asksForPage(r *http.Request) bool {
+	return r.URL.RawQuery == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // healthz says that the process answers.

@@ -14,6 +14,8 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
+
+	"oriel/server/patches"
 )
 
 // Options are what a Server works with.
@@ -26,7 +28,10 @@ type Options struct {
 	Notifications NotificationStore
 	// Redeliverer may be nil where nothing is delivered.
 	Redeliverer Redeliverer
-	Log         *slog.Logger
+	// Patches lets scanners read whole lists. Without it there are no such
+	// addresses.
+	Patches *patches.Service
+	Log     *slog.Logger
 	// Bundles exports and imports feeds. Default none.
 	Bundles Bundles
 	// Feeds tells of feeds and runs them. Default none.

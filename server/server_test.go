@@ -28,7 +28,9 @@ import (
 	"oriel/internal/quantity"
 	"oriel/match"
 	"oriel/server"
+	"oriel/server/patches"
 	"oriel/store"
+	"oriel/window"
 )
 
 var state = index.State()
@@ -77,13 +79,19 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 	layers := index.NewFetcher(cfg, t.TempDir())
 	t.Cleanup(layers.CloseIdleConnections)
 	f := newFeeds(db)
+	windows := patches.New(window.Default(), snapshots{db}, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- windows.Run(ctx) }()
 	srv := httptest.NewServer(server.New(server.Options{
-		Feeds: f, ReadyAfter: time.Hour,
+		Patches: windows, Feeds: f, ReadyAfter: time.Hour,
 		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: indexing,
 		Changes: db, Notifications: db, Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
 	}))
 	t.Cleanup(func() {
 		srv.Close()
+		stop()
+		require.NoError(t, <-done)
 		require.NoError(t, db.Close())
 	})
 	return world{t, db, f, srv.URL}

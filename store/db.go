@@ -114,6 +114,12 @@ type DB struct {
 	importing map[string]bool         // by updater
 	snapshots map[*Snapshot]time.Time // until when each holds its rows
 
+	// counting has room for the one who counts sections, and guards counted:
+	// the sections of each updater, by its id, as of the operation that they
+	// were last counted at.
+	counting chan struct{}
+	counted  map[int64]countedSections
+
 	// preparing guards statements, and is held while one is prepared.
 	preparing  sync.Mutex
 	statements map[string]*sql.Stmt // by query; only constant queries get in
@@ -128,6 +134,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		path: path, maxSize: o.MaxSize, minFree: o.MinFree, log: o.Log, now: o.Now, importing: map[string]bool{},
 		snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1),
+		counting:  make(chan struct{}, 1), counted: map[int64]countedSections{},
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"iter"
@@ -106,6 +107,38 @@ func (r *reading) refer(ctx context.Context, s *stored) (err error) {
 
 // advisories fills in the advisories of the rows of one page.
 func (r *reading) advisories(ctx context.Context, page []stored) error {
+	return r.readAdvisories(ctx, page, &r.description, &r.links, func(i int) {
+		page[i].v.Description, page[i].v.Links = r.description.text, r.links.text
+	})
+}
+
+// storedTexts are an advisory's texts as they are stored.
+type storedTexts struct{ description, links any }
+
+// packedAdvisories is advisories, but for the texts, which it returns as they
+// are stored.
+func (r *reading) packedAdvisories(ctx context.Context, page []stored) ([]storedTexts, error) {
+	texts := make([]storedTexts, len(page))
+	var t storedTexts
+	err := r.readAdvisories(ctx, page, &t.description, &t.links, func(i int) { texts[i] = t })
+	return texts, err
+}
+
+// unpack fills in the texts of a page.
+func (r *reading) unpack(page []stored, texts []storedTexts) error {
+	for i, t := range texts {
+		if err := cmp.Or(r.description.Scan(t.description), r.links.Scan(t.links)); err != nil {
+			return err
+		}
+		page[i].v.Description, page[i].v.Links = r.description.text, r.links.text
+	}
+	return nil
+}
+
+// readAdvisories fills in the advisories of the rows of one page, but for
+// their texts: those it scans into description and links, and calls scanned
+// with the place in the page.
+func (r *reading) readAdvisories(ctx context.Context, page []stored, description, links any, scanned func(i int)) error {
 	if len(page) == 0 {
 		return nil
 	}
@@ -125,9 +158,11 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := r.scanAdvisory(rows, page); err != nil {
+		i, err := scanAdvisory(rows, page, description, links)
+		if err != nil {
 			return classify(err)
 		}
+		scanned(i)
 	}
 	if err := rows.Err(); err != nil {
 		return classify(err)
@@ -158,21 +193,19 @@ func (r *reading) readAliases(ctx context.Context, page []stored, list string) e
 	return classify(rows.Err())
 }
 
-func (r *reading) scanAdvisory(rows *sql.Rows, page []stored) error {
-	var i int
+func scanAdvisory(rows *sql.Rows, page []stored, description, links any) (i int, err error) {
 	var name, severity string
 	var normalized clair.Severity
 	var issued sql.NullInt64
-	if err := rows.Scan(&i, &name, &r.description, &issued, &r.links, &severity, &normalized); err != nil {
-		return err
+	if err := rows.Scan(&i, &name, description, &issued, links, &severity, &normalized); err != nil {
+		return 0, err
 	}
 	v := page[i].v
 	v.Name, v.Severity, v.NormalizedSeverity = name, severity, normalized
-	v.Description, v.Links = r.description.text, r.links.text
 	if issued.Valid {
 		v.Issued = time.Unix(issued.Int64, 0).UTC()
 	}
-	return nil
+	return i, nil
 }
 
 // walk selects rows of one updater that were added, or removed, at any

@@ -26,6 +26,8 @@ type Snapshot struct {
 	// seqs is the current operation of each updater, by updater id.
 	seqs  map[int64]int64
 	names map[int64]string
+	// reading is what Page remembers, nil before its first call.
+	reading *reading
 }
 
 // Snapshot takes the current state. The caller closes it.
@@ -71,6 +73,20 @@ func (db *DB) hold(s *Snapshot) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.snapshots[s] = db.now().Add(snapshotLife)
+}
+
+// Renew holds the rows for another hour. It is an ErrUnavailable when they have
+// been let go of already.
+func (s *Snapshot) Renew() error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	until, held := s.db.snapshots[s]
+	now := s.db.now()
+	if !held || now.After(until) {
+		return fmt.Errorf("%w: the snapshot has been let go of", clair.ErrUnavailable)
+	}
+	s.db.snapshots[s] = now.Add(snapshotLife)
+	return nil
 }
 
 // Close lets go of the rows. It may be called twice.

@@ -105,6 +105,28 @@ func (z *zipper) unpackText(to, b []byte) ([]byte, error) {
 	return s2.Decode(slices.Grow(to, n)[:n], b)
 }
 
+// unpackedLen is how many bytes unpack will give, as the stored text says.
+func unpackedLen(stored any) int64 {
+	switch s := stored.(type) {
+	case string:
+		return int64(len(s))
+	case []byte:
+		var h zstd.Header
+		if bytes.HasPrefix(s, []byte(zstdMagic)) {
+			if h.Decode(s) == nil && h.HasFCS {
+				return int64(min(h.FrameContentSize, maxText))
+			}
+			return maxText
+		}
+		n, err := s2.DecodedLen(s)
+		if err != nil {
+			return 0 // unpacking it says what is wrong
+		}
+		return int64(n)
+	}
+	return 0
+}
+
 // unpackBytes reads what packBytes wrote.
 func (z *zipper) unpackBytes(b []byte) ([]byte, error) {
 	z.init()

@@ -1,0 +1,366 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+)
+
+// asEcho makes the test binary a plain echo server that serves one list's pages
+// from memory, with which the window is compared: its value is the address of
+// the server to read them from.
+const asEcho = "RUN_AS_ECHO"
+
+func TestMain(m *testing.M) {
+	if from := os.Getenv(asEcho); from != "" {
+		if err := serveFromMemory(from); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serveFromMemory reads the whole list through the window, then serves its
+// pages until it is killed. It prints its address and the number of pages.
+func serveFromMemory(from string) error {
+	r := &windowReader{client: http.DefaultClient, base: from}
+	if err := r.open(); err != nil {
+		return err
+	}
+	var pages [][]byte
+	for {
+		body, done, err := r.next()
+		if err != nil {
+			return err
+		}
+		if done {
+			break
+		}
+		pages = append(pages, bytes.Clone(body))
+	}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.GET("/pages/:i", func(c echo.Context) error {
+		i, err := strconv.Atoi(c.Param("i"))
+		if err != nil || i < 0 || i >= len(pages) {
+			return echo.ErrNotFound
+		}
+		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(pages[i])))
+		return c.Blob(http.StatusOK, "application/json", pages[i])
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("http://%s %d\n", l.Addr(), len(pages))
+	return http.Serve(l, e)
+}
+
+// What comes before the cursor of a page, and before the id of a row.
+const (
+	nextKey = `,"next":"`
+	idKey   = `{"id":"`
+)
+
+// windowReader reads one list through a window.
+type windowReader struct {
+	client      *http.Client
+	base        string
+	path, after string
+	buf         bytes.Buffer
+	read        int64
+	ids         []uint64
+}
+
+func (r *windowReader) open() error {
+	res, err := r.client.Post(r.base+"/patches/v1/sessions", "application/json", strings.NewReader(`{"platform":"debian:10"}`))
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	if res.StatusCode != http.StatusCreated {
+		return fmt.Errorf("open: %s", res.Status)
+	}
+	r.path = r.base + res.Header.Get("Location") + "/vulnerabilities?wait=30s&after="
+	return nil
+}
+
+// get reads an answer's body into the reader's buffer.
+func (r *windowReader) get(address string) (int, error) {
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	res, err := r.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	r.buf.Reset()
+	n, err := r.buf.ReadFrom(res.Body)
+	r.read += n
+	return res.StatusCode, err
+}
+
+// next reads the next page, which is valid until the one after it.
+func (r *windowReader) next() (body []byte, done bool, err error) {
+	for {
+		status, err := r.get(r.path + r.after)
+		if err != nil {
+			return nil, false, err
+		}
+		body = r.buf.Bytes()
+		switch {
+		case status == http.StatusAccepted:
+			continue
+		case status != http.StatusOK:
+			return nil, false, fmt.Errorf("read: %d: %s", status, body)
+		}
+		i := bytes.LastIndex(body, []byte(nextKey)) + len(nextKey)
+		r.after = string(body[i : i+bytes.IndexByte(body[i:], '"')])
+		return body, bytes.HasPrefix(body, []byte(`{"state":"done"`)), nil
+	}
+}
+
+// take notes the ids of a page's rows. A distribution's id is empty.
+func (r *windowReader) take(body []byte) {
+	for {
+		i := bytes.Index(body, []byte(idKey))
+		if i < 0 {
+			return
+		}
+		body = body[i+len(idKey):]
+		var id uint64
+		for body[0] >= '0' && body[0] <= '9' {
+			id = id*10 + uint64(body[0]-'0')
+			body = body[1:]
+		}
+		if id > 0 {
+			r.ids = append(r.ids, id)
+		}
+	}
+}
+
+// sum is the hash of the sorted ids.
+func (r *windowReader) sum() [32]byte {
+	slices.Sort(r.ids)
+	h := sha256.New()
+	for _, id := range r.ids {
+		var b [8]byte
+		binary.LittleEndian.PutUint64(b[:], id)
+		h.Write(b[:])
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// quarters are rows of four releases in turn.
+func quarters(rows int) iter.Seq2[*clair.Vulnerability, error] {
+	return func(yield func(*clair.Vulnerability, error) bool) {
+		var dists []*clair.Distribution
+		for _, name := range []string{"debian:10", "debian:11", "debian:12", "debian:13"} {
+			release, _ := clair.ReleaseByName(name)
+			dists = append(dists, release.Distribution())
+		}
+		texts := texts()
+		for i := range 4 * rows {
+			v := feed{packages: 20000}.row(i, dists, texts)
+			v.Dist = dists[i%4]
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// BenchmarkWindow has many scanners read a whole list together from a real
+// daemon with a limit of 128 MiB, then as many clients read the same bytes from
+// an echo server that has them in memory. Every scanner must get exactly the
+// rows that the database has.
+func BenchmarkWindow(b *testing.B) {
+	oriel := program(b)
+	for _, c := range []struct{ scanners, rows int }{{1000, 20_000}, {50, 500_000}} {
+		b.Run(fmt.Sprintf("%dx%d", c.scanners, c.rows), func(b *testing.B) {
+			dir := b.TempDir()
+			db := open(b, filepath.Join(dir, "oriel.db"))
+			_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", quarters(c.rows))
+			require.NoError(b, err)
+			want := &windowReader{}
+			snap, err := db.Snapshot(b.Context())
+			require.NoError(b, err)
+			for v, err := range snap.Vulnerabilities(b.Context(), "bench") {
+				require.NoError(b, err)
+				if v.Dist.VersionID == "10" {
+					id, err := strconv.ParseUint(v.ID, 10, 64)
+					require.NoError(b, err)
+					want.ids = append(want.ids, id)
+				}
+			}
+			snap.Close()
+			require.Len(b, want.ids, c.rows)
+			require.NoError(b, db.Close())
+			for range b.N {
+				windowOnce(b, oriel, dir, c.scanners, want.sum())
+			}
+		})
+	}
+}
+
+func windowOnce(b *testing.B, oriel, dir string, scanners int, want [32]byte) {
+	base, pid, stop := daemon(b, oriel, dir, scanners)
+	defer stop()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: scanners}}
+	defer client.CloseIdleConnections()
+
+	readers := make([]*windowReader, scanners)
+	for i := range readers {
+		readers[i] = &windowReader{client: client, base: base}
+		require.NoError(b, readers[i].open())
+	}
+	start := time.Now()
+	read := together(b, readers, func(r *windowReader) error {
+		for {
+			body, done, err := r.next()
+			if err != nil || done {
+				return err
+			}
+			r.take(body)
+		}
+	})
+	window := float64(read) / time.Since(start).Seconds()
+	b.ReportMetric(time.Since(start).Seconds(), "window-s")
+	b.ReportMetric(window/1e6, "window-MB/s")
+	for _, r := range readers {
+		require.Equal(b, want, r.sum())
+		r.ids = r.ids[:0]
+	}
+	var st struct {
+		RowsRead int `json:"rows_read"`
+	}
+	res, err := client.Get(base + "/patches/v1/status")
+	require.NoError(b, err)
+	require.NoError(b, json.NewDecoder(res.Body).Decode(&st))
+	require.NoError(b, res.Body.Close())
+	b.ReportMetric(float64(st.RowsRead), "rows-read")
+	b.ReportMetric(peakMB(b, pid), "peak-MB")
+
+	// The same bytes, from memory.
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), asEcho+"="+base)
+	out, err := cmd.StdoutPipe()
+	require.NoError(b, err)
+	require.NoError(b, cmd.Start())
+	defer func() { cancel(); _ = cmd.Wait() }()
+	var address string
+	var pages int
+	_, err = fmt.Fscanln(out, &address, &pages)
+	require.NoError(b, err)
+	start = time.Now()
+	read = together(b, readers, func(r *windowReader) error {
+		for i := range pages {
+			if _, err := r.get(fmt.Sprintf("%s/pages/%d", address, i)); err != nil {
+				return err
+			}
+			r.take(r.buf.Bytes())
+		}
+		return nil
+	})
+	memory := float64(read) / time.Since(start).Seconds()
+	for _, r := range readers {
+		require.Equal(b, want, r.sum())
+	}
+	b.ReportMetric(memory/1e6, "echo-MB/s")
+	b.ReportMetric(window/memory, "of-echo")
+}
+
+// together has all readers work at once, and counts the bytes they read.
+func together(b *testing.B, readers []*windowReader, work func(*windowReader) error) int64 {
+	var wg sync.WaitGroup
+	var total atomic.Int64
+	errs := make([]error, len(readers))
+	for i, r := range readers {
+		r.read = 0
+		wg.Go(func() {
+			errs[i] = work(r)
+			total.Add(r.read)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(b, err)
+	}
+	return total.Load()
+}
+
+// daemon starts the daemon on the database in dir.
+func daemon(b *testing.B, oriel, dir string, scanners int) (base string, pid int, stop func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	address := l.Addr().String()
+	require.NoError(b, l.Close())
+	config := filepath.Join(dir, "oriel.toml")
+	text := fmt.Sprintf("listen = %q\n[store]\npath = %q\n[memory]\nlimit = '128MiB'\n[window]\nmax_active = %d\n", address, filepath.Join(dir, "oriel.db"), scanners)
+	require.NoError(b, os.WriteFile(config, []byte(text), 0o600))
+	cmd := exec.Command(oriel, "serve", "-c", config)
+	cmd.Env = []string{}
+	require.NoError(b, cmd.Start())
+	base = "http://" + address
+	for i := 0; ; i++ {
+		require.Less(b, i, 10000, "never ready")
+		res, err := http.Get(base + "/readyz")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return base, cmd.Process.Pid, func() {
+		require.NoError(b, cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(b, cmd.Wait())
+	}
+}
+
+// peakMB is the largest resident set that a process has had.
+func peakMB(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(b, err)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+			kb, err := strconv.ParseFloat(f[1], 64)
+			require.NoError(b, err)
+			return kb / 1024
+		}
+	}
+	return 0
+}

@@ -1,0 +1,168 @@
+package match
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+)
+
+// A platform is what a scanner reads the list of: a release of a distribution
+// ("debian:12"), a language's package index ("pypi"), or Red Hat's container
+// images. Its list holds every row that a rule could find to affect what lies
+// there, so that whoever has read it need ask nobody else.
+
+const (
+	// rhelPrefix begins the platforms of Red Hat Enterprise Linux. Without a
+	// number it stands for all of them: rows for a product whose CPE names no
+	// release, such as openshift:4.
+	rhelPrefix = "rhel"
+	// rhccPlatform is that of images in Red Hat's container catalogue, which
+	// advisories speak of as if each were a package.
+	rhccPlatform = "rhcc"
+	// anyRHEL is asked for by a record that no release can be told of. Only
+	// rows that are in the list of every release can affect it.
+	anyRHEL = "rhel:9"
+)
+
+// PlatformNamed gives the platform that a text names, in any of the ways that
+// the tables of releases and ecosystems know. A release that is derived from
+// another has its platform: "centos:7" is "rhel:7".
+func PlatformNamed(name string) (string, bool) {
+	name = strings.TrimSpace(name)
+	if strings.EqualFold(name, rhccPlatform) {
+		return rhccPlatform, true
+	}
+	for _, e := range clair.Ecosystems() {
+		if strings.EqualFold(name, e.Repository) || strings.EqualFold(name, e.OSV) {
+			return e.Repository, true
+		}
+	}
+	r, ok := clair.ReleaseByName(name)
+	return releasePlatform(r), ok
+}
+
+// releasePlatform is the platform whose advisories hold for a release.
+func releasePlatform(r clair.Release) string { return cmp.Or(r.Of, r.Platform) }
+
+// PlatformsFor lists the platforms whose lists together hold all that can
+// affect the packages of an index report.
+func PlatformsFor(index *clair.IndexReport) []string {
+	seen := map[[2]any]bool{}
+	var out []string
+	for id := range index.Packages {
+		for _, r := range RecordsOf(index, id) {
+			if at := [2]any{r.Dist, r.Repo}; !seen[at] {
+				seen[at] = true
+				if name := recordPlatform(r.Dist, r.Repo); name != "" {
+					out = append(out, name)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// recordPlatform is the platform of a place where packages lie, "" where no
+// rule judges them. It goes by the same parts as placesOf.
+func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
+	release, ok := clair.ReleaseOf(dist)
+	if repo != nil {
+		switch repo.Key {
+		case rhelRepository:
+			if name := cpePlatform(cmp.Or(repo.CPE, repo.Name)); name != rhelPrefix {
+				return name
+			}
+			if name := releasePlatform(release); strings.HasPrefix(name, rhelPrefix+":") {
+				return name
+			}
+			return anyRHEL
+		case rhccRepository:
+			return rhccPlatform
+		}
+		if _, ok := clair.EcosystemByRepository(repo.Name); ok {
+			return repo.Name
+		}
+	}
+	if !ok {
+		return ""
+	}
+	return releasePlatform(release)
+}
+
+// cpePlatform is the release that a CPE names, or all of them.
+func cpePlatform(cpe string) string {
+	if r, ok := clair.ReleaseByCPE(cpe); ok && strings.HasPrefix(r.Platform, rhelPrefix+":") {
+		return r.Platform
+	}
+	return rhelPrefix
+}
+
+// PlatformsOf lists the platforms in whose lists the rows with a distribution
+// and a repository stand, for Belongs to compare.
+func PlatformsOf(dist *clair.Distribution, repo *clair.Repository) []string {
+	var out []string
+	if repo != nil {
+		switch repo.Key {
+		case rhelRepository:
+			out = append(out, cpePlatform(repo.Name))
+		case rhccRepository:
+			out = append(out, rhccPlatform)
+		}
+		if _, ok := clair.EcosystemByRepository(repo.Name); ok {
+			out = append(out, repo.Name)
+		}
+	}
+	if dist == nil {
+		return out
+	}
+	if r, ok := clair.ReleaseOf(dist); ok {
+		out = append(out, releasePlatform(r))
+	}
+	// A rule compares some fields only, and those may name another release
+	// than all of them together do.
+	if r, ok := clair.ReleaseOf(compared(dist)); ok {
+		out = append(out, releasePlatform(r))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// compared is a distribution with those fields alone that the rule for its ID
+// compares.
+func compared(d *clair.Distribution) *clair.Distribution {
+	fields := byVersionID
+	if rule, ok := distributionRules[d.DID]; ok {
+		fields = rule.fields
+	}
+	out := &clair.Distribution{}
+	for _, f := range fields {
+		switch f {
+		case clair.DistributionDID:
+			out.DID = d.DID
+		case clair.DistributionName:
+			out.Name = d.Name
+		case clair.DistributionVersion:
+			out.Version = d.Version
+		case clair.DistributionVersionID:
+			out.VersionID = d.VersionID
+		case clair.DistributionPrettyName:
+			out.PrettyName = d.PrettyName
+		}
+	}
+	return out
+}
+
+// Belongs says whether rows of one of PlatformsOf's platforms stand in the list
+// of a platform. An advisory's CPE holds for those that it is the beginning of,
+// so that of "rhel:1" would hold for "rhel:10" too.
+func Belongs(of, platform string) bool {
+	return of == platform ||
+		strings.HasPrefix(platform, rhelPrefix+":") && (of == rhelPrefix || strings.HasPrefix(of, rhelPrefix+":") && strings.HasPrefix(platform, of))
+}
+
+// IsPlatform says whether one of PlatformsOf's platforms is one by itself, and
+// does not merely stand for several.
+func IsPlatform(name string) bool { return name != rhelPrefix }

@@ -1,0 +1,567 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"oriel/clair"
+	"oriel/internal/quantity"
+	"oriel/server"
+	"oriel/server/patches"
+	"oriel/store"
+	"oriel/window"
+)
+
+// snapshots hands a store's snapshots to the window's driver, as main does.
+type snapshots struct{ db *store.DB }
+
+func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
+	snap, err := s.db.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return snap, nil
+}
+
+// newWindows is a server with a window on a real database.
+func newWindows(t *testing.T, change func(*window.Config)) world {
+	t.Helper()
+	schema, err := os.ReadFile("../schema.sql")
+	require.NoError(t, err)
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
+	require.NoError(t, err)
+	cfg := window.Default()
+	cfg.PaneRows, cfg.PageRows = 50, 16
+	if change != nil {
+		change(&cfg)
+	}
+	require.NoError(t, cfg.Validate())
+	log := slog.New(slog.DiscardHandler)
+	windows := patches.New(cfg, snapshots{db}, log)
+	srv := httptest.NewUnstartedServer(server.New(server.Options{Manifests: db, Updates: db, Patches: windows, Log: log}))
+	srv.Config.WriteTimeout = time.Minute // makes net/http forget the deadline of the answer before
+	srv.Start()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- windows.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-done)
+		srv.Close()
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		require.NoError(t, db.Close())
+		goleak.VerifyNone(t)
+	})
+	return world{t, db, newFeeds(db), srv.URL}
+}
+
+// fill makes a feed with n rows for a release current, each named after it.
+func (w world) fill(platform string, n int) {
+	w.Helper()
+	release, ok := clair.ReleaseByName(platform)
+	require.True(w, ok)
+	_, err := w.db.UpdateVulnerabilities(w.Context(), "feed/"+platform, clair.Fingerprint(fmt.Sprint(n)), func(yield func(*clair.Vulnerability, error) bool) {
+		for i := range n {
+			v := &clair.Vulnerability{
+				Name: fmt.Sprintf("CVE-%s-%d-%d", platform, n, i), Description: strings.Repeat("text ", i%40) + `<&>"`, Links: "https://example.test/1 https://example.test/2",
+				Severity: "High", NormalizedSeverity: clair.Severity(i % 6), Aliases: []string{fmt.Sprint("GHSA-", i)},
+				Package: &clair.Package{Name: fmt.Sprint("pkg-", i%7), Kind: clair.Source}, Dist: release.Distribution(), FixedInVersion: fmt.Sprint("1.", i%3),
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	})
+	require.NoError(w, err)
+}
+
+// names are those that fill gives, sorted.
+func names(platform string, n int) []string {
+	out := []string{}
+	for i := range n {
+		out = append(out, fmt.Sprintf("CVE-%s-%d-%d", platform, n, i))
+	}
+	slices.Sort(out)
+	return out
+}
+
+const pV1 = "/patches/v1"
+
+// session is a session as it is answered.
+type session struct {
+	ID, Platform, State string
+	Position            int
+	PollAfterMS         int64  `json:"poll_after_ms"`
+	ExpiresAt           string `json:"expires_at"`
+	t                   world
+	after               string
+	got                 []string
+}
+
+func (w world) session(platform string) *session {
+	w.Helper()
+	a := w.do("POST", pV1+"/sessions", fmt.Sprintf(`{"platform":%q}`, platform))
+	require.Equal(w, http.StatusCreated, a.StatusCode, a.body)
+	s := &session{t: w}
+	require.NoError(w, json.Unmarshal([]byte(a.body), s))
+	require.Equal(w, pV1+"/sessions/"+s.ID, a.Header.Get("Location"))
+	return s
+}
+
+// rowsOf is a page as it is answered.
+type rowsOf struct {
+	State           string
+	Vulnerabilities []struct {
+		ID, Name string
+		Aliases  []string
+		Package  clair.Package
+	}
+	Next string
+}
+
+func (s *session) ask(after, query string, headers ...string) answer {
+	s.t.Helper()
+	return s.t.do("GET", pV1+"/sessions/"+s.ID+"/vulnerabilities?after="+after+query, "", headers...)
+}
+
+// step asks for what follows, and says whether there may be more.
+func (s *session) step(query string) bool {
+	s.t.Helper()
+	a := s.ask(s.after, query)
+	if a.StatusCode == http.StatusAccepted {
+		require.NoError(s.t, json.Unmarshal([]byte(a.body), s))
+		require.NotEmpty(s.t, a.Header.Get("Retry-After"))
+		return true
+	}
+	require.Equal(s.t, http.StatusOK, a.StatusCode, a.body)
+	var p rowsOf
+	require.NoError(s.t, json.Unmarshal([]byte(a.body), &p))
+	for _, v := range p.Vulnerabilities {
+		s.got = append(s.got, v.Name)
+		require.NotEmpty(s.t, v.ID)
+		require.Len(s.t, v.Aliases, 1)
+	}
+	s.after, s.State = p.Next, p.State
+	return p.State != "done"
+}
+
+// all reads the rest of the list.
+func (s *session) all() []string {
+	s.t.Helper()
+	for s.step("&wait=5s") {
+	}
+	slices.Sort(s.got)
+	return s.got
+}
+
+func TestPatches_ReadsAList(t *testing.T) {
+	w := newWindows(t, nil)
+	w.fill("debian:12", 120)
+	w.fill("ubuntu:22.04", 5)
+	require.JSONEq(t, `{"platforms":[{"name":"debian:12","vulnerabilities":120},{"name":"ubuntu:22.04","vulnerabilities":5}]}`,
+		w.do("GET", pV1+"/platforms", "").body)
+	for _, name := range []string{"debian:12", "Debian 12", "bookworm", "raspbian:12"} {
+		s := w.session(name)
+		require.Equal(t, "debian:12", s.Platform)
+		require.Equal(t, names("debian:12", 120), s.all())
+		// The last answer may be lost: it is repeated.
+		a := s.ask(s.after, "")
+		require.Equal(t, http.StatusOK, a.StatusCode)
+		require.JSONEq(t, fmt.Sprintf(`{"state":"done","vulnerabilities":[],"next":%q}`, s.after), a.body)
+		a = w.do("GET", pV1+"/sessions/"+s.ID, "")
+		require.Contains(t, a.body, `"state":"done"`)
+	}
+	var st struct {
+		Active, Queued int
+		Memory         struct{ Used, Limit int64 }
+		Windows        []map[string]any
+	}
+	require.NoError(t, json.Unmarshal([]byte(w.do("GET", pV1+"/status", "").body), &st))
+	require.Zero(t, st.Active+st.Queued+len(st.Windows)+int(st.Memory.Used))
+	require.EqualValues(t, 16<<20, st.Memory.Limit)
+}
+
+// Every form and coding has the same rows, and what is compressed is so.
+func TestPatches_Forms(t *testing.T) {
+	w := newWindows(t, nil)
+	w.fill("debian:12", 40)
+	for _, coding := range []string{"", "gzip", "zstd", "deflate", "br;q=1, gzip;q=0.5, zstd;q=0.2"} {
+		for _, accept := range []string{"application/json", "application/x-ndjson"} {
+			for _, limit := range []string{"", "&limit=5", "&limit=5000"} {
+				s, got := w.session("debian:12"), []string{}
+				for state := ""; state != "done"; {
+					a := s.ask(s.after, "&wait=5s"+limit, "Accept", accept, "Accept-Encoding", coding)
+					require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+					require.Equal(t, accept, a.Header.Get("Content-Type"))
+					text, err := plain(a)
+					require.NoError(t, err)
+					if accept == "application/json" {
+						var p rowsOf
+						require.NoError(t, json.Unmarshal([]byte(text), &p))
+						for _, v := range p.Vulnerabilities {
+							got = append(got, v.Name)
+						}
+						state, s.after = p.State, p.Next
+						continue
+					}
+					state, s.after = a.Header.Get("Oriel-State"), a.Header.Get("Oriel-Next")
+					for line := range strings.Lines(text) {
+						var v clair.Vulnerability
+						require.NoError(t, json.Unmarshal([]byte(line), &v))
+						require.Equal(t, "debian", v.Dist.DID)
+						got = append(got, v.Name)
+					}
+					if len(text) > 0 && coding == "gzip" {
+						require.Equal(t, "gzip", a.Header.Get("Content-Encoding"))
+					}
+				}
+				slices.Sort(got)
+				require.Equal(t, names("debian:12", 40), got, "%s %s %s", coding, accept, limit)
+			}
+		}
+	}
+	a := w.session("debian:12").ask("", "", "Accept", "text/html")
+	w.refuses(a, http.StatusUnsupportedMediaType, "internal-error")
+}
+
+func TestPatches_Refuses(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.MaxActive, c.MaxQueued, c.MaxPerClient = 1, 1, 3 })
+	w.fill("debian:12", 30)
+	for _, c := range []struct{ body, says string }{
+		{`{}`, "platform"}, {`{"platform":""}`, "platform"}, {`{"platform":7}`, "platform"}, {`[`, "body"}, {``, "body"}, {`{"platform":"go"} x`, "body"},
+	} {
+		a := w.do("POST", pV1+"/sessions", c.body)
+		w.refuses(a, http.StatusBadRequest, "bad-request")
+		require.Contains(t, a.body, c.says)
+	}
+	for _, name := range []string{"plan9:4", "debian:11", strings.Repeat("x", 5000), "go", "\x00", "debian"} {
+		a := w.do("POST", pV1+"/sessions", fmt.Sprintf(`{"platform":%q}`, strings.ReplaceAll(name, "\x00", "")+" "))
+		w.refuses(a, http.StatusNotFound, "unknown-platform")
+		require.Contains(t, a.body, "debian:12", "the known ones are named")
+	}
+	s := w.session("debian:12")
+	for _, q := range []string{"&limit=0", "&limit=-1", "&limit=x", "&wait=5", "&wait=-5s", "&wait=x"} {
+		w.refuses(s.ask("", q), http.StatusBadRequest, "bad-request")
+	}
+	w.refuses(s.ask("nonsense", ""), http.StatusBadRequest, "bad-cursor")
+	require.True(t, s.step("&wait=5s"))
+	first := s.after
+	require.True(t, s.step(""))
+	w.refuses(s.ask("", ""), http.StatusBadRequest, "bad-cursor")
+	queued := w.session("debian:12")
+	require.Equal(t, "queued", queued.State)
+	require.Equal(t, 1, queued.Position)
+	w.refuses(queued.ask(first, ""), http.StatusBadRequest, "bad-cursor")
+	a := w.do("POST", pV1+"/sessions", `{"platform":"debian:12"}`)
+	w.refuses(a, http.StatusTooManyRequests, "queue-full")
+	require.Equal(t, "10", a.Header.Get("Retry-After"))
+	invented := strings.Repeat("0", 32)
+	w.refuses(w.do("GET", pV1+"/sessions/"+invented, ""), http.StatusNotFound, "unknown-session")
+	w.refuses(w.do("GET", pV1+"/sessions/"+invented+"/vulnerabilities", ""), http.StatusNotFound, "unknown-session")
+	w.refuses(w.do("DELETE", pV1+"/sessions/"+invented, ""), http.StatusNotFound, "unknown-session")
+	w.refuses(w.do("PUT", pV1+"/sessions/"+invented, ""), http.StatusMethodNotAllowed, "method-not-allowed")
+	require.Equal(t, http.StatusNoContent, w.do("DELETE", pV1+"/sessions/"+s.ID, "").StatusCode)
+	w.refuses(w.do("GET", pV1+"/sessions/"+s.ID, ""), http.StatusNotFound, "unknown-session")
+	require.Equal(t, names("debian:12", 30), queued.all())
+}
+
+// No vulnerabilities of any kind yet: no list looks like an empty one.
+func TestPatches_Empty(t *testing.T) {
+	w := newWindows(t, nil)
+	w.refuses(w.do("POST", pV1+"/sessions", `{"platform":"debian:12"}`), http.StatusNotFound, "unknown-platform")
+	require.JSONEq(t, `{"platforms":[]}`, w.do("GET", pV1+"/platforms", "").body)
+}
+
+// A request that is held is answered when its turn comes.
+func TestPatches_Holds(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.MaxActive = 1 })
+	w.fill("debian:12", 30)
+	first, second, third := w.session("debian:12"), w.session("debian:12"), w.session("debian:12")
+	require.True(t, third.step("&wait=1ms"))
+	require.Equal(t, 2, third.Position)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for second.step("&wait=10s") && len(second.got) == 0 {
+		}
+	})
+	require.Equal(t, names("debian:12", 30), first.all())
+	wg.Wait()
+	require.Len(t, second.got, 16)
+	require.Equal(t, http.StatusNoContent, w.do("DELETE", pV1+"/sessions/"+second.ID, "").StatusCode)
+	require.Equal(t, names("debian:12", 30), third.all())
+}
+
+// PAT-05, PAT-10: readers of different speed, an update in the middle, and one
+// that dawdles; everyone has the list as of the beginning of the pass.
+func TestPatches_TogetherFromOneSnapshot(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.MaxActive, c.PaneTimeout = 3, quantity.Duration(time.Second) })
+	w.fill("debian:12", 160)
+	readers := []*session{w.session("debian:12"), w.session("debian:12")}
+	slow := w.session("debian:12")
+	later := w.session("debian:12")
+	require.Equal(t, "queued", later.State)
+	for range 4 {
+		require.True(t, readers[0].step("&wait=5s"))
+	}
+	w.fill("debian:12", 70) // all of it changes
+	w.fill("debian:12", 71)
+	_, err := w.db.GC(t.Context(), 1)
+	require.NoError(t, err)
+	stop, polls := make(chan struct{}), sync.WaitGroup{}
+	polls.Go(func() { // asks, but reads nothing
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				slow.ask("", "")
+			}
+		}
+	})
+	var wg sync.WaitGroup
+	for i, r := range readers {
+		wg.Go(func() {
+			for r.step("&wait=5s") {
+				time.Sleep(time.Duration(rand.IntN(1+20*i)) * time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	polls.Wait()
+	for _, r := range readers {
+		require.Len(t, r.got, 160)
+		slices.Sort(r.got)
+		require.Equal(t, names("debian:12", 160), r.got)
+	}
+	w.refuses(slow.ask("", ""), http.StatusGone, "session-too-slow")
+	require.Equal(t, names("debian:12", 71), later.all())
+}
+
+// PAT-07, PAT-08.
+func TestPatches_Expires(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) {
+		c.MaxActive, c.SessionTimeout = 2, quantity.Duration(400*time.Millisecond)
+	})
+	w.fill("debian:12", 70)
+	silent, reader, queued := w.session("debian:12"), w.session("debian:12"), w.session("debian:12")
+	// The reader is held while it waits for the silent one.
+	require.Equal(t, names("debian:12", 70), reader.all())
+	w.refuses(silent.ask("", ""), http.StatusGone, "session-expired")
+	w.refuses(w.do("GET", pV1+"/sessions/"+silent.ID, ""), http.StatusGone, "session-expired")
+	time.Sleep(500 * time.Millisecond)
+	w.refuses(queued.ask("", ""), http.StatusGone, "session-expired")
+	w.refuses(reader.ask(reader.after, ""), http.StatusGone, "session-finished")
+	require.Equal(t, http.StatusNoContent, w.do("DELETE", pV1+"/sessions/"+reader.ID, "").StatusCode)
+}
+
+// A client that reads nothing of what it asked for, and one that goes away in
+// the middle, harm nobody, and what they held is given back.
+func TestPatches_BadClients(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) {
+		c.PaneTimeout, c.SessionTimeout = quantity.Duration(6*time.Second), quantity.Duration(5*time.Second)
+		c.PaneRows, c.PageRows = 10_000, 5_000
+	})
+	w.fill("debian:12", 9000)
+	good := w.session("debian:12")
+	var stuck []*session
+	for i := range 6 {
+		s := w.session("debian:12")
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		require.NoError(t, err)
+		defer c.Close()
+		require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4<<10))
+		_, err = fmt.Fprintf(c, "GET %s/sessions/%s/vulnerabilities?wait=5s HTTP/1.1\r\nHost: x\r\n\r\n", pV1, s.ID)
+		require.NoError(t, err)
+		if i%2 == 0 {
+			_, err = bufio.NewReader(c).ReadByte()
+			require.NoError(t, err)
+			require.NoError(t, c.Close())
+		}
+		stuck = append(stuck, s)
+	}
+	require.Equal(t, names("debian:12", 9000), good.all())
+	for _, s := range stuck {
+		require.Equal(t, http.StatusGone, s.ask("", "").StatusCode)
+	}
+	require.Eventually(t, func() bool {
+		return strings.Contains(w.do("GET", pV1+"/status", "").body, `"memory":{"used":0,`)
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// Ids that were invented and sessions that were abandoned leave nothing behind.
+func TestPatches_Bogus(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) {
+		c.MaxQueued, c.SessionTimeout = 50, quantity.Duration(200*time.Millisecond)
+	})
+	w.fill("debian:12", 10)
+	used := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	round := func(n int) {
+		for i := range n {
+			a := w.do("GET", fmt.Sprintf("/?requestID=%032x", rand.Uint64()), "")
+			require.Equal(t, http.StatusNotFound, a.StatusCode)
+			if i%4 == 0 {
+				a = w.do("POST", pV1+"/sessions", `{"platform":"debian:12"}`)
+				require.Contains(t, []int{http.StatusCreated, http.StatusTooManyRequests}, a.StatusCode)
+			}
+		}
+	}
+	round(500)
+	before := used()
+	round(4000)
+	require.Less(t, used(), before+2<<20)
+	require.Eventually(t, func() bool {
+		return strings.Contains(w.do("GET", pV1+"/status", "").body, `"active":0,"queued":0`)
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// original is an answer of the original protocol.
+type original struct {
+	Error           *string
+	RequestID       string
+	Session         string
+	State           string
+	Vulnerabilities *[]map[string]any
+}
+
+func (w world) original(query string, status int) original {
+	w.Helper()
+	a := w.do("GET", "/"+query, "")
+	require.Equal(w, status, a.StatusCode, a.body)
+	require.Equal(w, "application/json", a.Header.Get("Content-Type"))
+	var o original
+	require.NoError(w, json.Unmarshal([]byte(a.body), &o))
+	return o
+}
+
+// PAT-01 to PAT-04, PAT-06 and PAT-08, in both dialects.
+func TestPatches_Original(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.MaxActive, c.MaxQueued = 2, 2 })
+	w.fill("ubuntu:18.04", 110)
+	require.NotNil(t, w.original("", http.StatusBadRequest).Error)
+	require.NotNil(t, w.original("patches", http.StatusBadRequest).Error)
+	o := w.original("?platform=plan9", http.StatusBadRequest)
+	require.Contains(t, *o.Error, "ubuntu:18.04")
+	require.Equal(t, "denied", o.State)
+	o = w.original("patches?platform=ubuntu:18.04", http.StatusOK)
+	require.Nil(t, o.Error)
+	require.Regexp(t, `^[0-9a-f]{32}$`, o.RequestID)
+	older := w.original("?platform=ubuntu:18.04", http.StatusOK)
+	queued := [2]original{w.original("?platform=ubuntu:18.04", http.StatusOK), w.original("?platform=ubuntu:18.04", http.StatusOK)}
+	full := w.original("?platform=ubuntu:18.04", http.StatusAccepted)
+	require.Contains(t, *full.Error, "too busy")
+	require.Equal(t, "denied", full.State)
+	// Whoever is queued is told so, in either dialect.
+	q := w.original("?requestID="+queued[0].RequestID, http.StatusAccepted)
+	require.Equal(t, "queued", q.State)
+	require.Contains(t, *q.Error, "no vulnerabilities prepared")
+	require.Nil(t, q.Vulnerabilities)
+	q = w.original("?session="+queued[0].Session, http.StatusOK)
+	require.Nil(t, q.Error)
+	require.Empty(t, *q.Vulnerabilities)
+	require.Equal(t, "queued", q.State)
+
+	var got [2][]string
+	for done := 0; done < 2; {
+		done = 0
+		for i, query := range []string{"?platform=x&requestID=" + o.RequestID, "?session=" + older.Session} {
+			a := w.do("GET", "/"+query, "")
+			var r original
+			require.NoError(t, json.Unmarshal([]byte(a.body), &r))
+			if r.Vulnerabilities == nil || len(*r.Vulnerabilities) == 0 {
+				if r.State == "done" {
+					done++
+				}
+				require.Equal(t, []int{http.StatusAccepted, http.StatusOK}[i], a.StatusCode)
+				continue
+			}
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			require.Nil(t, r.Error)
+			require.LessOrEqual(t, len(*r.Vulnerabilities), 128)
+			for _, v := range *r.Vulnerabilities {
+				got[i] = append(got[i], v["name"].(string))
+				keys := []string{"affected_platform", "details_href", "fixed_in"}
+				if i == 1 {
+					keys = []string{"affectedPlatform", "detailsHref", "fixedIn"}
+				}
+				require.Len(t, v, 5)
+				require.Equal(t, "ubuntu:18.04", v[keys[0]])
+				require.Equal(t, "https://example.test/1", v[keys[1]])
+				require.Contains(t, []float64{0, 1, 2, 3, 4, 6}, v["severity"])
+				fixed := v[keys[2]].([]any)[0].(map[string]any)
+				require.Regexp(t, "^pkg-", fixed["name"])
+				require.Regexp(t, `^1\.`, fixed["version"])
+			}
+			if len(got[i]) == 110 {
+				require.Equal(t, "done", r.State, "the last page says that it is the last")
+			}
+		}
+	}
+	for _, g := range got {
+		slices.Sort(g)
+		require.Equal(t, names("ubuntu:18.04", 110), g)
+	}
+	// The queue moves on, and who is unknown or ended is told so.
+	require.Eventually(t, func() bool {
+		return w.do("GET", "/?requestID="+queued[0].RequestID, "").StatusCode == http.StatusOK
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, "unknown-session", w.original("?requestID=0", http.StatusNotFound).State)
+	require.Equal(t, "unknown-session", w.original("?session=", http.StatusNotFound).State)
+	// Ids do not repeat.
+	ids := map[string]bool{}
+	for range 10_000 {
+		a := w.do("POST", pV1+"/sessions", `{"platform":"bionic"}`)
+		if a.StatusCode != http.StatusCreated {
+			break
+		}
+		id := strings.TrimPrefix(a.Header.Get("Location"), pV1+"/sessions/")
+		require.False(t, ids[id])
+		ids[id] = true
+		require.Equal(t, http.StatusNoContent, w.do("DELETE", a.Header.Get("Location"), "").StatusCode)
+	}
+	require.Len(t, ids, 10_000)
+}
+
+// Several platforms at once share a budget in which one alone has hardly room.
+func TestPatches_TightMemory(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.Memory, c.PaneRows, c.PageRows = 1<<20, 8000, 128 })
+	platforms := []string{"debian:10", "debian:11", "debian:12", "ubuntu:20.04", "ubuntu:22.04"}
+	for _, p := range platforms {
+		w.fill(p, 700)
+	}
+	var wg sync.WaitGroup
+	for i := range 30 {
+		p := platforms[i%len(platforms)]
+		wg.Go(func() {
+			s := w.session(p)
+			got := s.all()
+			if !slices.Equal(names(p, 700), got) {
+				t.Errorf("%s: %d rows", p, len(got))
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+
+	"oriel/clair"
+)
+
+// countedSections are an updater's sections as an operation sees them.
+type countedSections struct {
+	seq      int64
+	sections []clair.Section
+}
+
+// Sections lists the sections that have rows in the snapshot, in the order of
+// their ids. What an operation sees never changes, so each updater's are
+// counted once after each of its updates.
+func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
+	select {
+	case s.db.counting <- struct{}{}:
+		defer func() { <-s.db.counting }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	r := s.db.newReading(s.names)
+	var all []clair.Section
+	for _, updater := range slices.Sorted(maps.Keys(s.seqs)) {
+		known := s.db.counted[updater]
+		if known.seq != s.seqs[updater] {
+			list, err := s.countSections(ctx, r, updater)
+			if err != nil {
+				return nil, fmt.Errorf("count the rows of %s: %w", s.names[updater], err)
+			}
+			known = countedSections{s.seqs[updater], list}
+			s.db.counted[updater] = known
+		}
+		all = append(all, known.sections...)
+	}
+	return all, nil
+}
+
+func (s *Snapshot) countSections(ctx context.Context, r *reading, updater int64) ([]clair.Section, error) {
+	const count = `SELECT updater_id, dist_id, repo_id, count(*) FROM vuln_row INDEXED BY vuln_row_section
+		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2) GROUP BY dist_id, repo_id`
+	list, err := readPage(ctx, s.db.read, count, scanSection, updater, s.seqs[updater])
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i].Dist, err = r.dist(ctx, list[i].ID.Dist); err != nil {
+			return nil, err
+		}
+		if list[i].Repo, err = r.repo(ctx, list[i].ID.Repo); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func scanSection(rows *sql.Rows) (s clair.Section, err error) {
+	err = rows.Scan(&s.ID.Updater, &s.ID.Dist, &s.ID.Repo, &s.Rows)
+	return s, err
+}
+
+// textBatch is how many rows' texts are read, packed as they are stored, before
+// it is known whether there is room for them.
+const textBatch = 32
+
+// Page reads the rows of some sections that come after a mark: at most limit of
+// them, and no more than about size bytes. It is for one goroutine at a time.
+func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (clair.SectionPage, error) {
+	if s.reading == nil {
+		s.reading = s.db.newReading(s.names)
+		s.reading.aliases = true
+	}
+	page, err := s.page(ctx, sections, from, limit, size)
+	if err != nil {
+		return clair.SectionPage{}, fmt.Errorf("read sections: %w", err)
+	}
+	return page, nil
+}
+
+func (s *Snapshot) page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (out clair.SectionPage, err error) {
+	rows, end, err := s.narrow(ctx, sections, from, limit)
+	if err != nil {
+		return out, err
+	}
+	for batch := range slices.Chunk(rows, textBatch) {
+		fits, needs, err := s.complete(ctx, batch, size)
+		if err != nil {
+			return out, err
+		}
+		size -= needs
+		for _, row := range batch[:fits] {
+			out.Rows = append(out.Rows, row.v)
+			out.Next = row.end
+		}
+		if fits < len(batch) {
+			if len(out.Rows) == 0 {
+				out.Needs, out.Next = rowSize(batch[0]), from
+			}
+			return out, nil
+		}
+	}
+	out.Next, out.Done = end, end.Section == len(sections)
+	return out, nil
+}
+
+// sectionRow is a row with the mark that follows it and its stored texts.
+type sectionRow struct {
+	stored
+	end   clair.RowMark
+	texts storedTexts
+}
+
+// narrow reads rows without what they refer to, from as many sections as it
+// takes, and says where the next begin.
+func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at clair.RowMark, limit int) (out []sectionRow, next clair.RowMark, _ error) {
+	const read = `SELECT ` + narrowColumns + ` FROM vuln_row AS r INDEXED BY vuln_row_section
+		WHERE r.updater_id = ?1 AND r.dist_id = ?2 AND r.repo_id = ?3 AND r.id > ?4
+		AND r.added <= ?5 AND (r.removed IS NULL OR r.removed > ?5) ORDER BY r.id LIMIT ?6`
+	for at.Section < len(sections) && len(out) < limit {
+		sec, want := sections[at.Section], limit-len(out)
+		seq, ok := s.seqs[sec.Updater]
+		if !ok {
+			at = clair.RowMark{Section: at.Section + 1}
+			continue
+		}
+		got, err := s.db.readRows(ctx, read, sec.Updater, sec.Dist, sec.Repo, at.Row, seq, want)
+		if err != nil {
+			return nil, at, err
+		}
+		for _, row := range got {
+			at.Row = row.id
+			out = append(out, sectionRow{stored: row, end: at})
+		}
+		if len(got) < want {
+			at = clair.RowMark{Section: at.Section + 1}
+		}
+	}
+	return out, at, nil
+}
+
+// complete fills in what the first rows refer to, as many as take no more than
+// size bytes, and says how many rows and bytes that is.
+func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64) (fits int, took int64, err error) {
+	page := make([]stored, len(batch))
+	for i := range batch {
+		page[i] = batch[i].stored
+		if err := s.reading.refer(ctx, &page[i]); err != nil {
+			return 0, 0, err
+		}
+	}
+	texts, err := s.reading.packedAdvisories(ctx, page)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range batch {
+		batch[i].texts = texts[i]
+	}
+	for fits < len(batch) && took+rowSize(batch[fits]) <= size {
+		took += rowSize(batch[fits])
+		fits++
+	}
+	return fits, took, s.reading.unpack(page[:fits], texts[:fits])
+}
+
+// rowSize is about what a row takes as JSON.
+func rowSize(r sectionRow) int64 {
+	const rest = 1 << 10 // names, numbers, distribution and repository
+	return rest + unpackedLen(r.texts.description) + unpackedLen(r.texts.links) + int64(len(r.v.FixedInVersion)+len(r.v.Package.Name))
+}

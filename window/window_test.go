@@ -1,0 +1,600 @@
+package window_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/internal/quantity"
+	"oriel/window"
+)
+
+// page is a page of rows by their numbers.
+type page []int
+
+func (p page) Rows() int { return len(p) }
+
+// list is what a platform's list looks like to a driver: rows of a size each,
+// except for those that are given another one.
+type list struct {
+	rows  int
+	large map[int]int64
+	// late says that its end is noticed only when there is nothing more.
+	late bool
+}
+
+const rowBytes = 1000
+
+// driver does the machine's tasks as the real one does.
+type driver struct {
+	t     testing.TB
+	m     *window.Machine
+	cfg   window.Config
+	lists map[string]list
+	at    map[int]int // rows read, by pass
+	reads map[int]int // rows read in all, by pass
+	now   time.Time
+}
+
+// do does one task and says whether there was one.
+func (d *driver) do() bool {
+	task, ok := d.m.Task()
+	if !ok {
+		return false
+	}
+	if task.Read == 0 {
+		delete(d.at, task.Pass)
+		return true
+	}
+	l := d.lists[task.Platform]
+	at := d.at[task.Pass]
+	var pane window.Pane
+	var p page
+	for n := 0; at < l.rows && n < d.cfg.PaneRows; n++ {
+		size := int64(rowBytes)
+		if s, ok := l.large[at]; ok {
+			size = s
+		}
+		if pane.Bytes+size > task.Read && (n > 0 || task.Read < limitOf(d.cfg)) {
+			if n == 0 {
+				d.m.TooSmall(d.now, task.Pass, size)
+				return true
+			}
+			break
+		}
+		pane.Bytes += size
+		p = append(p, at)
+		at++
+		if len(p) == d.cfg.PageRows {
+			pane.Pages, p = append(pane.Pages, p), nil
+		}
+	}
+	if len(p) > 0 {
+		pane.Pages = append(pane.Pages, p)
+	}
+	pane.Last = at == l.rows && (!l.late || len(pane.Pages) == 0)
+	d.reads[task.Pass] += at - d.at[task.Pass]
+	d.at[task.Pass] = at
+	d.m.Prepared(d.now, task.Pass, pane)
+	return true
+}
+
+func limitOf(c window.Config) int64 { return int64(c.Memory) / 8 * 7 }
+
+func newDriver(t testing.TB, change func(*window.Config), lists map[string]list) *driver {
+	cfg := window.Default()
+	cfg.MaxActive, cfg.MaxQueued, cfg.PaneRows, cfg.PageRows, cfg.Memory = 3, 4, 20, 8, 200_000
+	cfg.SessionTimeout, cfg.PaneTimeout, cfg.PassTimeout = quantity.Duration(30*time.Second), quantity.Duration(2*time.Minute), quantity.Duration(15*time.Minute)
+	if change != nil {
+		change(&cfg)
+	}
+	n := 0
+	ids := func() string { n++; return fmt.Sprintf("id%d", n) }
+	return &driver{
+		t: t, m: window.New(cfg, ids), cfg: cfg, lists: lists,
+		at: map[int]int{}, reads: map[int]int{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+}
+
+func (d *driver) doAll() {
+	for d.do() {
+	}
+}
+
+func (d *driver) open(platform string) window.SessionID {
+	d.t.Helper()
+	s, err := d.m.Open(d.now, platform, "client")
+	require.NoError(d.t, err)
+	return s.ID
+}
+
+// read is one request for rows, answered at once.
+func (d *driver) read(id window.SessionID, after string) (rows []int, next string, state window.State) {
+	d.t.Helper()
+	r, err := d.m.Read(d.now, id, after, 0)
+	require.NoError(d.t, err)
+	defer r.Close(d.now)
+	if r.Page == nil {
+		return nil, after, r.Session.State
+	}
+	return r.Page.(page)[r.From:r.To], r.Next, r.Session.State
+}
+
+// readAll reads until there is nothing more to read for now.
+func (d *driver) readAll(id window.SessionID, after string) (all []int, next string, state window.State) {
+	d.t.Helper()
+	for next = after; ; {
+		var rows []int
+		d.doAll()
+		if rows, next, state = d.read(id, next); rows == nil {
+			return all, next, state
+		}
+		all = append(all, rows...)
+	}
+}
+
+func (d *driver) ends(id window.SessionID, after string, reason window.Reason) {
+	d.t.Helper()
+	_, err := d.m.Read(d.now, id, after, 0)
+	ended, ok := errors.AsType[*window.EndedError](err)
+	require.True(d.t, ok, "%v", err)
+	require.Equal(d.t, reason, ended.Reason)
+}
+
+func numbers(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+func TestMachine_ReadsTheWholeListTogether(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 50}})
+	first, second := d.open("a"), d.open("a")
+	fast, next, state := d.readAll(first, "")
+	require.Equal(t, numbers(20), fast)
+	require.Equal(t, window.Waiting, state)
+	third := d.open("a") // the window has not slid yet
+	fourth := d.open("a")
+	s, err := d.m.Session(d.now, fourth)
+	require.NoError(t, err)
+	require.Equal(t, window.Queued, s.State, "three are active")
+	require.Equal(t, 1, s.Position)
+	var got [2][]int
+	var at [2]string
+	for done := 0; done < 2; {
+		done = 0
+		for i, id := range []window.SessionID{second, third} {
+			rows, n, st := d.readAll(id, at[i])
+			got[i], at[i] = append(got[i], rows...), n
+			if st == window.Done {
+				done++
+			}
+		}
+		if state != window.Done {
+			var rows []int
+			rows, next, state = d.readAll(first, next)
+			fast = append(fast, rows...)
+		}
+	}
+	require.Equal(t, numbers(50), fast)
+	require.Equal(t, numbers(50), got[0])
+	require.Equal(t, numbers(50), got[1])
+	require.Equal(t, 50, d.reads[1], "one pass for all")
+	all, _, state := d.readAll(fourth, "")
+	require.Equal(t, numbers(50), all)
+	require.Equal(t, window.Done, state)
+	require.Equal(t, 50, d.reads[2])
+	require.Zero(t, d.m.Status().MemoryUsed)
+}
+
+func TestMachine_RepeatsAndRefuses(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 10}, "b": {rows: 10}})
+	a, b := d.open("a"), d.open("b")
+	d.doAll()
+	refused := func(id window.SessionID, after string) {
+		t.Helper()
+		_, err := d.m.Read(d.now, id, after, 0)
+		require.ErrorIs(t, err, window.ErrCursor)
+	}
+	one, next, _ := d.read(a, "")
+	again, same, _ := d.read(a, "")
+	require.Equal(t, one, again)
+	require.Equal(t, next, same)
+	refused(b, next)
+	_, otherNext, _ := d.read(b, "")
+	refused(a, otherNext)
+	refused(a, next+"0")
+	refused(a, "nonsense")
+	two, end, _ := d.read(a, next)
+	require.Equal(t, []int{8, 9}, two)
+	refused(a, "")
+	two, _, _ = d.read(a, next)
+	require.Equal(t, []int{8, 9}, two)
+	for range 2 {
+		rows, _, state := d.read(a, end)
+		require.Empty(t, rows)
+		require.Equal(t, window.Done, state)
+		d.now = d.now.Add(29 * time.Second)
+	}
+	d.now = d.now.Add(2 * time.Second)
+	d.ends(a, end, window.Finished)
+	_, err := d.m.Read(d.now, "invented", "", 0)
+	require.ErrorIs(t, err, window.ErrUnknown)
+	// A smaller limit cuts a page, and a repetition gives the same cut.
+	c := d.open("a")
+	d.doAll()
+	for range 2 {
+		r, err := d.m.Read(d.now, c, "", 3)
+		require.NoError(t, err)
+		require.Equal(t, page{0, 1, 2}, r.Page.(page)[r.From:r.To])
+		next = r.Next
+		r.Close(d.now)
+	}
+	rest, _, _ := d.read(c, next)
+	require.Equal(t, []int{3, 4, 5, 6, 7}, rest)
+}
+
+func TestMachine_Expels(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 50}})
+	silent, slow, good := d.open("a"), d.open("a"), d.open("a")
+	queued := d.open("a")
+	_, next, _ := d.readAll(good, "")
+	_, held, _ := d.readAll(slow, "")
+	require.NotEmpty(t, held)
+	poll := func(ids ...window.SessionID) {
+		for _, id := range ids {
+			_, err := d.m.Session(d.now, id)
+			require.NoError(t, err)
+		}
+	}
+	d.now = d.now.Add(29 * time.Second)
+	poll(slow, good, queued)
+	d.now = d.now.Add(time.Second)
+	d.m.Tick(d.now)
+	d.ends(silent, "", window.Expired)
+	// The others go on; one of them polls, but reads no further.
+	_, next, state := d.readAll(good, next)
+	require.Equal(t, window.Waiting, state)
+	for range 5 {
+		d.now = d.now.Add(24 * time.Second)
+		d.m.Tick(d.now)
+		_, err := d.m.Session(d.now, good)
+		require.NoError(t, err)
+		_, _ = d.m.Session(d.now, slow)
+		poll(queued)
+	}
+	d.ends(slow, held, window.TooSlow)
+	// One that waited is off that clock, and goes on.
+	rows, _, state := d.readAll(good, next)
+	require.Equal(t, window.Done, state)
+	require.Equal(t, 49, rows[len(rows)-1])
+	// The clock going back harms nobody.
+	d.now = d.now.Add(-time.Hour)
+	d.m.Tick(d.now)
+	poll(queued)
+	all, _, state := d.readAll(queued, "")
+	require.Equal(t, window.Done, state)
+	require.Equal(t, numbers(50), all)
+}
+
+// A request that is held or answered for long counts as one all the time, but
+// does not stop the clock of the pane.
+func TestMachine_LongRequests(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 10}})
+	a := d.open("a")
+	d.doAll()
+	r, err := d.m.Read(d.now, a, "", 0)
+	require.NoError(t, err)
+	require.Equal(t, d.now.Add(2*time.Minute), r.Deadline)
+	d.now = d.now.Add(time.Minute)
+	d.m.Tick(d.now)
+	_, err = d.m.Session(d.now, a)
+	require.NoError(t, err)
+	d.now = d.now.Add(time.Minute)
+	d.m.Tick(d.now)
+	d.ends(a, "", window.TooSlow)
+	require.NotZero(t, d.m.Status().MemoryUsed, "what is being sent still counts")
+	require.True(t, r.Grow(10))
+	r.Close(d.now)
+	r.Close(d.now)
+	require.Zero(t, d.m.Status().MemoryUsed)
+}
+
+func TestMachine_Denies(t *testing.T) {
+	d := newDriver(t, func(c *window.Config) { c.MaxPerClient = 5 }, map[string]list{"a": {rows: 30}})
+	for i := range 7 {
+		_, err := d.m.Open(d.now, "a", fmt.Sprint(i%2))
+		require.NoError(t, err)
+	}
+	_, err := d.m.Open(d.now, "a", "0")
+	require.ErrorIs(t, err, window.ErrQueueFull)
+	require.Equal(t, 4, d.m.Status().Queued)
+	for i := range 6 {
+		_, err = d.m.Open(d.now, fmt.Sprint("p", i), "2")
+	}
+	require.ErrorIs(t, err, window.ErrClientFull)
+}
+
+// Rows larger than a pane's share are served, one by one, and so is one that
+// is larger than all the memory.
+func TestMachine_LargeRows(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 30, large: map[int]int64{0: 60_000, 7: 100_000, 8: 500_000, 29: 170_000}}, "b": {rows: 30}})
+	a, b := d.open("a"), d.open("b")
+	var gotA, gotB []int
+	var stateA, stateB window.State
+	var nextA, nextB string
+	for i := 0; stateA != window.Done || stateB != window.Done; i++ {
+		require.Less(t, i, 1000)
+		var rows []int
+		if stateA != window.Done {
+			rows, nextA, stateA = d.readAll(a, nextA)
+			gotA = append(gotA, rows...)
+		}
+		if stateB != window.Done {
+			rows, nextB, stateB = d.readAll(b, nextB)
+			gotB = append(gotB, rows...)
+		}
+	}
+	require.Equal(t, numbers(30), gotA)
+	require.Equal(t, numbers(30), gotB)
+	require.Zero(t, d.m.Status().MemoryUsed)
+}
+
+// Whoever is told that there is nothing yet is woken as soon as there is, the
+// end included, also where it comes as a pane without rows.
+func TestMachine_Wakes(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 40, late: true}})
+	a, b := d.open("a"), d.open("a")
+	nothing := func(id window.SessionID, after string) <-chan struct{} {
+		r, err := d.m.Read(d.now, id, after, 0)
+		require.NoError(t, err)
+		require.Nil(t, r.Page)
+		require.NotNil(t, r.Wake)
+		r.Close(d.now)
+		return r.Wake
+	}
+	first := nothing(a, "")
+	d.doAll()
+	<-first
+	_, nextA, state := d.readAll(a, "")
+	require.Equal(t, window.Waiting, state)
+	slide := nothing(a, nextA)
+	_, nextB, state := d.readAll(b, "")
+	require.Equal(t, window.Waiting, state)
+	<-slide
+	end := nothing(b, nextB)
+	d.doAll()
+	_, _, state = d.readAll(a, nextA)
+	require.Equal(t, window.Done, state, "the end was ready")
+	<-end
+	_, _, state = d.read(b, nextB)
+	require.Equal(t, window.Done, state)
+}
+
+func TestMachine_Fails(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 30}})
+	a := d.open("a")
+	task, ok := d.m.Task()
+	require.True(t, ok)
+	d.m.Failed(d.now, task.Pass)
+	d.ends(a, "", window.Failing)
+	require.Zero(t, d.m.Status().MemoryUsed)
+	all, _, _ := d.readAll(d.open("a"), "")
+	require.Len(t, all, 30)
+}
+
+// reader is what the walk knows of a session.
+type reader struct {
+	id       window.SessionID
+	platform string
+	rows     []int
+	after    string
+	state    window.State
+	original bool
+	over     string
+	order    int
+}
+
+// TestMachine_Walk walks the table of the package's documentation at random,
+// with many sessions at once, and holds the machine against what a list of
+// sessions and their rows must come to.
+func TestMachine_Walk(t *testing.T) {
+	seen := map[string]int{}
+	for seed := range uint64(300) {
+		walk(t, seed, seen)
+	}
+	for _, step := range []string{
+		"-:active", "-:queued", "-:denied", "queued:active", "active:active", "active:waiting", "active:done",
+		"waiting:active", "waiting:done", "queued:session-expired", "active:session-expired", "waiting:session-expired",
+		"active:session-too-slow", "active:session-failed", "waiting:session-failed", "queued:left", "active:left", "waiting:left",
+		"done:done", "done:session-finished", "active:repeated", "any:bad-cursor",
+	} {
+		require.NotZero(t, seen[step], "never walked: %s (of %v)", step, slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+func walk(t *testing.T, seed uint64, seen map[string]int) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	lists := map[string]list{}
+	for _, name := range []string{"a", "b", "c"} {
+		lists[name] = list{rows: r.IntN(90), late: r.IntN(2) == 0, large: map[int]int64{r.IntN(90): 20_000 + r.Int64N(200_000)}}
+	}
+	d := newDriver(t, func(c *window.Config) { c.Memory = quantity.Bytes(80_000 + r.IntN(200_000)) }, lists)
+	var readers []*reader
+	var held []*window.Reading
+	activated := map[string]int{}
+	names := []string{"a", "b", "c"}
+	note := func(w *reader, to window.State) {
+		from := w.state
+		if from == "" {
+			from = "-"
+		}
+		seen[string(from)+":"+string(to)]++
+		if to != window.Queued && (from == window.Queued || from == "-") {
+			// Those who were open before and are still queued come later.
+			for _, o := range readers {
+				if o.platform == w.platform && o.order < w.order && o.over == "" && o.state == window.Queued {
+					s, err := d.m.Session(d.now, o.id)
+					require.True(t, err != nil || s.State != window.Queued, "seed %d: %s was activated before %s", seed, w.id, o.id)
+				}
+			}
+			activated[w.platform]++
+		}
+		w.state = to
+	}
+	ended := func(w *reader, err error) {
+		reason := "unknown"
+		if e, ok := errors.AsType[*window.EndedError](err); ok {
+			reason = string(e.Reason)
+		}
+		seen[string(w.state)+":"+reason]++
+		w.over = reason
+	}
+	request := func(w *reader) {
+		before := w.state
+		if w.original {
+			rd, err := d.m.Take(d.now, w.id)
+			if errors.Is(err, window.ErrBusy) {
+				return
+			}
+			if err != nil {
+				ended(w, err)
+				return
+			}
+			if rd.Page != nil {
+				w.rows = append(w.rows, rd.Page.(page)[rd.From:rd.To]...)
+				note(w, window.Active)
+				held = append(held, rd)
+				return
+			}
+			note(w, rd.Session.State)
+			rd.Close(d.now)
+			return
+		}
+		rd, err := d.m.Read(d.now, w.id, w.after, r.IntN(3)*5)
+		switch {
+		case errors.Is(err, window.ErrBusy):
+			return
+		case err != nil:
+			require.NotErrorIs(t, err, window.ErrCursor, "seed %d", seed)
+			ended(w, err)
+			return
+		case rd.Page == nil:
+			note(w, rd.Session.State)
+			rd.Close(d.now)
+			return
+		}
+		note(w, window.Active)
+		held = append(held, rd)
+		if r.IntN(4) == 0 {
+			seen["active:repeated"]++ // the answer is lost
+			w.state = before
+			if before == window.Queued {
+				w.state = window.Active
+			}
+			return
+		}
+		w.rows = append(w.rows, rd.Page.(page)[rd.From:rd.To]...)
+		w.after = rd.Next
+	}
+	check := func() {
+		st := d.m.Status()
+		require.GreaterOrEqual(t, st.MemoryUsed, int64(0))
+		panes := 0
+		for _, w := range st.Windows {
+			require.LessOrEqual(t, w.Active, d.cfg.MaxActive, "seed %d", seed)
+			if w.Bytes > 0 {
+				panes++
+			}
+		}
+		if st.MemoryUsed > limitOf(d.cfg) {
+			require.LessOrEqual(t, panes, 1, "seed %d: over the limit, and not for one row alone", seed)
+		}
+		require.LessOrEqual(t, st.Queued, d.cfg.MaxQueued)
+	}
+	for step := range 400 {
+		switch k := r.IntN(100); {
+		case k < 12:
+			w := &reader{platform: names[r.IntN(3)], original: r.IntN(4) == 0, order: step}
+			s, err := d.m.Open(d.now, w.platform, "x")
+			if err != nil {
+				seen["-:denied"]++
+				break
+			}
+			w.id = s.ID
+			readers = append(readers, w)
+			note(w, s.State)
+		case k < 55 && len(readers) > 0:
+			if w := readers[r.IntN(len(readers))]; w.over == "" {
+				request(w)
+			}
+		case k < 58 && len(readers) > 0:
+			w := readers[r.IntN(len(readers))]
+			if _, err := d.m.Read(d.now, w.id, "id1-7x", 0); errors.Is(err, window.ErrCursor) {
+				seen["any:bad-cursor"]++
+			}
+		case k < 60 && len(readers) > 0:
+			w := readers[r.IntN(len(readers))]
+			if w.over == "" && d.m.Leave(d.now, w.id) == nil {
+				seen[string(w.state)+":left"]++
+				w.over = "left"
+			}
+		case k < 75:
+			d.do()
+		case k < 76:
+			if task, ok := d.m.Task(); ok && task.Read > 0 {
+				d.m.Failed(d.now, task.Pass)
+			}
+		case k < 90 && len(held) > 0:
+			i := r.IntN(len(held))
+			held[i].Close(d.now)
+			held = slices.Delete(held, i, i+1)
+		case k < 95:
+			d.now = d.now.Add(time.Duration(r.IntN(9000)) * time.Millisecond)
+			d.m.Tick(d.now)
+		case k < 96:
+			d.now = d.now.Add(-time.Second)
+		}
+		check()
+	}
+	for _, rd := range held {
+		rd.Close(d.now)
+	}
+	// Whoever is left reads to the end, all together.
+	for range 2000 {
+		busy := false
+		for _, w := range readers {
+			if w.over == "" && w.state != window.Done {
+				request(w)
+				busy = true
+			}
+			for _, rd := range held {
+				rd.Close(d.now)
+			}
+			held = nil
+		}
+		d.doAll()
+		d.now = d.now.Add(100 * time.Millisecond)
+		d.m.Tick(d.now)
+		check()
+		if !busy {
+			break
+		}
+	}
+	for _, w := range readers {
+		require.True(t, w.over != "" || w.state == window.Done, "seed %d: %s of %s never ended: %s", seed, w.id, w.platform, w.state)
+		if w.over == "" || w.over == string(window.Finished) {
+			require.Equal(t, numbers(lists[w.platform].rows), append([]int{}, w.rows...), "seed %d: %s", seed, w.id)
+		}
+	}
+	require.Zero(t, d.m.Status().MemoryUsed, "seed %d", seed)
+	require.Empty(t, d.m.Status().Windows)
+}
