@@ -39,7 +39,11 @@ func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) 
 	const current = `SELECT u.id, u.name, max(o.seq) FROM update_operation AS o
 		JOIN updater AS u ON u.name = o.updater WHERE o.kind = ? GROUP BY u.id`
 	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
-	rows, err := db.read.QueryContext(ctx, current, string(kind))
+	stmt, err := db.prepared(ctx, current)
+	if err != nil {
+		return nil, fmt.Errorf("take a snapshot: %w", err)
+	}
+	rows, err := stmt.QueryContext(ctx, string(kind))
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
 	}
