@@ -88,7 +88,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	found := &findings{db: db, log: log}
 	windows := patches.New(cfg.Window, snapshots{db}, log)
 	srv := server.New(server.Options{
-		Patches: windows,
+		Patches:   windows,
 		Manifests: db, Updates: db, Changes: db, Notifications: db, Redeliverer: notifier,
 		Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),

@@ -130,3 +130,35 @@ func TestMatcher_Priority(t *testing.T) {
 		})
 	}
 }
+
+// What an enricher says is read as JSON, however it is written, and refused
+// where it is none or of another shape.
+func TestMatcher_Messages(t *testing.T) {
+	db := newStore(t, debianRow("1", "a", clair.Binary, "2", clair.Low))
+	number := func(x float64) *float64 { return &x }
+	for message, want := range map[string]*float64{
+		`{"1":[{"epss":0.5}]}`: number(.5),
+		" { \"1\" :\n[ { \"x\" : [1,{\"epss\":0.9}] ,\t\"epss\" : 5e-1 } , {} ]\r\n}\n": number(.5),
+		`{"0":[{"epss":1}],"\u0031":[{"epss":0.25},{"epss":0.5},{"epss":null}]}`:        number(.5),
+		`{"1":[{"a":"}],{\\","b":"\"epss\":1","epss":0.5}],"2":[]}`:                     number(.5),
+		`{"1":[{"epss":null}]}`: nil,
+		`{"1":[]}`:              nil,
+		`{}`:                    nil,
+	} {
+		res, err := match.NewMatcher(db, match.Enriching{Enricher: enricher{"says", func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+			return clair.TypeEPSS, []json.RawMessage{json.RawMessage(message)}, nil
+		}}}).Report(t.Context(), onePackage())
+		require.NoError(t, err)
+		require.Empty(t, res.Failures, message)
+		require.Equal(t, want, res.Priority["1"].EPSS, message)
+	}
+	for _, message := range []string{"", "{", `[]`, `1`, `{"1":{}}`, `{"1":[1]}`, `{"1":[{"epss":"0.5"}]}`, `{"1":[{"epss":{}}]}`, `{"1":[{"epss":0.5}]`, `{"1":[{"epss":0.5}]} x`} {
+		res, err := match.NewMatcher(db, match.Enriching{Enricher: enricher{"says", func(context.Context, *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
+			return clair.TypeEPSS, []json.RawMessage{json.RawMessage(message)}, nil
+		}}}).Report(t.Context(), onePackage())
+		require.NoError(t, err)
+		require.Len(t, res.Failures, 1, message)
+		require.ErrorIs(t, res.Failures[0].Err, clair.ErrInvalid, message)
+		require.NotContains(t, res.Failures[0].Err.Error(), "panic", message)
+	}
+}

@@ -48,7 +48,11 @@ func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) 
 // garbage from being collected meanwhile.
 func (db *DB) snapshotOf(ctx context.Context, kind clair.Kind, query string, args ...any) (*Snapshot, error) {
 	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
-	rows, err := db.read.QueryContext(ctx, query, args...)
+	stmt, err := db.prepared(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("take a snapshot: %w", err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
 	}
