@@ -29,9 +29,22 @@ const (
 // head is the first line.
 type head struct {
 	Version int               `json:"oriel_bundle"`
-	Made    time.Time         `json:"made"`
+	AsOf    time.Time         `json:"as_of"`
 	By      string            `json:"by"`
 	Feeds   []clair.FeedState `json:"feeds"`
+}
+
+// asOf is the latest time that the states speak of. The clock has no say, so
+// that the same states make the same bundle.
+func asOf(states []clair.FeedState) (t time.Time) {
+	for _, s := range states {
+		for _, at := range []time.Time{s.Date, s.Checked} {
+			if at.After(t) {
+				t = at.UTC()
+			}
+		}
+	}
+	return t
 }
 
 // line is any other line. Exactly one of its fields is set.

@@ -15,7 +15,6 @@ import (
 	"io"
 	"iter"
 	"slices"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -48,8 +47,8 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.Public
 	return b, nil
 }
 
-// Made says when the bundle was made, and by what program.
-func (b *Bundle) Made() (at time.Time, by string) { return b.head.Made, b.head.By }
+// By says what program made the bundle.
+func (b *Bundle) By() string { return b.head.By }
 
 // Signed says whether the bundle bears a signature. Without keys to Open it is
 // anybody's.

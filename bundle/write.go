@@ -15,7 +15,6 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -37,8 +36,6 @@ type Options struct {
 	Key ed25519.PrivateKey
 	// By says what program makes the bundle.
 	By string
-	// Now is when.
-	Now time.Time
 }
 
 // Written says what Write wrote.
@@ -50,7 +47,8 @@ type Written struct {
 	Bytes int64
 }
 
-// Write streams a bundle. After an error what has been written is no bundle.
+// Write streams a bundle, the same bytes for the same content and options. After
+// an error what has been written is no bundle.
 func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, error) {
 	out := Written{Feeds: src.States()}
 	sum := &summed{w: w, h: sha256.New()}
@@ -62,7 +60,7 @@ func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, er
 	bw := &writer{z: z, feed: sha256.New()}
 	bw.enc = json.NewEncoder(&bw.buf)
 	bw.enc.SetEscapeHTML(false)
-	out.Rows, err = bw.write(ctx, src, head{Version: version, Made: o.Now.UTC().Truncate(time.Second), By: o.By, Feeds: out.Feeds})
+	out.Rows, err = bw.write(ctx, src, head{Version: version, AsOf: asOf(out.Feeds), By: o.By, Feeds: out.Feeds})
 	if err = errors.Join(err, z.Close()); err == nil {
 		err = sum.trailer(o.Key)
 	}
