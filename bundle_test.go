@@ -202,6 +202,21 @@ func TestBundle_Older(t *testing.T) {
 	require.Contains(t, b.run("import", files[2]), "10 added, 10 removed, 20 unchanged")
 	require.Equal(t, a.lines(), b.lines())
 
+	// A file may be a feed, wherever bundles are put.
+	put := filepath.Join(t.TempDir(), "feeds.bundle")
+	c := newBox(t, "", "[[feed]]\nname='carried'\nformat='bundle'\nurl='file:"+put+"'\n")
+	require.Contains(t, c.refuse("update"), "1 of 1 feeds failed")
+	for _, step := range []struct {
+		file int
+		says string
+	}{{1, "30 added"}, {1, "unchanged"}, {0, "unchanged"}, {2, "10 added, 10 removed"}} {
+		text, err := os.ReadFile(files[step.file])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(put, text, 0o600))
+		require.Contains(t, c.run("update"), step.says)
+	}
+	require.Equal(t, a.lines(), c.lines())
+
 	// The box where the feed is configured is ahead of all of them.
 	require.Contains(t, a.run("import", files[0]), "older than what is here")
 	// A feed of that name but of another format is something else.
