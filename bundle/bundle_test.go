@@ -408,6 +408,25 @@ func TestWrite_Fails(t *testing.T) {
 	require.ErrorIs(t, err, clair.ErrTooLarge, "no bundle that cannot be read")
 }
 
+// Rows with long lists of versions are written over several lines.
+func TestBundle_LongRows(t *testing.T) {
+	want := feeds{{FeedState: state("a", clair.KindVulnerability, "")}}
+	for i := range 30 {
+		want[0].vulns = append(want[0].vulns, &clair.Vulnerability{
+			Updater: "a", Name: "A", Package: &clair.Package{Name: fmt.Sprint(i)}, FixedInVersion: strings.Repeat("versions=1.0.0", 10_000),
+		})
+	}
+	got, err := open(write(t, want, nil))
+	require.NoError(t, err)
+	require.Equal(t, want, read(t, got))
+}
+
+// Nothing is kept of a line that does not end.
+func TestOpen_LongLine(t *testing.T) {
+	_, err := open(seal(t, `{"oriel_bundle":1,"by":"`+strings.Repeat("x", 9<<20)+`"}`))
+	require.ErrorContains(t, err, "a line of more than 8388608 bytes")
+}
+
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }

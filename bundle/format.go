@@ -17,8 +17,13 @@ const (
 	window = 4 << 20
 	// maxLine bounds a line. The largest record that feeds may have is 16 MiB.
 	maxLine = 64 << 20
-	// maxRows is how many rows an advisory has in one line.
-	maxRows = 256
+	// maxHead bounds the first, which is read before anything is known of the
+	// rest.
+	maxHead = 8 << 20
+	// maxRows is how many rows an advisory has in one line, and maxRowBytes
+	// how long they are, lists of versions being the longest part of them.
+	maxRows     = 256
+	maxRowBytes = 1 << 20
 	// maxFeeds bounds the head.
 	maxFeeds = 10_000
 	// maxPlaces bounds the distributions and repositories of a feed, in bytes

@@ -83,7 +83,7 @@ func (b *Bundle) readHead(ctx context.Context) error {
 		return err
 	}
 	defer lines.close()
-	text, err := lines.next()
+	text, err := lines.next(maxHead)
 	if lines.src.err != nil {
 		return lines.src.err
 	}
@@ -171,7 +171,7 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 			return
 		}
 		defer lines.close()
-		if _, err := lines.next(); err != nil { // the head
+		if _, err := lines.next(maxHead); err != nil { // the head
 			yield(nil, err)
 			return
 		}
@@ -191,7 +191,7 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 				return
 			}
 		}
-		if _, err := lines.next(); !errors.Is(err, io.EOF) {
+		if _, err := lines.next(maxLine); !errors.Is(err, io.EOF) {
 			yield(nil, invalid("something follows its last feed"))
 		}
 	}
@@ -215,7 +215,7 @@ func (s *section) next() ([]byte, error) {
 	if s.ended {
 		return nil, s.err
 	}
-	text, err := s.lines.next()
+	text, err := s.lines.next(maxLine)
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, s.fail(invalid("it has no end"))
@@ -348,17 +348,17 @@ func (b *Bundle) lines(ctx context.Context) (*lines, error) {
 	return &lines{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
 }
 
-// next gives the next line with its end, until the following call. A last line
-// without an end is an error.
-func (l *lines) next() ([]byte, error) {
+// next gives the next line with its end, until the following call. A longer line
+// than the limit is an error, and so is a last one without an end.
+func (l *lines) next(limit int) ([]byte, error) {
 	l.buf = l.buf[:0]
 	for {
 		part, err := l.r.ReadSlice('\n')
 		if err == nil && len(l.buf) == 0 {
 			return part, nil
 		}
-		if len(l.buf)+len(part) > maxLine {
-			return nil, fmt.Errorf("%w: a line of more than %d bytes", clair.ErrTooLarge, maxLine)
+		if len(l.buf)+len(part) > limit {
+			return nil, fmt.Errorf("%w: a line of more than %d bytes", clair.ErrTooLarge, limit)
 		}
 		l.buf = append(l.buf, part...)
 		switch {

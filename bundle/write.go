@@ -80,6 +80,7 @@ type writer struct {
 	end  end          // of the feed at hand
 
 	advisory *advisory // the one at hand, nil for none
+	rowBytes int       // of its rows
 	dists    map[clair.Distribution]string
 	repos    map[clair.Repository]string
 	placed   int // bytes of their lines
@@ -94,6 +95,9 @@ func (w *writer) write(ctx context.Context, src Source, h head) (int64, error) {
 	}
 	if err := w.line(h); err != nil {
 		return 0, err
+	}
+	if w.buf.Len() > maxHead {
+		return 0, fmt.Errorf("%w: a head of more than %d bytes", clair.ErrTooLarge, maxHead)
 	}
 	rows, i := int64(0), 0
 	for c, err := range src.Contents(ctx) {
@@ -167,14 +171,15 @@ func (w *writer) vulnerabilities(ctx context.Context, rows iter.Seq2[*clair.Vuln
 		if r.Repository, err = w.repository(v.Repo); err != nil {
 			return err
 		}
-		if w.advisory != nil && (len(w.advisory.Rows) == maxRows || !w.advisory.of(v)) {
+		if w.advisory != nil && (len(w.advisory.Rows) == maxRows || w.rowBytes > maxRowBytes || !w.advisory.of(v)) {
 			if err := w.flush(); err != nil {
 				return err
 			}
 		}
 		if w.advisory == nil {
-			w.advisory = share(v)
+			w.advisory, w.rowBytes = share(v), 0
 		}
+		w.rowBytes += len(r.Fixed)
 		w.advisory.Rows = append(w.advisory.Rows, r)
 		w.end.Rows++
 	}
