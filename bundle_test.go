@@ -426,7 +426,7 @@ func TestBundle_Server(t *testing.T) {
 
 	// As a feed. The key must be the right one.
 	mirror := newBox(t, "", fmt.Sprintf("[[feed]]\nname='box'\nformat='bundle'\nurl='%s'\npublic_key='%s'\n", url, public))
-	require.Contains(t, mirror.run("update"), "box: operation")
+	require.Contains(t, mirror.run("update"), "box: the/osv: operation")
 	require.Equal(t, a.lines(), mirror.lines())
 	before := mirror.operations()
 	require.Contains(t, mirror.run("update"), "box: unchanged")
