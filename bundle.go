@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"oriel/bundle"
 	"oriel/clair"
@@ -71,15 +70,20 @@ func (b *bundles) Export(ctx context.Context) (server.Export, error) {
 }
 
 func (b *bundles) write(ctx context.Context, w io.Writer, l *store.Latest) (bundle.Written, error) {
-	return bundle.Write(ctx, w, l, bundle.Options{Key: b.key, By: "oriel " + version(), Now: time.Now()})
+	return bundle.Write(ctx, w, l, bundle.Options{Key: b.key, By: program()})
 }
 
-// tag names what a bundle of the states would hold, and who would sign it.
+// program names this program in bundles.
+func program() string { return "oriel " + version() }
+
+// tag names the bundle of the states: what it holds, who writes it and who signs
+// it.
 func (b *bundles) tag(states []clair.FeedState) (string, error) {
 	text, err := json.Marshal(states)
 	if err != nil {
 		return "", fmt.Errorf("name a bundle: %w", err)
 	}
+	text = append(text, program()...)
 	if b.key != nil {
 		text = append(text, b.key.Public().(ed25519.PublicKey)...)
 	}

@@ -168,10 +168,12 @@ func TestBundle_Carried(t *testing.T) {
 	own.run("import", file)
 	require.Equal(t, 4, strings.Count(own.run("update"), ": unchanged"))
 
-	// A third box gets the same from the second.
-	again, c := filepath.Join(dir, "again.bundle"), newBox(t, "", "")
-	b.run("export", again)
-	c.run("import", again)
+	// A third box gets the same from the second, through a pipe.
+	c := newBox(t, "", "")
+	cmd := exec.Command(os.Args[0], "import", "-", "-c", c.config)
+	cmd.Env, cmd.Stdin = []string{asProgram + "=1"}, strings.NewReader(b.run("export", "-"))
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
 	require.Equal(t, a.lines(), c.lines())
 }
 
@@ -199,6 +201,21 @@ func TestBundle_Older(t *testing.T) {
 	require.Equal(t, newer, b.lines())
 	require.Contains(t, b.run("import", files[2]), "10 added, 10 removed, 20 unchanged")
 	require.Equal(t, a.lines(), b.lines())
+
+	// A file may be a feed, wherever bundles are put.
+	put := filepath.Join(t.TempDir(), "feeds.bundle")
+	c := newBox(t, "", "[[feed]]\nname='carried'\nformat='bundle'\nurl='file:"+put+"'\n")
+	require.Contains(t, c.refuse("update"), "1 of 1 feeds failed")
+	for _, step := range []struct {
+		file int
+		says string
+	}{{1, "30 added"}, {1, "unchanged"}, {0, "unchanged"}, {2, "10 added, 10 removed"}} {
+		text, err := os.ReadFile(files[step.file])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(put, text, 0o600))
+		require.Contains(t, c.run("update"), step.says)
+	}
+	require.Equal(t, a.lines(), c.lines())
 
 	// The box where the feed is configured is ahead of all of them.
 	require.Contains(t, a.run("import", files[0]), "older than what is here")
@@ -378,6 +395,11 @@ func TestBundle_Server(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, bu.Signed())
 	require.Len(t, bu.States(), 4)
+	file := filepath.Join(t.TempDir(), "feeds.bundle")
+	a.run("export", file) // beside the server
+	exported, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, body, exported, "the same states make the same bundle")
 
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	require.NoError(t, err)
@@ -395,19 +417,16 @@ func TestBundle_Server(t *testing.T) {
 	// In at another server, through the command.
 	b := newBox(t, "", "")
 	far := b.serve()
-	file := filepath.Join(t.TempDir(), "feeds.bundle")
-	require.NoError(t, os.WriteFile(file, body, 0o600))
 	require.Contains(t, b.refuse("import", file), "another Oriel process is using it")
 	require.Equal(t, 4, strings.Count(b.run("import", file, "--server", far), ": operation "))
 	require.Equal(t, 4, strings.Count(b.run("import", file, "--server", far), ": unchanged"))
 	require.Equal(t, a.lines(), b.lines())
 	require.NoError(t, os.WriteFile(file, body[:len(body)-1], 0o600))
 	require.Contains(t, b.refuse("import", file, "--server", far), "400 Bad Request: open the bundle: invalid: it is damaged or cut off")
-	b.run("export", file) // beside the server
 
 	// As a feed. The key must be the right one.
 	mirror := newBox(t, "", fmt.Sprintf("[[feed]]\nname='box'\nformat='bundle'\nurl='%s'\npublic_key='%s'\n", url, public))
-	require.Contains(t, mirror.run("update"), "box: operation")
+	require.Contains(t, mirror.run("update"), "box: the/osv: operation")
 	require.Equal(t, a.lines(), mirror.lines())
 	before := mirror.operations()
 	require.Contains(t, mirror.run("update"), "box: unchanged")

@@ -86,7 +86,7 @@ func (o *oriel) into(name string, write func(io.Writer) error) error {
 		return err
 	}
 	if err = write(tmp); err == nil {
-		err = tmp.Sync()
+		err = errors.Join(tmp.Chmod(0o644), tmp.Sync()) // it holds nothing secret
 	}
 	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), name)

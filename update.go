@@ -104,7 +104,11 @@ func (o *oriel) printResult(r updater.Result) {
 		fmt.Fprintf(o.stdout, "%s: unchanged (%v)\n", r.Updater, took)
 	}
 	for _, op := range r.Operations {
-		fmt.Fprintf(o.stdout, "%s: operation %s: %d added, %d removed, %d unchanged (%v)\n", r.Updater, op.Ref, op.Added, op.Removed, op.Unchanged, took)
+		name := r.Updater
+		if op.Updater != name {
+			name += ": " + op.Updater // one of a set
+		}
+		fmt.Fprintf(o.stdout, "%s: operation %s: %d added, %d removed, %d unchanged (%v)\n", name, op.Ref, op.Added, op.Removed, op.Unchanged, took)
 	}
 	if r.Skipped > 0 {
 		fmt.Fprintf(o.stdout, "%s: %d records skipped: %s\n", r.Updater, r.Skipped, r.Sample)

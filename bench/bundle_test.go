@@ -8,8 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -77,12 +77,39 @@ func runProgram(b *testing.B, oriel string, args ...string) process {
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	start := time.Now()
-	require.NoError(b, cmd.Run(), "%v: %s", args, &errs)
-	p := process{out: out.String(), took: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		p.peak = float64(u.Maxrss) / 1024
-	}
+	require.NoError(b, cmd.Start())
+	ended, peak := make(chan struct{}), make(chan float64)
+	go func() { peak <- watchPeak(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
+	close(ended)
+	p := process{out: out.String(), took: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak: <-peak}
+	require.NoError(b, err, "%v: %s", args, &errs)
 	return p
+}
+
+// watchPeak is the peak of a process up to shortly before it ended, in MB. What
+// the kernel says of it afterwards would not be less than its parent's.
+func watchPeak(pid int, ended <-chan struct{}) (peak float64) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return peak
+		case <-tick.C:
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue // it has just ended
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+				if kb, err := strconv.ParseFloat(f[1], 64); err == nil {
+					peak = kb / 1024
+				}
+			}
+		}
+	}
 }
 
 // writeOSV writes the rows of the synthetic feed as a zip of OSV records.

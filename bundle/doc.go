@@ -8,7 +8,7 @@
 // that "zstd -dc" shows what is in it. The frame holds lines of JSON. The first
 // is the head:
 //
-//	{"oriel_bundle":1,"made":…,"by":…,"feeds":[…]}
+//	{"oriel_bundle":1,"as_of":…,"by":…,"feeds":[…]}
 //
 // with the state of each feed: updater, kind, format, fingerprint, ref and date
 // of its operation, and when it was last known to be current (checked). For

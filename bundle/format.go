@@ -17,8 +17,13 @@ const (
 	window = 4 << 20
 	// maxLine bounds a line. The largest record that feeds may have is 16 MiB.
 	maxLine = 64 << 20
-	// maxRows is how many rows an advisory has in one line.
-	maxRows = 256
+	// maxHead bounds the first, which is read before anything is known of the
+	// rest.
+	maxHead = 8 << 20
+	// maxRows is how many rows an advisory has in one line, and maxRowBytes
+	// how long they are, lists of versions being the longest part of them.
+	maxRows     = 256
+	maxRowBytes = 1 << 20
 	// maxFeeds bounds the head.
 	maxFeeds = 10_000
 	// maxPlaces bounds the distributions and repositories of a feed, in bytes
@@ -29,9 +34,22 @@ const (
 // head is the first line.
 type head struct {
 	Version int               `json:"oriel_bundle"`
-	Made    time.Time         `json:"made"`
+	AsOf    time.Time         `json:"as_of"`
 	By      string            `json:"by"`
 	Feeds   []clair.FeedState `json:"feeds"`
+}
+
+// asOf is the latest time that the states speak of. The clock has no say, so
+// that the same states make the same bundle.
+func asOf(states []clair.FeedState) (t time.Time) {
+	for _, s := range states {
+		for _, at := range []time.Time{s.Date, s.Checked} {
+			if at.After(t) {
+				t = at.UTC()
+			}
+		}
+	}
+	return t
 }
 
 // line is any other line. Exactly one of its fields is set.

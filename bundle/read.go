@@ -15,7 +15,6 @@ import (
 	"io"
 	"iter"
 	"slices"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -48,8 +47,8 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.Public
 	return b, nil
 }
 
-// Made says when the bundle was made, and by what program.
-func (b *Bundle) Made() (at time.Time, by string) { return b.head.Made, b.head.By }
+// By says what program made the bundle.
+func (b *Bundle) By() string { return b.head.By }
 
 // Signed says whether the bundle bears a signature. Without keys to Open it is
 // anybody's.
@@ -84,7 +83,7 @@ func (b *Bundle) readHead(ctx context.Context) error {
 		return err
 	}
 	defer lines.close()
-	text, err := lines.next()
+	text, err := lines.next(maxHead)
 	if lines.src.err != nil {
 		return lines.src.err
 	}
@@ -172,7 +171,7 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 			return
 		}
 		defer lines.close()
-		if _, err := lines.next(); err != nil { // the head
+		if _, err := lines.next(maxHead); err != nil { // the head
 			yield(nil, err)
 			return
 		}
@@ -192,7 +191,7 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 				return
 			}
 		}
-		if _, err := lines.next(); !errors.Is(err, io.EOF) {
+		if _, err := lines.next(maxLine); !errors.Is(err, io.EOF) {
 			yield(nil, invalid("something follows its last feed"))
 		}
 	}
@@ -216,7 +215,7 @@ func (s *section) next() ([]byte, error) {
 	if s.ended {
 		return nil, s.err
 	}
-	text, err := s.lines.next()
+	text, err := s.lines.next(maxLine)
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, s.fail(invalid("it has no end"))
@@ -349,17 +348,17 @@ func (b *Bundle) lines(ctx context.Context) (*lines, error) {
 	return &lines{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
 }
 
-// next gives the next line with its end, until the following call. A last line
-// without an end is an error.
-func (l *lines) next() ([]byte, error) {
+// next gives the next line with its end, until the following call. A longer line
+// than the limit is an error, and so is a last one without an end.
+func (l *lines) next(limit int) ([]byte, error) {
 	l.buf = l.buf[:0]
 	for {
 		part, err := l.r.ReadSlice('\n')
 		if err == nil && len(l.buf) == 0 {
 			return part, nil
 		}
-		if len(l.buf)+len(part) > maxLine {
-			return nil, fmt.Errorf("%w: a line of more than %d bytes", clair.ErrTooLarge, maxLine)
+		if len(l.buf)+len(part) > limit {
+			return nil, fmt.Errorf("%w: a line of more than %d bytes", clair.ErrTooLarge, limit)
 		}
 		l.buf = append(l.buf, part...)
 		switch {

@@ -15,7 +15,6 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -37,8 +36,6 @@ type Options struct {
 	Key ed25519.PrivateKey
 	// By says what program makes the bundle.
 	By string
-	// Now is when.
-	Now time.Time
 }
 
 // Written says what Write wrote.
@@ -50,7 +47,8 @@ type Written struct {
 	Bytes int64
 }
 
-// Write streams a bundle. After an error what has been written is no bundle.
+// Write streams a bundle, the same bytes for the same content and options. After
+// an error what has been written is no bundle.
 func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, error) {
 	out := Written{Feeds: src.States()}
 	sum := &summed{w: w, h: sha256.New()}
@@ -62,7 +60,7 @@ func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, er
 	bw := &writer{z: z, feed: sha256.New()}
 	bw.enc = json.NewEncoder(&bw.buf)
 	bw.enc.SetEscapeHTML(false)
-	out.Rows, err = bw.write(ctx, src, head{Version: version, Made: o.Now.UTC().Truncate(time.Second), By: o.By, Feeds: out.Feeds})
+	out.Rows, err = bw.write(ctx, src, head{Version: version, AsOf: asOf(out.Feeds), By: o.By, Feeds: out.Feeds})
 	if err = errors.Join(err, z.Close()); err == nil {
 		err = sum.trailer(o.Key)
 	}
@@ -82,6 +80,7 @@ type writer struct {
 	end  end          // of the feed at hand
 
 	advisory *advisory // the one at hand, nil for none
+	rowBytes int       // of its rows
 	dists    map[clair.Distribution]string
 	repos    map[clair.Repository]string
 	placed   int // bytes of their lines
@@ -96,6 +95,9 @@ func (w *writer) write(ctx context.Context, src Source, h head) (int64, error) {
 	}
 	if err := w.line(h); err != nil {
 		return 0, err
+	}
+	if w.buf.Len() > maxHead {
+		return 0, fmt.Errorf("%w: a head of more than %d bytes", clair.ErrTooLarge, maxHead)
 	}
 	rows, i := int64(0), 0
 	for c, err := range src.Contents(ctx) {
@@ -169,14 +171,15 @@ func (w *writer) vulnerabilities(ctx context.Context, rows iter.Seq2[*clair.Vuln
 		if r.Repository, err = w.repository(v.Repo); err != nil {
 			return err
 		}
-		if w.advisory != nil && (len(w.advisory.Rows) == maxRows || !w.advisory.of(v)) {
+		if w.advisory != nil && (len(w.advisory.Rows) == maxRows || w.rowBytes > maxRowBytes || !w.advisory.of(v)) {
 			if err := w.flush(); err != nil {
 				return err
 			}
 		}
 		if w.advisory == nil {
-			w.advisory = share(v)
+			w.advisory, w.rowBytes = share(v), 0
 		}
+		w.rowBytes += len(r.Fixed)
 		w.advisory.Rows = append(w.advisory.Rows, r)
 		w.end.Rows++
 	}
