@@ -251,6 +251,11 @@ func TestMetrics_Docs(t *testing.T) {
 			}
 		})
 	}
+	text, err := os.ReadFile("docs/metrics/README.md")
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile("`(oriel_[a-z_]+[a-z])`").FindAllStringSubmatch(string(text), -1) {
+		require.True(t, f[m[1]] != nil || gauges[m[1]] != nil, "%s is not a metric", m[1])
+	}
 	for name := range gauges {
 		require.True(t, spoken[name], "%s is in no dashboard and no alert", name)
 	}
