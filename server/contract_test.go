@@ -127,7 +127,7 @@ func (c *contract) check(method, target, contentType, sent string, a answer) (st
 		}
 		res = responses["default"]
 	}
-	text, err := plain(a)
+	text, err := decoded(a)
 	if err != nil {
 		return id, err
 	}
@@ -241,8 +241,8 @@ func (c *contract) compile(text string) (*jsonschema.Schema, error) {
 	return c.schemas.Compile(at)
 }
 
-// plain is an answer's body without its coding.
-func plain(a answer) (string, error) {
+// decoded is an answer's body without its coding.
+func decoded(a answer) (string, error) {
 	var r io.Reader = strings.NewReader(a.body)
 	switch a.Header.Get("Content-Encoding") {
 	case "gzip":
