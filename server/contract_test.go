@@ -75,7 +75,8 @@ func (c *contract) find(method, path string) (template string, item, op map[stri
 		op, _ := item[strings.ToLower(method)].(map[string]any)
 		return path, item, op
 	}
-	for _, t := range slices.Backward(slices.Sorted(mapKeys(c.paths))) {
+	byLength := slices.SortedFunc(mapKeys(c.paths), func(a, b string) int { return literals(b) - literals(a) })
+	for _, t := range byLength {
 		// The last segment is the parameter, whatever stands before it.
 		at := regexp.MustCompile(`\\\{[^/]*\\\}`).ReplaceAllString(regexp.QuoteMeta(t), ".*")
 		if strings.Contains(t, "{") && regexp.MustCompile("^"+at+"$").MatchString(path) {
@@ -84,6 +85,12 @@ func (c *contract) find(method, path string) (template string, item, op map[stri
 		}
 	}
 	return "", nil, nil
+}
+
+// literals counts what of a template is no parameter: the more, the better it
+// fits.
+func literals(template string) int {
+	return len(regexp.MustCompile(`\{[^/]*\}`).ReplaceAllString(template, ""))
 }
 
 func mapKeys[V any](m map[string]V) func(func(string) bool) {
