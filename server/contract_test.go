@@ -184,7 +184,7 @@ func (c *contract) checkBody(described map[string]any, contentType, text string,
 		return fmt.Errorf("the media type %q is not described", contentType)
 	}
 	var v any = text
-	if strings.HasSuffix(media, "json") {
+	if strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json") {
 		var err error
 		if v, err = jsonschema.UnmarshalJSON(strings.NewReader(text)); err != nil {
 			return err
