@@ -76,7 +76,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		Manifests: db, Updates: db, Matcher: a.matcher, Log: log, IndexState: index.State(),
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy,
-		Limits: cfg.Limits, Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
+		Limits: limits(cfg, budget), Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
 		Collectors: []prometheus.Collector{newGauges(sources{feeds: updates.Statuses, store: db.Stats, limit: int64(cfg.Memory.Limit), divided: budget})},
 	})
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
@@ -121,6 +121,8 @@ type budget struct {
 	sqlite, heap int64
 	// heavy is how many requests may hold whole reports at once.
 	heavy int
+	// connections is how many bytes of the heap those of clients may take.
+	connections int64
 }
 
 const (
@@ -138,11 +140,12 @@ func takeMemory(cfg *Config) budget {
 	return b
 }
 
-// divide shares out the memory limit: an eighth to SQLite's caches, and a
-// third of the heap to reports.
+// divide shares out the memory limit: an eighth to SQLite's caches, a third of
+// the heap to reports and another to connections.
 func divide(limit int64) budget {
 	b := budget{sqlite: limit / 8}
 	b.heap = limit - b.sqlite - programMemory
 	b.heavy = int(max(1, b.heap/3/reportMemory))
+	b.connections = b.heap / 3
 	return b
 }
