@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -72,6 +74,10 @@ func TestOpenAPI_Page(t *testing.T) {
 	page := w.do("GET", "/openapi", "")
 	require.Equal(t, 200, page.StatusCode)
 	require.Equal(t, "text/html; charset=UTF-8", page.Header.Get("Content-Type"))
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(page.body)
+	sum := sha256.Sum256([]byte(style[1]))
+	require.Equal(t, "default-src 'none'; frame-ancestors 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'",
+		page.Header.Get("Content-Security-Policy"), "the page's style, and nothing else")
 	require.NotRegexp(t, `(?i)<script|src=|<link|url\(|https?://`, page.body)
 	c := theContract()
 	for path, item := range c.doc["paths"].(map[string]any) {
