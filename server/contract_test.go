@@ -31,6 +31,7 @@ type contract struct {
 
 	mu       sync.Mutex
 	compiled map[string]*jsonschema.Schema // by their text
+	made     int
 }
 
 var theContract = sync.OnceValue(func() *contract {
@@ -235,13 +236,15 @@ func (c *contract) validate(schema, v any) error {
 	return compiled.Validate(v)
 }
 
-// compile makes a schema of its own, whose references are the document's.
+// compile makes a schema of its own, whose references are the document's. The
+// caller holds mu.
 func (c *contract) compile(text string) (*jsonschema.Schema, error) {
 	own, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.ReplaceAll(text, `"$ref":"#/`, `"$ref":"`+home+`#/`)))
 	if err != nil {
 		return nil, err
 	}
-	at := fmt.Sprintf("http://oriel.test/schema/%d", len(c.compiled))
+	c.made++
+	at := fmt.Sprintf("http://oriel.test/schema/%d", c.made)
 	if err := c.schemas.AddResource(at, own); err != nil {
 		return nil, err
 	}

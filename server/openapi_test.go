@@ -130,6 +130,56 @@ func TestOpenAPI_Routes(t *testing.T) {
 	}
 }
 
+// Every reference leads somewhere, every schema can be read, and every
+// parameter of a path is described.
+func TestOpenAPI_Sound(t *testing.T) {
+	c := theContract()
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				require.NotEmpty(t, c.resolve(v), ref)
+			}
+			for _, e := range v {
+				walk(e)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(c.doc)
+	for name := range c.doc["components"].(map[string]any)["schemas"].(map[string]any) {
+		c.mu.Lock()
+		_, err := c.compile(`{"$ref":"#/components/schemas/` + name + `"}`)
+		c.mu.Unlock()
+		require.NoError(t, err, name)
+	}
+	for path, item := range c.paths {
+		for method, op := range item {
+			op, ok := op.(map[string]any)
+			if !ok {
+				continue
+			}
+			var described []string
+			for _, list := range []any{item["parameters"], op["parameters"]} {
+				ps, _ := list.([]any)
+				for _, p := range ps {
+					if p := c.resolve(p); p["in"] == "path" {
+						require.Equal(t, true, p["required"], path)
+						described = append(described, "{"+p["name"].(string)+"}")
+					}
+				}
+			}
+			require.ElementsMatch(t, regexp.MustCompile(`\{[^/]*\}`).FindAllString(path, -1), described, "%s %s", method, path)
+			require.NotEmpty(t, op["summary"], path)
+			require.Contains(t, op["responses"], "default", path)
+		}
+	}
+}
+
 // Every handler answers as the document says. The other tests of this package
 // are held to it, too; this one leaves none out.
 func TestOpenAPI_Handlers(t *testing.T) {
