@@ -89,7 +89,7 @@ func TestConfig_Refuses(t *testing.T) {
 		{"token_twice", strings.Repeat("[[auth.token]]\nname = 'a'\nrole = 'read'\ntoken = '0123456789abcdef'\n", 2), "auth.token[1].name"},
 		{"cert_without_key", "[tls]\ncert = 'a.pem'\n", "tls.cert: cert and key go together"},
 		{"no_burst", "[limits]\nburst = 0\n", "limits.burst"},
-		{"no_connections", "[limits]\nconnections = 0\n", "limits.connections"},
+		{"fewer_connections", "[limits]\nconnections = -1\n", "limits.connections"},
 		{"no_time", "[limits]\nread_timeout = '0s'\n", "limits.read_timeout"},
 		{"small_body", "[limits]\nbody = '1KiB'\n", "limits.body"},
 		{"unknown_enricher", "[matcher]\nenrichers = ['cvss', 'ssvc']\n", "matcher.enrichers: \"ssvc\" is not one of cvss, epss, kev"},

@@ -26,6 +26,9 @@ func TestReadme_Rooms(t *testing.T) {
 func TestDocs_Links(t *testing.T) {
 	docs, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
+	deeper, err := filepath.Glob("docs/*/*.md")
+	require.NoError(t, err)
+	docs = append(docs, deeper...)
 	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
 	for _, doc := range append(docs, "README.md") {
 		text, err := os.ReadFile(doc)

@@ -331,3 +331,16 @@ func TestNewFront(t *testing.T) {
 		require.Contains(t, errs, says)
 	}
 }
+
+// Connections that the configuration does not count are as many as the memory
+// holds.
+func TestLimits(t *testing.T) {
+	cfg := defaultConfig()
+	small, large := divide(minMemory, 16<<20), divide(128<<20, 16<<20)
+	require.Equal(t, 1024, limits(&cfg, large).Connections)
+	require.Less(t, limits(&cfg, small).Connections, limits(&cfg, large).Connections)
+	cfg.TLS.Cert = "cert.pem"
+	require.Equal(t, 512, limits(&cfg, large).Connections)
+	cfg.Limits.Connections = 7
+	require.Equal(t, 7, limits(&cfg, large).Connections)
+}

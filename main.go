@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"oriel/server"
 )
 
 //go:embed schema.sql
@@ -99,9 +101,9 @@ func (o *oriel) config() (*Config, *slog.Logger, error) {
 	}
 	opts := &slog.HandlerOptions{Level: cfg.Log.Level}
 	if cfg.Log.Format == "json" {
-		return cfg, slog.New(slog.NewJSONHandler(o.stderr, opts)), nil
+		return cfg, slog.New(server.LogHandler(slog.NewJSONHandler(o.stderr, opts))), nil
 	}
-	return cfg, slog.New(slog.NewTextHandler(o.stderr, opts)), nil
+	return cfg, slog.New(server.LogHandler(slog.NewTextHandler(o.stderr, opts))), nil
 }
 
 // version is the module's version and the commit it was built from.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"oriel/clair"
 	"oriel/store"
 	"oriel/updater"
 )
@@ -17,6 +18,9 @@ import (
 type sources struct {
 	feeds func(context.Context) ([]updater.Status, error)
 	store func(context.Context) (store.Stats, error)
+	// findings is the last count of what affects the manifests, and of how
+	// many there were. at is zero where there was none yet.
+	findings func() (bySeverity [clair.Critical + 1]int64, manifests int64, at time.Time)
 	// receipts counts notifications by the state of their receipt.
 	receipts func(context.Context) (map[string]int64, error)
 	window   func() windowStats
@@ -47,10 +51,10 @@ type gauges struct {
 }
 
 const (
-	// askEvery is how long answers are kept.
-	askEvery = 5 * time.Second
-	// askTime is how long all sources together may take to answer.
-	askTime = 2 * time.Second
+	// scrapeEvery is how long answers are kept.
+	scrapeEvery = 5 * time.Second
+	// scrapeTime is how long all sources together may take to answer.
+	scrapeTime = 2 * time.Second
 )
 
 // gaugeHelp is every gauge there is, with its labels after its name.
@@ -64,6 +68,9 @@ var gaugeHelp = map[string]string{
 	"oriel_feed_skipped_records feed":                "Records of the feed that could not be used.",
 	"oriel_feed_run_duration_seconds feed":           "Length of the last attempt.",
 	"oriel_update_operations kind":                   "Update operations that are kept.",
+	"oriel_findings severity":                        "What affects the manifests, as last counted.",
+	"oriel_findings_manifests":                       "Manifests that there were when findings were counted.",
+	"oriel_findings_counted_timestamp_seconds":       "When findings were counted.",
 	"oriel_manifests":                                "Manifests that are stored.",
 	"oriel_database_size_bytes":                      "Size of the database file.",
 	"oriel_database_free_bytes":                      "Part of the database file that is free for new rows.",
@@ -103,12 +110,13 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if now := g.now(); g.last == nil || now.Sub(g.at) >= askEvery {
+	if now := g.now(); g.last == nil || now.Sub(g.at) >= scrapeEvery {
 		g.last, g.at = nil, now
-		ctx, cancel := context.WithTimeout(context.Background(), askTime) // a scrape brings no context
+		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime) // a scrape brings no context
 		defer cancel()
 		g.askFeeds(ctx)
 		g.askStore(ctx)
+		g.askFindings()
 		g.askReceipts(ctx)
 		g.askWindow()
 		g.askMemory()
@@ -165,6 +173,21 @@ func (g *gauges) askStore(ctx context.Context) {
 	g.set("oriel_database_size_bytes", float64(s.File))
 	g.set("oriel_database_free_bytes", float64(s.Free))
 	g.set("oriel_database_wal_size_bytes", float64(s.WAL))
+}
+
+func (g *gauges) askFindings() {
+	if g.sources.findings == nil {
+		return
+	}
+	bySeverity, manifests, at := g.sources.findings()
+	if at.IsZero() {
+		return // to show none would be to say that there are none
+	}
+	for severity, n := range bySeverity {
+		g.set("oriel_findings", float64(n), clair.Severity(severity).String())
+	}
+	g.set("oriel_findings_manifests", float64(manifests))
+	g.set("oriel_findings_counted_timestamp_seconds", seconds(at))
 }
 
 func (g *gauges) askReceipts(ctx context.Context) {

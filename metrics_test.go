@@ -84,6 +84,9 @@ func allSources(asked *int) sources {
 		store: func(context.Context) (store.Stats, error) {
 			return store.Stats{Operations: map[clair.Kind]int64{clair.KindVulnerability: 4}, Manifests: 5, File: 6, WAL: 7, Free: 8}, nil
 		},
+		findings: func() ([clair.Critical + 1]int64, int64, time.Time) {
+			return [clair.Critical + 1]int64{clair.Low: 17, clair.Critical: 18}, 19, time.Unix(400, 0)
+		},
 		receipts: func(context.Context) (map[string]int64, error) { return map[string]int64{"delivered": 9}, nil },
 		window:   func() windowStats { return windowStats{active: 10, queued: 11, used: 12, limit: 13} },
 		limit:    14, divided: budget{heap: 15, sqlite: 16},
@@ -115,6 +118,11 @@ func TestGauges(t *testing.T) {
 	require.EqualValues(t, 2, value(t, f["oriel_feed_skipped_records"], "osv/Go"))
 	require.EqualValues(t, 3, value(t, f["oriel_feed_run_duration_seconds"], "osv/Go"))
 	require.EqualValues(t, 4, value(t, f["oriel_update_operations"], "vulnerability"))
+	require.EqualValues(t, 17, value(t, f["oriel_findings"], "Low"))
+	require.EqualValues(t, 18, value(t, f["oriel_findings"], "Critical"))
+	require.EqualValues(t, 0, value(t, f["oriel_findings"], "High"))
+	require.EqualValues(t, 19, value(t, f["oriel_findings_manifests"]))
+	require.EqualValues(t, 400, value(t, f["oriel_findings_counted_timestamp_seconds"]))
 	require.EqualValues(t, 9, value(t, f["oriel_receipts"], "delivered"))
 	require.EqualValues(t, 10, value(t, f["oriel_window_sessions"], "active"))
 	require.EqualValues(t, 11, value(t, f["oriel_window_sessions"], "queued"))
@@ -137,6 +145,18 @@ func TestGauges(t *testing.T) {
 	_, err = scrape(t, registry)
 	require.NoError(t, err)
 	require.Equal(t, 2, asked)
+}
+
+// What was not counted yet is not shown, and least of all as none.
+func TestGauges_NotCounted(t *testing.T) {
+	s := allSources(new(int))
+	s.findings = func() (none [clair.Critical + 1]int64, manifests int64, at time.Time) { return none, 0, time.Time{} }
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newGauges(s))
+	f, err := scrape(t, registry)
+	require.NoError(t, err)
+	require.Empty(t, f["oriel_findings"].GetMetric())
+	require.EqualValues(t, 5, value(t, f["oriel_manifests"]))
 }
 
 // A source that fails says so and leaves the others as they are.
@@ -217,8 +237,6 @@ func TestMetrics(t *testing.T) {
 	require.EqualValues(t, 0, value(t, f["oriel_feed_failed"], "demo"))
 	require.Greater(t, value(t, f["oriel_feed_last_success_timestamp_seconds"], "demo"), 1e9)
 	require.EqualValues(t, 1, value(t, f["oriel_enricher_failures_total"], "clair.kev"))
-	require.EqualValues(t, 1, value(t, f["oriel_findings_manifests"]))
-	require.EqualValues(t, 1, value(t, f["oriel_findings"], "Critical"), "the demonstration's most urgent one")
 	require.Greater(t, value(t, f["oriel_database_size_bytes"])+value(t, f["oriel_database_wal_size_bytes"]), 1e4)
 }
 
@@ -250,6 +268,11 @@ func TestMetrics_Docs(t *testing.T) {
 				}
 			}
 		})
+	}
+	text, err := os.ReadFile("docs/metrics/README.md")
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile("`(oriel_[a-z_]+[a-z])`").FindAllStringSubmatch(string(text), -1) {
+		require.True(t, f[m[1]] != nil || gauges[m[1]] != nil, "%s is not a metric", m[1])
 	}
 	for name := range gauges {
 		require.True(t, spoken[name], "%s is in no dashboard and no alert", name)

@@ -96,7 +96,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
 		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy, Bundles: bundles,
-		Limits: cfg.Limits, Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
+		Limits: limits(cfg, budget), Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
 		Collectors: []prometheus.Collector{newGauges(sources{feeds: updates.Statuses, store: db.Stats, limit: int64(cfg.Memory.Limit), divided: budget})},
 	})
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
@@ -171,6 +171,8 @@ type budget struct {
 	sqlite, heap int64
 	// heavy is how many requests may hold whole reports at once.
 	heavy int
+	// connections is how many bytes of the heap those of clients may take.
+	connections int64
 }
 
 const (
@@ -189,12 +191,13 @@ func takeMemory(cfg *Config) budget {
 }
 
 // divide shares out the memory limit: an eighth to SQLite's caches, what it is
-// configured to take to the window, and a third of the rest of the heap to
-// reports.
+// configured to take to the window, and a third each of what is left of the
+// heap to reports and to connections.
 func divide(limit, window int64) budget {
 	b := budget{sqlite: limit / 8}
 	b.heap = limit - b.sqlite - programMemory
 	b.heavy = int(max(1, (b.heap-window)/3/reportMemory))
+	b.connections = (b.heap - window) / 3
 	return b
 }
 

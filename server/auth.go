@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -20,18 +21,18 @@ import (
 type role int
 
 const (
-	// open is for everyone.
-	open role = iota
-	// read is to look at what there is.
-	read
-	// scan is to add manifests, SBOMs and sessions.
-	scan
-	// admin is to delete things and to have feeds run.
-	admin
+	// roleOpen is for everyone.
+	roleOpen role = iota
+	// roleRead is to look at what there is.
+	roleRead
+	// roleScan is to add manifests, SBOMs and sessions.
+	roleScan
+	// roleAdmin is to delete things and to have feeds run.
+	roleAdmin
 )
 
 // roles are the roles by their names in the configuration.
-var roles = map[string]role{"read": read, "scan": scan, "admin": admin}
+var roles = map[string]role{"read": roleRead, "scan": roleScan, "admin": roleAdmin}
 
 // Auth knows who may do what. Its methods may be called from many goroutines.
 type Auth struct {
@@ -85,6 +86,19 @@ func NewAuth(c AuthConfig, now func() time.Time) (*Auth, error) {
 	return a, nil
 }
 
+// NewToken makes a token of an admin's that is good for as long as the process
+// lives, for commands beside it that prove in some other way that they may do
+// everything, as by reading a file. It is "" where no token is wanted. It is
+// called before the server runs.
+func (a *Auth) NewToken(name string) string {
+	if a == nil {
+		return ""
+	}
+	text := rand.Text()
+	a.tokens = append(a.tokens, staticToken{name, sha256.Sum256([]byte(text)), roleAdmin})
+	return text
+}
+
 // Key is the pre-shared key, read from its file where there is one. It is zero
 // where there is none. The error names the key of the configuration.
 func (c AuthConfig) Key() (psk.Key, error) {
@@ -117,7 +131,7 @@ func (a *Auth) identify(h http.Header) (who string, may role, err error) {
 	// Clair compares the scheme case by case.
 	text, ok := strings.CutPrefix(h.Get(echo.HeaderAuthorization), "Bearer ")
 	if !ok {
-		return "", open, errNoToken
+		return "", roleOpen, errNoToken
 	}
 	sum := sha256.Sum256([]byte(text))
 	for _, t := range a.tokens {
@@ -130,12 +144,12 @@ func (a *Auth) identify(h http.Header) (who string, may role, err error) {
 		return who, may, nil
 	}
 	if a.key.IsZero() {
-		return "", open, errBadToken
+		return "", roleOpen, errBadToken
 	}
 	if err := a.key.Verify(text, a.now(), a.issuers); err != nil {
-		return "", open, err
+		return "", roleOpen, err
 	}
-	return "psk", admin, nil
+	return "psk", roleAdmin, nil
 }
 
 // authorize lets those requests through whose sender may make them. Who is
@@ -143,7 +157,7 @@ func (a *Auth) identify(h http.Header) (who string, may role, err error) {
 func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		want := s.wants(c)
-		if s.Auth == nil || want == open {
+		if s.Auth == nil || want == roleOpen {
 			return next(c)
 		}
 		ctx := c.Request().Context()
@@ -170,15 +184,15 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 // that strangers learn nothing of what there is.
 func (s *Server) wants(c echo.Context) role {
 	if c.Path() == "/" && asksForPage(c.Request()) {
-		return read // it is for scanners otherwise
+		return roleRead // it is for scanners otherwise
 	}
 	if want, ok := s.wanted[c.Request().Method+" "+c.Path()]; ok {
 		return want
 	}
 	if s.openPaths[c.Path()] {
-		return open
+		return roleOpen
 	}
-	return read
+	return roleRead
 }
 
 // crossOrigin refuses requests by which a page of somebody else, open in a

@@ -220,6 +220,13 @@ func TestNewAuth_Files(t *testing.T) {
 	none, err := server.NewAuth(server.DefaultAuth(), nil)
 	require.NoError(t, err)
 	require.Nil(t, none)
+	require.Empty(t, none.NewToken("local"), "none is wanted")
+	auth, err = server.NewAuth(cfg, nil)
+	require.NoError(t, err)
+	own := auth.NewToken("local")
+	require.NotEqual(t, own, auth.NewToken("local"))
+	w = w.with(func(o *server.Options) { o.Auth = auth })
+	require.Equal(t, 204, w.do("DELETE", iRep+hashA, "", "Authorization", "Bearer "+own).StatusCode)
 }
 
 // A page of somebody else in a browser on this machine changes nothing here.

@@ -139,7 +139,8 @@ type Limits struct {
 	Rate  int `toml:"rate"`
 	Burst int `toml:"burst"`
 	// Connections is how many may be open at once; others wait for their
-	// turn.
+	// turn. 0: as many as the caller's memory allows, or any number where it
+	// does not say.
 	Connections int `toml:"connections"`
 	// Body bounds an index report, an SBOM and what is looked up of
 	// vulnerabilities.
@@ -154,7 +155,7 @@ type Limits struct {
 // DefaultLimits are the limits where the file says nothing.
 func DefaultLimits() Limits {
 	return Limits{
-		Rate: 200, Burst: 400, Connections: 2048, Body: 16 << 20, Headers: 64 << 10,
+		Rate: 200, Burst: 400, Body: 16 << 20, Headers: 64 << 10,
 		ReadTimeout: quantity.Duration(5 * time.Minute), WriteTimeout: quantity.Duration(15 * time.Minute),
 	}
 }
@@ -176,8 +177,8 @@ func (l Limits) Validate() error {
 	if l.Rate > 0 && l.Burst < 1 {
 		errs = append(errs, clair.Invalid("limits.burst", "%d: must be at least 1", l.Burst))
 	}
-	if l.Connections < 1 || l.Connections > maxConnections {
-		errs = append(errs, clair.Invalid("limits.connections", "%d: must be between 1 and %d", l.Connections, maxConnections))
+	if l.Connections < 0 || l.Connections > maxConnections {
+		errs = append(errs, clair.Invalid("limits.connections", "%d: must be between 0 and %d", l.Connections, maxConnections))
 	}
 	if l.Body < minBody {
 		errs = append(errs, clair.Invalid("limits.body", "%v: must be at least %v", l.Body, quantity.Bytes(minBody)))

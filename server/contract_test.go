@@ -31,6 +31,7 @@ type contract struct {
 
 	mu       sync.Mutex
 	compiled map[string]*jsonschema.Schema // by their text
+	made     int
 }
 
 var theContract = sync.OnceValue(func() *contract {
@@ -75,7 +76,8 @@ func (c *contract) find(method, path string) (template string, item, op map[stri
 		op, _ := item[strings.ToLower(method)].(map[string]any)
 		return path, item, op
 	}
-	for _, t := range slices.Backward(slices.Sorted(mapKeys(c.paths))) {
+	byLength := slices.SortedFunc(mapKeys(c.paths), func(a, b string) int { return literals(b) - literals(a) })
+	for _, t := range byLength {
 		// The last segment is the parameter, whatever stands before it.
 		at := regexp.MustCompile(`\\\{[^/]*\\\}`).ReplaceAllString(regexp.QuoteMeta(t), ".*")
 		if strings.Contains(t, "{") && regexp.MustCompile("^"+at+"$").MatchString(path) {
@@ -84,6 +86,12 @@ func (c *contract) find(method, path string) (template string, item, op map[stri
 		}
 	}
 	return "", nil, nil
+}
+
+// literals counts what of a template is no parameter: the more, the better it
+// fits.
+func literals(template string) int {
+	return len(regexp.MustCompile(`\{[^/]*\}`).ReplaceAllString(template, ""))
 }
 
 func mapKeys[V any](m map[string]V) func(func(string) bool) {
@@ -127,7 +135,7 @@ func (c *contract) check(method, target, contentType, sent string, a answer) (st
 		}
 		res = responses["default"]
 	}
-	text, err := plain(a)
+	text, err := decoded(a)
 	if err != nil {
 		return id, err
 	}
@@ -177,7 +185,7 @@ func (c *contract) checkBody(described map[string]any, contentType, text string,
 		return fmt.Errorf("the media type %q is not described", contentType)
 	}
 	var v any = text
-	if strings.HasSuffix(media, "json") && media != "application/x-ndjson" {
+	if strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json") {
 		var err error
 		if v, err = jsonschema.UnmarshalJSON(strings.NewReader(text)); err != nil {
 			return err
@@ -228,21 +236,23 @@ func (c *contract) validate(schema, v any) error {
 	return compiled.Validate(v)
 }
 
-// compile makes a schema of its own, whose references are the document's.
+// compile makes a schema of its own, whose references are the document's. The
+// caller holds mu.
 func (c *contract) compile(text string) (*jsonschema.Schema, error) {
 	own, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.ReplaceAll(text, `"$ref":"#/`, `"$ref":"`+home+`#/`)))
 	if err != nil {
 		return nil, err
 	}
-	at := fmt.Sprintf("http://oriel.test/schema/%d", len(c.compiled))
+	c.made++
+	at := fmt.Sprintf("http://oriel.test/schema/%d", c.made)
 	if err := c.schemas.AddResource(at, own); err != nil {
 		return nil, err
 	}
 	return c.schemas.Compile(at)
 }
 
-// plain is an answer's body without its coding.
-func plain(a answer) (string, error) {
+// decoded is an answer's body without its coding.
+func decoded(a answer) (string, error) {
 	var r io.Reader = strings.NewReader(a.body)
 	switch a.Header.Get("Content-Encoding") {
 	case "gzip":

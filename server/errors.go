@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,7 +80,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 		level = slog.LevelError
 	}
 	s.Log.Log(ctx, level, "request failed", "method", c.Request().Method, "path", c.Request().URL.Path,
-		"status", status, "request", res.Header().Get("X-Request-Id"), "err", err)
+		"status", status, "err", err)
 	if res.Committed {
 		res.Header().Set(errorTrailer, message)
 		return
@@ -128,16 +127,6 @@ func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// requestID gives each request a name of its own, under which the log has what
-// became of it. A name from outside is not taken: it could be anything, and be
-// given twice.
-func requestID(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderXRequestID, rand.Text())
-		return next(c)
-	}
-}
-
 // logRequests writes a line for each request.
 func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -148,7 +137,7 @@ func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		res := c.Response()
 		s.Log.DebugContext(c.Request().Context(), "request answered", "method", c.Request().Method, "path", c.Request().URL.Path,
-			"status", res.Status, "bytes", res.Size, "took", time.Since(start), "client", c.RealIP(), "request", res.Header().Get("X-Request-Id"))
+			"status", res.Status, "bytes", res.Size, "took", time.Since(start), "client", c.RealIP())
 		return nil
 	}
 }

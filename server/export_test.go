@@ -5,7 +5,7 @@ import "maps"
 // RouteTable gives tests each route, as "METHOD path", with the name of the
 // role it wants.
 func (s *Server) RouteTable() map[string]string {
-	names := map[role]string{open: "open"}
+	names := map[role]string{roleOpen: "open"}
 	for name, r := range roles {
 		names[r] = name
 	}

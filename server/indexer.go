@@ -212,7 +212,6 @@ func (s *Server) deleteIndexReport(c echo.Context) error {
 	if _, err := s.Manifests.DeleteManifests(c.Request().Context(), hash); err != nil {
 		return err
 	}
-	s.metrics.findings.forget(hash)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -230,7 +229,6 @@ func (s *Server) deleteIndexReports(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.metrics.findings.forget(deleted...)
 	return answerJSON(c, http.StatusOK, typeJSON, deleted)
 }
 

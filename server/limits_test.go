@@ -175,10 +175,10 @@ func TestServer_AccessLog(t *testing.T) {
 	w := newWorld(t)
 	log := &syncBuffer{}
 	w = w.with(func(o *server.Options) {
-		o.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		o.Log = slog.New(server.LogHandler(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))).With("a", 1)
 	})
 	id := w.do("GET", iRep+hashA, "").Header.Get("X-Request-Id")
-	require.Contains(t, log.String(), `"msg":"request answered","method":"GET","path":"`+iRep+hashA+`","status":404`)
+	require.Contains(t, log.String(), `"msg":"request answered","a":1,"method":"GET","path":"`+iRep+hashA+`","status":404`)
 	require.Equal(t, 2, strings.Count(log.String(), id), "why it failed, and that it was answered: %s", log.String())
 }
 
@@ -188,6 +188,7 @@ func TestServer_RunGivesUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the ten seconds that a shutdown waits; run without -short")
 	}
+	t.Parallel() // beside the others, since it mostly waits
 	w := newWorld(t)
 	w.update("u")
 	w.do("PUT", iRep+hashA, indexReport(nil))

@@ -52,7 +52,6 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		s.metrics.findings.report(res.Report)
 		if res.Skipped > 0 {
 			s.metrics.skipped.Add(float64(res.Skipped))
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", res.Skipped, "sample", res.SkippedSample)

@@ -24,7 +24,6 @@ type metrics struct {
 	busy     *prometheus.CounterVec // Clair's, by endpoint and method
 	failures *prometheus.CounterVec // of enrichers, by enricher
 	skipped  prometheus.Counter
-	findings *findings
 }
 
 // The values of labels.
@@ -58,7 +57,7 @@ const (
 func groupOf(path string) string {
 	for _, g := range []struct{ prefix, group string }{
 		{indexer + "/", groupIndexer}, {matcher + "/", groupMatcher}, {notifier + "/", groupNotifier},
-		{openapiPath, groupDiscovery}, {windows + "/", groupPatches},
+		{openapiPath, groupDiscovery}, {"/patches", groupPatches},
 	} {
 		if strings.HasPrefix(path, g.prefix) {
 			return g.group
@@ -90,9 +89,8 @@ func newMetrics(others []prometheus.Collector) *metrics {
 		busy:     counterVec("clair_http_concurrencylimited_total", "Requests refused because as many manifests as may be were being indexed.", "endpoint", "method"),
 		failures: counterVec("oriel_enricher_failures_total", "Reports that went out without what this enricher knows.", "enricher"),
 		skipped:  prometheus.NewCounter(prometheus.CounterOpts{Name: "oriel_match_skipped_total", Help: "Pairs of versions that could not be compared while reports were made."}),
-		findings: newFindings(),
 	}
-	m.registry.MustRegister(m.refused, m.limited, m.busy, m.failures, m.skipped, m.findings,
+	m.registry.MustRegister(m.refused, m.limited, m.busy, m.failures, m.skipped,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, g := range []string{groupIndexer, groupMatcher, groupNotifier, groupDiscovery, groupPatches, groupOther} {
 		m.groups[g] = m.newGroup(g)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,8 @@ var openapiFiles embed.FS
 // document is the description in all its forms.
 type document struct {
 	json, yaml, page []byte
+	// policy lets the page have its style, by its hash.
+	policy string
 	// tag is the entity tag of each form but for its ending.
 	tag string
 }
@@ -54,6 +57,10 @@ func newDocument() (*document, error) {
 	if d.page, err = describe(d.json); err != nil {
 		return nil, fmt.Errorf("make a page of the API's description: %w", err)
 	}
+	_, style, _ := bytes.Cut(d.page, []byte("<style>"))
+	style, _, _ = bytes.Cut(style, []byte("</style>"))
+	hash := sha256.Sum256(style)
+	d.policy = contentPolicy + "; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
 	return d, nil
 }
 
@@ -88,6 +95,7 @@ func (s *Server) getOpenAPIPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Response().Header().Set("Content-Security-Policy", d.policy)
 	return c.HTMLBlob(http.StatusOK, d.page)
 }
 

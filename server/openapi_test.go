@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"log/slog"
 	"os"
@@ -75,6 +77,10 @@ func TestOpenAPI_Page(t *testing.T) {
 	page := w.do("GET", "/openapi", "")
 	require.Equal(t, 200, page.StatusCode)
 	require.Equal(t, "text/html; charset=UTF-8", page.Header.Get("Content-Type"))
+	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(page.body)
+	sum := sha256.Sum256([]byte(style[1]))
+	require.Equal(t, "default-src 'none'; frame-ancestors 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'",
+		page.Header.Get("Content-Security-Policy"), "the page's style, and nothing else")
 	require.NotRegexp(t, `(?i)<script|src=|<link|url\(|https?://`, page.body)
 	c := theContract()
 	for path, item := range c.doc["paths"].(map[string]any) {
@@ -100,7 +106,7 @@ func TestOpenAPI_Routes(t *testing.T) {
 	seen := map[string]bool{}
 	for at, role := range routes {
 		method, path, _ := strings.Cut(at, " ")
-		_, _, op := c.find(method, strings.TrimSuffix(path, "*")+map[bool]string{true: "x"}[strings.HasSuffix(path, "*")])
+		_, _, op := c.find(method, regexp.MustCompile(`\*|:\w+`).ReplaceAllString(path, "x"))
 		require.NotNil(t, op, "openapi/*.yaml lacks %s", at)
 		require.Equal(t, role, op["x-role"], at)
 		seen[op["operationId"].(string)] = true
@@ -114,6 +120,56 @@ func TestOpenAPI_Routes(t *testing.T) {
 				ids[id] = true
 				require.True(t, seen[id], "there is no %s %s", method, path)
 			}
+		}
+	}
+}
+
+// Every reference leads somewhere, every schema can be read, and every
+// parameter of a path is described.
+func TestOpenAPI_Sound(t *testing.T) {
+	c := theContract()
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				require.NotEmpty(t, c.resolve(v), ref)
+			}
+			for _, e := range v {
+				walk(e)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(c.doc)
+	for name := range c.doc["components"].(map[string]any)["schemas"].(map[string]any) {
+		c.mu.Lock()
+		_, err := c.compile(`{"$ref":"#/components/schemas/` + name + `"}`)
+		c.mu.Unlock()
+		require.NoError(t, err, name)
+	}
+	for path, item := range c.paths {
+		for method, op := range item {
+			op, ok := op.(map[string]any)
+			if !ok {
+				continue
+			}
+			var described []string
+			for _, list := range []any{item["parameters"], op["parameters"]} {
+				ps, _ := list.([]any)
+				for _, p := range ps {
+					if p := c.resolve(p); p["in"] == "path" {
+						require.Equal(t, true, p["required"], path)
+						described = append(described, "{"+p["name"].(string)+"}")
+					}
+				}
+			}
+			require.ElementsMatch(t, regexp.MustCompile(`\{[^/]*\}`).FindAllString(path, -1), described, "%s %s", method, path)
+			require.NotEmpty(t, op["summary"], path)
+			require.Contains(t, op["responses"], "default", path)
 		}
 	}
 }

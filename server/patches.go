@@ -25,18 +25,18 @@ func (s *Server) patchesRoutes() []route {
 		return nil
 	}
 	routes := []route{
-		{http.MethodGet, windows + "/platforms", read, s.getPlatforms},
-		{http.MethodGet, windows + "/status", read, s.getPatchesStatus},
-		{http.MethodPost, windows + "/sessions", scan, s.postSession},
-		{http.MethodGet, windows + "/sessions/:id", scan, s.getSession},
-		{http.MethodDelete, windows + "/sessions/:id", scan, s.deleteSession},
-		{http.MethodGet, windows + "/sessions/:id/vulnerabilities", scan, s.getSessionVulnerabilities},
+		{http.MethodGet, windows + "/platforms", roleRead, s.getPlatforms},
+		{http.MethodGet, windows + "/status", roleRead, s.getPatchesStatus},
+		{http.MethodPost, windows + "/sessions", roleScan, s.postSession},
+		{http.MethodGet, windows + "/sessions/:id", roleScan, s.getSession},
+		{http.MethodDelete, windows + "/sessions/:id", roleScan, s.deleteSession},
+		{http.MethodGet, windows + "/sessions/:id/vulnerabilities", roleScan, s.getSessionVulnerabilities},
 	}
 	for _, path := range []string{"/", "/patches", "/patches/"} {
-		routes = append(routes, route{http.MethodPost, path, scan, s.originalPatches})
+		routes = append(routes, route{http.MethodPost, path, roleScan, s.originalPatches})
 	}
 	for _, path := range []string{"/patches", "/patches/"} { // the status page shares "/"
-		routes = append(routes, route{http.MethodGet, path, scan, s.originalPatches})
+		routes = append(routes, route{http.MethodGet, path, roleScan, s.originalPatches})
 	}
 	return routes
 }

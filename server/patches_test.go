@@ -211,7 +211,7 @@ func TestPatches_Forms(t *testing.T) {
 					a := s.ask(s.after, "&wait=5s"+limit, "Accept", accept, "Accept-Encoding", coding)
 					require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 					require.Equal(t, accept, a.Header.Get("Content-Type"))
-					text, err := plain(a)
+					text, err := decoded(a)
 					require.NoError(t, err)
 					if accept == "application/json" {
 						var p rowsOf

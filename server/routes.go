@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	indexer = "/indexer/api/v1"
-	matcher = "/matcher/api/v1"
-	// The APIs whose routes are counted beside these, once they are there.
+	indexer  = "/indexer/api/v1"
+	matcher  = "/matcher/api/v1"
 	notifier = "/notifier/api/v1"
 	windows  = "/patches/v1"
 
@@ -28,51 +27,51 @@ type route struct {
 // routes is every address there is, and the one place that says which role it
 // wants. Tokens of Clair's clients are an admin's.
 func (s *Server) routes(e *echo.Echo) {
-	metrics := read
+	metrics := roleRead
 	if s.OpenMetrics {
-		metrics = open
+		metrics = roleOpen
 	}
 	for _, r := range append(s.patchesRoutes(), []route{
-		{http.MethodPost, indexer + "/index_report", scan, s.postIndexReport},
-		{http.MethodPut, indexer + "/index_report/*", scan, s.putIndexReport},
-		{http.MethodGet, indexer + "/index_report/*", read, s.getIndexReport},
-		{http.MethodDelete, indexer + "/index_report/*", admin, s.deleteIndexReport},
-		{http.MethodDelete, indexer + "/index_report", admin, s.deleteIndexReports},
-		{http.MethodGet, indexer + "/index_state", read, s.getIndexState},
-		{http.MethodPost, indexer + "/internal/affected_manifest", read, s.postAffectedManifests},
-		{http.MethodPost, indexer + "/internal/affected_manifest/", read, s.postAffectedManifests},
+		{http.MethodPost, indexer + "/index_report", roleScan, s.postIndexReport},
+		{http.MethodPut, indexer + "/index_report/*", roleScan, s.putIndexReport},
+		{http.MethodGet, indexer + "/index_report/*", roleRead, s.getIndexReport},
+		{http.MethodDelete, indexer + "/index_report/*", roleAdmin, s.deleteIndexReport},
+		{http.MethodDelete, indexer + "/index_report", roleAdmin, s.deleteIndexReports},
+		{http.MethodGet, indexer + "/index_state", roleRead, s.getIndexState},
+		{http.MethodPost, indexer + "/internal/affected_manifest", roleRead, s.postAffectedManifests},
+		{http.MethodPost, indexer + "/internal/affected_manifest/", roleRead, s.postAffectedManifests},
 
-		{http.MethodGet, matcher + "/vulnerability_report/*", read, s.getVulnerabilityReport},
-		{http.MethodGet, matcher + "/internal/update_operation", read, s.getUpdateOperations},
-		{http.MethodDelete, matcher + "/internal/update_operation/*", admin, s.deleteUpdateOperation},
-		{http.MethodGet, matcher + "/internal/update_diff", read, s.getUpdateDiff},
+		{http.MethodGet, matcher + "/vulnerability_report/*", roleRead, s.getVulnerabilityReport},
+		{http.MethodGet, matcher + "/internal/update_operation", roleRead, s.getUpdateOperations},
+		{http.MethodDelete, matcher + "/internal/update_operation/*", roleAdmin, s.deleteUpdateOperation},
+		{http.MethodGet, matcher + "/internal/update_diff", roleRead, s.getUpdateDiff},
 
-		{http.MethodGet, matcher + "/feeds", read, s.getFeeds},
-		{http.MethodPost, matcher + "/feeds/run", admin, s.postFeedsRun},
-		{http.MethodGet, matcher + "/bundle", read, s.getBundle},
-		{http.MethodPost, matcher + "/bundle", admin, s.postBundle},
+		{http.MethodGet, matcher + "/feeds", roleRead, s.getFeeds},
+		{http.MethodPost, matcher + "/feeds/run", roleAdmin, s.postFeedsRun},
+		{http.MethodGet, matcher + "/bundle", roleRead, s.getBundle},
+		{http.MethodPost, matcher + "/bundle", roleAdmin, s.postBundle},
 
-		{http.MethodGet, matcher + "/changes", read, s.getChanges},
+		{http.MethodGet, matcher + "/changes", roleRead, s.getChanges},
 
-		{http.MethodGet, notifier + "/notification", read, s.getNotifications},
-		{http.MethodGet, notifier + "/notification/*", read, s.getNotification},
-		{http.MethodDelete, notifier + "/notification/*", admin, s.deleteNotification},
-		{http.MethodPost, notifier + "/notification/:id/redeliver", admin, s.postRedeliver},
+		{http.MethodGet, notifier + "/notification", roleRead, s.getNotifications},
+		{http.MethodGet, notifier + "/notification/*", roleRead, s.getNotification},
+		{http.MethodDelete, notifier + "/notification/*", roleAdmin, s.deleteNotification},
+		{http.MethodPost, notifier + "/notification/:id/redeliver", roleAdmin, s.postRedeliver},
 
-		{http.MethodGet, operating + "/status", read, s.getStatus},
-		{http.MethodPost, operating + "/vacuum", admin, s.postVacuum},
+		{http.MethodGet, operating + "/status", roleRead, s.getStatus},
+		{http.MethodPost, operating + "/vacuum", roleAdmin, s.postVacuum},
 
-		{http.MethodGet, "/", scan, s.getRoot},
-		{http.MethodGet, openapiPath, read, s.getOpenAPI},
-		{http.MethodGet, "/openapi", read, s.getOpenAPIPage},
+		{http.MethodGet, "/", roleScan, s.getRoot},
+		{http.MethodGet, openapiPath, roleRead, s.getOpenAPI},
+		{http.MethodGet, "/openapi", roleRead, s.getOpenAPIPage},
 		{http.MethodGet, "/metrics", metrics, s.getMetrics()},
-		{http.MethodGet, "/healthz", open, s.healthz},
-		{http.MethodGet, "/readyz", open, s.readyz},
-		{http.MethodGet, "/robots.txt", open, robots},
+		{http.MethodGet, "/healthz", roleOpen, s.healthz},
+		{http.MethodGet, "/readyz", roleOpen, s.readyz},
+		{http.MethodGet, "/robots.txt", roleOpen, robots},
 	}...) {
 		e.Add(r.method, r.path, r.handle)
 		s.wanted[r.method+" "+r.path] = r.role
-		if r.role == open {
+		if r.role == roleOpen {
 			s.openPaths[r.path] = true
 		}
 	}

@@ -99,6 +99,9 @@ type Server struct {
 const (
 	// drainTime is how long Run waits for requests at its end.
 	drainTime = 10 * time.Second
+	// idleTime is how long a connection may be idle: it takes a place that
+	// others may wait for.
+	idleTime = 30 * time.Second
 	// closeTime is how long after that it waits for requests that it has told
 	// to give up.
 	closeTime = 5 * time.Second
@@ -159,14 +162,16 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	h := &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Duration(s.Limits.ReadTimeout), IdleTimeout: 2 * time.Minute,
+		Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Duration(s.Limits.ReadTimeout), IdleTimeout: idleTime,
 		WriteTimeout: time.Duration(s.Limits.WriteTimeout), MaxHeaderBytes: int(s.Limits.Headers),
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return requests },
 		Protocols:   new(http.Protocols),
 	}
 	h.Protocols.SetHTTP1(true)
-	l = netutil.LimitListener(l, s.Limits.Connections)
+	if s.Limits.Connections > 0 {
+		l = netutil.LimitListener(l, s.Limits.Connections)
+	}
 	failed := make(chan error, 1)
 	if s.Certificate != nil {
 		h.Protocols.SetHTTP2(true)

@@ -490,6 +490,7 @@ func TestAffectedManifests(t *testing.T) {
 }
 
 // OPS-03.
+// OPS-03.
 func TestCompression(t *testing.T) {
 	w := newWorld(t)
 	w.do("PUT", iRep+hashA, indexReport(nil))
