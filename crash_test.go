@@ -169,7 +169,9 @@ func TestUpdate_Keep(t *testing.T) {
 		require.Equal(t, min(round+1, 2), operations(t, db))
 		code, out, errs := runOriel(t, "report", sbom, "-c", config, "-f", "json")
 		require.Zero(t, code, errs)
-		var r struct{ Vulnerabilities map[string]clair.Vulnerability }
+		var r struct {
+			Vulnerabilities map[string]clair.Vulnerability
+		}
 		require.NoError(t, json.Unmarshal([]byte(out), &r))
 		var names []string
 		for _, v := range r.Vulnerabilities {

@@ -3,11 +3,11 @@ package updater
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"time"
 
 	"oriel/clair"
+	"oriel/fetch"
 )
 
 // HealthStore is what the health of feeds is read from.
@@ -36,7 +36,7 @@ func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthS
 	for _, f := range feeds {
 		configured[f.Name] = true
 		h := clair.Feed{
-			UpdateStatus: statusOf(known, f.Name), Format: f.Format, URL: masked(f.URL),
+			UpdateStatus: statusOf(known, f.Name), Format: f.Format, URL: fetch.Mask(f.URL),
 			Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(c.StaleAfter),
 		}
 		if format, ok := r.Lookup(f.Format); ok {
@@ -81,20 +81,4 @@ func (m *Manager) planned(feeds clair.Feeds) {
 			f.Running, f.NextRun = m.running[u], m.next
 		}
 	}
-}
-
-// masked is an address without what may be secret in it: who asks, and the
-// values of the query.
-func masked(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return address // a file
-	}
-	if u.User != nil {
-		u.User = url.User("xxxxx")
-	}
-	if u.RawQuery != "" {
-		u.RawQuery = "xxxxx"
-	}
-	return u.String()
 }
