@@ -91,7 +91,9 @@ func newDaemon(o store.Owner, f serverFlags) (*daemon, error) {
 			return nil, usageError{clair.Invalid("ca-file", "%s holds no certificate", f.caFile)}
 		}
 	}
-	d.client = &http.Client{Transport: t}
+	d.client = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // a POST would become a GET, and the token go elsewhere
+	}}
 	return d, nil
 }
 

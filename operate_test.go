@@ -144,6 +144,7 @@ func TestDaemon_Refusals(t *testing.T) {
 	var body, sent string
 	far := newFarSide(t, func(w http.ResponseWriter, r *http.Request) {
 		sent = r.Header.Get("Authorization")
+		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(status)
 		fmt.Fprint(w, body)
 	})
@@ -155,6 +156,7 @@ func TestDaemon_Refusals(t *testing.T) {
 		{403, `{"code":"forbidden","message":"the role does not allow that"}`, "the role does not allow that: name a token"},
 		{409, `{"code":"conflict","message":"it is running"}`, "conflict: it is running"},
 		{503, "<html>", "Service Unavailable"},
+		{307, "", "refuses: Temporary Redirect"},
 		{200, "<html>", "the answer of the server"},
 		{500, `{"message":"a\u001b[31mb"}`, "a [31mb"},
 	} {

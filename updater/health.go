@@ -31,12 +31,18 @@ func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthS
 	if err != nil {
 		return nil, fmt.Errorf("tell the health of feeds: %w", err)
 	}
+	byName := make(map[string]clair.UpdateStatus, len(known))
+	for _, s := range known {
+		byName[s.Updater] = s
+	}
 	out := make(clair.Feeds, 0, len(feeds))
 	configured := map[string]bool{}
 	for _, f := range feeds {
 		configured[f.Name] = true
+		status := byName[f.Name]
+		status.Updater = f.Name
 		h := clair.Feed{
-			UpdateStatus: statusOf(known, f.Name), Format: f.Format, URL: fetch.Mask(f.URL),
+			UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
 			Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(c.StaleAfter),
 		}
 		if format, ok := r.Lookup(f.Format); ok {
