@@ -245,3 +245,30 @@ func TestFeedsBehind(t *testing.T) {
 	require.Equal(t, "osv/stale,osv/dead", report.Header.Get("Oriel-Partial"))
 	require.Regexp(t, `^1728\d\d$`, report.Header.Get("Oriel-Data-Age"))
 }
+
+// A feed that is another server brings updaters of its own; what they did is
+// told, too.
+func TestBesideDaemon_Set(t *testing.T) {
+	feed := filepath.Join(t.TempDir(), "all.zip")
+	writeZip(t, feed, 30, 0, 1)
+	config, _ := writeConfig(t, "osv/Go", feed)
+	upstream, _ := startDaemon(t, config)
+	waitReady(t, upstream)
+
+	config, _ = writeConfig(t)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	text = append([]byte(strings.Replace(string(text), "[updater]\n", "[updater]\nat_start = false\n", 1)),
+		fmt.Sprintf("[[feed]]\nname = 'mirror'\nformat = 'clair'\nurl = '%s'\n", upstream)...)
+	require.NoError(t, os.WriteFile(config, text, 0o600))
+	startDaemon(t, config)
+	code, out, errs := runOriel(t, "update", "-c", config)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `^osv/Go: operation [0-9a-f-]{36}: 30 added`, out)
+	code, out, errs = runOriel(t, "update", "-c", config)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "mirror: unchanged")
+	code, out, errs = runOriel(t, "status", "-c", config)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `osv/Go +ok`, out)
+}

@@ -19,4 +19,9 @@
 //   - A report is looked up before its ETag is compared; Clair answers 304 for
 //     manifests it has never seen.
 //   - kind is filled in update operations; Clair leaves it empty.
+//   - A vulnerability report says in Oriel-Data-Age and Oriel-Partial how old
+//     the data are that it was made from, and what of them is missing. So does
+//     /readyz, which is 503 until each feed has succeeded once; Clair's says
+//     nothing of data.
+//   - / is a page for browsers; who does not ask for HTML gets 404.
 package server

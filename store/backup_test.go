@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,4 +107,37 @@ func TestMigrate_NewestAdvisory(t *testing.T) {
 	all, err = db.UpdateStatuses(ctx)
 	require.NoError(t, err)
 	require.Zero(t, all[1].NextRun)
+}
+
+// A backup that is made while operations come and go is of one moment.
+func TestDB_Backup_BesideWriter(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "oriel.db")
+	db := openAt(t, path)
+	defer db.Close()
+	sets := [2][]string{}
+	for i := range 400 {
+		sets[0], sets[1] = append(sets[0], fmt.Sprintf("A-%03d", i)), append(sets[1], fmt.Sprintf("B-%03d", i))
+	}
+	update(t, db, "u", sets[0]...)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 1; ctx.Err() == nil && err == nil; i++ {
+			_, err = db.UpdateVulnerabilities(context.Background(), "u", "fp", feedOf(nil, sets[i%2]...))
+			if err == nil {
+				_, err = db.GC(context.Background(), 1)
+			}
+		}
+		done <- err
+	}()
+	for i := range 5 {
+		copyOf := filepath.Join(dir, fmt.Sprint(i, ".db"))
+		_, err := db.Backup(t.Context(), copyOf)
+		require.NoError(t, err)
+		require.Contains(t, sets, currentOf(t, copyOf, "u"))
+	}
+	stop()
+	require.NoError(t, <-done)
 }
