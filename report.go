@@ -174,7 +174,7 @@ func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result
 	for _, f := range res.Failures {
 		in.Partial = append(in.Partial, f.Enricher)
 	}
-	all, err := feeds{cfg: cfg, db: db}.Feeds(ctx)
+	all, err := health(cfg, db, nil).Feeds(ctx)
 	if err != nil {
 		return in, err
 	}

@@ -39,7 +39,7 @@ type feeds struct {
 func newFeeds(db *store.DB) *feeds { return &feeds{cfg: updater.Default(), db: db} }
 
 func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
-	return updater.Formats().Health(ctx, f.cfg, f.list, f.db, f.updates)
+	return updater.Health{Store: f.db, Formats: updater.Formats(), Config: f.cfg, Configured: f.list, Manager: f.updates}.Feeds(ctx)
 }
 
 func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
@@ -241,8 +241,11 @@ func TestFeeds_NotConfigured(t *testing.T) {
 		Updater: "theirs", Kind: clair.KindVulnerability, LastAttempt: time.Now().Add(-48 * time.Hour), LastSuccess: time.Now().Add(-48 * time.Hour),
 	}))
 	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{Updater: "gone", LastAttempt: time.Now(), Error: "x"}))
+	_, err = w.db.UpdateVulnerabilities(t.Context(), "imported", "fp", func(func(*clair.Vulnerability, error) bool) {})
+	require.NoError(t, err)
 	all := w.list()
-	require.Len(t, all, 1, "a feed that left nothing is no feed")
+	require.Len(t, all, 2, "a feed that left nothing is no feed")
+	require.Equal(t, clair.FeedOK, all["imported"].State)
 	require.Equal(t, clair.FeedStale, all["theirs"].State)
 	require.False(t, all["theirs"].Configured)
 	require.NotNil(t, all["theirs"].Operation)

@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,16 +19,27 @@ type HealthStore interface {
 	GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error)
 }
 
-// Health tells how all feeds are doing: those of the configuration in its
+// Health tells how feeds are doing.
+type Health struct {
+	Store HealthStore
+	// Formats are those of the feeds.
+	Formats Registry
+	// Config is that of the updaters, and Configured are the feeds.
+	Config     Config
+	Configured []Feed
+	// Manager runs the feeds; nil where another process does.
+	Manager *Manager
+}
+
+// Feeds tells how all feeds are doing: those of the configuration in its
 // order, then the others that have an operation, by name, since reports go by
-// their data too. m is the manager that runs the feeds, nil where another
-// process does.
-func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthStore, m *Manager) (clair.Feeds, error) {
-	known, err := db.UpdateStatuses(ctx)
+// their data too.
+func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
+	known, err := h.Store.UpdateStatuses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	latest, err := db.GetLatestUpdateRefs(ctx, "")
+	latest, err := h.Store.GetLatestUpdateRefs(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("tell the health of feeds: %w", err)
 	}
@@ -35,28 +47,22 @@ func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthS
 	for _, s := range known {
 		byName[s.Updater] = s
 	}
-	out := make(clair.Feeds, 0, len(feeds))
+	out := make(clair.Feeds, 0, len(h.Configured))
 	configured := map[string]bool{}
-	for _, f := range feeds {
+	for _, f := range h.Configured {
 		configured[f.Name] = true
-		status := byName[f.Name]
-		status.Updater = f.Name
-		h := clair.Feed{
-			UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
-			Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(c.StaleAfter),
-		}
-		if format, ok := r.Lookup(f.Format); ok {
-			h.Kind = format.Kind
-		}
-		if own, ok := f.Duration(StaleAfterOption); ok {
-			h.StaleAfter = own
-		}
-		out = append(out, h)
+		out = append(out, h.configured(f, byName[f.Name]))
 	}
-	for _, s := range known {
-		if !configured[s.Updater] && len(latest[s.Updater]) > 0 {
-			out = append(out, clair.Feed{UpdateStatus: s, StaleAfter: time.Duration(c.StaleAfter)})
+	for _, name := range slices.Sorted(maps.Keys(latest)) {
+		if configured[name] {
+			continue
 		}
+		s, ok := byName[name]
+		if !ok { // it came in another way than by a run
+			op := latest[name][0]
+			s = clair.UpdateStatus{Updater: name, Kind: op.Kind, LastAttempt: op.Date, LastSuccess: op.Date}
+		}
+		out = append(out, clair.Feed{UpdateStatus: s, StaleAfter: time.Duration(h.Config.StaleAfter)})
 	}
 	for i := range out {
 		for _, op := range latest[out[i].Updater] {
@@ -65,10 +71,26 @@ func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthS
 			}
 		}
 	}
-	if m != nil {
-		m.planned(out)
+	if h.Manager != nil {
+		h.Manager.planned(out)
 	}
 	return out, nil
+}
+
+// configured is a feed of the configuration as its status says.
+func (h Health) configured(f Feed, status clair.UpdateStatus) clair.Feed {
+	out := clair.Feed{
+		UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
+		Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(h.Config.StaleAfter),
+	}
+	out.Updater = f.Name
+	if format, ok := h.Formats.Lookup(f.Format); ok {
+		out.Kind = format.Kind
+	}
+	if own, ok := f.Duration(StaleAfterOption); ok {
+		out.StaleAfter = own
+	}
+	return out
 }
 
 // planned fills in what only the running manager knows.
