@@ -35,6 +35,11 @@ type Health struct {
 // order, then the others that have an operation, by name, since reports go by
 // their data too.
 func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
+	// Before the statuses: whose run is over by now has its status below.
+	var plan map[string]planned
+	if h.Manager != nil {
+		plan = h.Manager.plan()
+	}
 	known, err := h.Store.UpdateStatuses(ctx)
 	if err != nil {
 		return nil, err
@@ -70,9 +75,9 @@ func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
 				out[i].Operation = op.Ref
 			}
 		}
-	}
-	if h.Manager != nil {
-		h.Manager.planned(out)
+		if h.Manager != nil {
+			out[i].Running, out[i].NextRun = plan[out[i].Updater].running, plan[out[i].Updater].next
+		}
 	}
 	return out, nil
 }
@@ -93,20 +98,23 @@ func (h Health) configured(f Feed, status clair.UpdateStatus) clair.Feed {
 	return out
 }
 
-// planned fills in what only the running manager knows.
-func (m *Manager) planned(feeds clair.Feeds) {
+// planned is what only the manager knows of an updater.
+type planned struct {
+	running bool
+	next    time.Time
+}
+
+// plan tells of each updater, and of the members of sets as far as they have
+// been met.
+func (m *Manager) plan() map[string]planned {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range feeds {
-		f := &feeds[i]
-		name := f.Updater
-		if set, ok := m.members[name]; ok {
-			name = set
-		}
-		u := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
-		f.NextRun = time.Time{}
-		if u >= 0 {
-			f.Running, f.NextRun = m.running[u], m.next
-		}
+	out := make(map[string]planned, len(m.updaters)+len(m.members))
+	for i, u := range m.updaters {
+		out[u.Name()] = planned{m.running[i], m.next}
 	}
+	for name, set := range m.members {
+		out[name] = out[set]
+	}
+	return out
 }
