@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +173,44 @@ func TestDaemon_Refusals(t *testing.T) {
 		code, _, errs := runOriel(t, append([]string{"update", "-c", config}, args...)...)
 		require.Equal(t, exitUsage, code, errs)
 	}
+}
+
+// A server with TLS and tokens lets those in who may read what it says of
+// itself beside the database.
+func TestDaemon_TLS(t *testing.T) {
+	config, path := writeConfig(t)
+	var sent string
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent = r.Header.Get("Authorization")
+		fmt.Fprint(w, `{"freed_bytes":5000000}`)
+	}))
+	defer srv.Close()
+	cert := filepath.Join(t.TempDir(), "cert.pem")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
+	db, err := store.Open(t.Context(), path, store.Options{})
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, db.Announce(store.Owner{PID: 1, URL: srv.URL, Token: "s3cret", Certificate: cert}))
+	info, err := os.Stat(path + ".owner")
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm(), "it holds a token")
+	code, out, errs := runOriel(t, "vacuum", "-c", config)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "5.0 MB given back")
+	require.Equal(t, "Bearer s3cret", sent)
+
+	// Somebody else in its place gets nothing.
+	sent = ""
+	other := slices.Clone(srv.Certificate().Raw)
+	other[len(other)-1] ^= 1
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other}), 0o600))
+	code, _, errs = runOriel(t, "vacuum", "-c", config)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "not the one of the server")
+	require.Empty(t, sent)
+	code, _, errs = runOriel(t, "vacuum", "-c", config, "--server", srv.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "certificate")
 }
 
 // newFarSide is a server that a test plays.

@@ -19,6 +19,9 @@ type Owner struct {
 	// Token is what to send to be let in as its administrator, "" where
 	// nobody is asked for one.
 	Token string `json:"token,omitempty"`
+	// Certificate is the file, as PEM, with the certificate that the process
+	// shows, whatever names are in it; "" where it speaks no TLS.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // ownerFile is readable for the user who may write the database, and nobody
