@@ -312,3 +312,27 @@ func TestBesideDaemon_Set(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Regexp(t, `osv/Go +ok`, out)
 }
+
+// A disk that is too full for imports fails the feeds, in words that name the
+// key, and costs nothing that was there.
+func TestUpdate_NoRoom(t *testing.T) {
+	dir := t.TempDir()
+	feed := filepath.Join(dir, "all.zip")
+	writeZip(t, feed, 20, 0, 1)
+	config, db := writeConfig(t, "osv/Go", feed)
+	code, _, errs := runOriel(t, "update", "-c", config)
+	require.Zero(t, code, errs)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(config, []byte(strings.Replace(string(text), "[store]\n", "[store]\nmin_free = '4000000TiB'\n", 1)), 0o600))
+	writeZip(t, feed, 20, 10, 2)
+	code, out, _ := runOriel(t, "update", "-c", config)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "no room for an import")
+	code, out, _ = runOriel(t, "status", "-c", config)
+	require.Equal(t, exitFailed, code)
+	require.Regexp(t, `osv/Go +failed`, out)
+	require.Contains(t, out, "store.min_free is 4000000TiB")
+	require.Equal(t, 20, currentRows(t, db))
+	require.Equal(t, 1, operations(t, db))
+}
