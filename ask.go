@@ -53,7 +53,9 @@ func (d *daemon) update(ctx context.Context, names []string, show func(updater.R
 			waiting = append(waiting, name) // it is being updated anyhow
 		}
 	}
-	var results []updater.Result
+	// sets have no operations of their own: they are unchanged where nothing
+	// that they bring has changed.
+	var results, sets []updater.Result
 	for tick := time.NewTicker(pollEvery); ; {
 		now, err := d.feeds(ctx)
 		if err != nil {
@@ -64,13 +66,24 @@ func (d *daemon) update(ctx context.Context, names []string, show func(updater.R
 			if now[name].Running {
 				return false
 			}
-			results = append(results, resultOf(before[name], now[name]))
-			show(results[len(results)-1])
+			r := resultOf(before[name], now[name])
+			results = append(results, r)
+			if r.Unchanged() && ref(now[name]) == uuid.Nil {
+				sets = append(sets, r)
+			} else {
+				show(r)
+			}
 			return true
 		})
 		if len(waiting) == 0 {
 			tick.Stop()
-			return append(results, membersOf(before, now, show)...), nil
+			members := membersOf(before, now, show)
+			if len(members) == 0 {
+				for _, r := range sets {
+					show(r)
+				}
+			}
+			return append(results, members...), nil
 		}
 		select {
 		case <-tick.C:

@@ -111,6 +111,8 @@ func TestConfig_Refuses(t *testing.T) {
 		{"notify_give_up", "[notify]\ngive_up = '0s'\n", "notify.give_up"},
 		{"feed_unknown_key", "[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\nfoo = 1\n", "feed[0].foo"},
 		{"feed_unknown_format", "[[feed]]\nname = 'a'\nformat = 'csv'\nurl = 'https://x.test/'\n", "feed[0].format"},
+		{"feed_impossible_age", "[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\nstale_after = 36\n", "feed[0].stale_after"},
+		{"database_too_small", "[store]\nmax_db_size = '1MiB'\n", "store.max_db_size: 1MiB: must be 0B or at least 32MiB"},
 		{"feed_twice", strings.Repeat("[[feed]]\nname = 'a'\nformat = 'osv'\nurl = 'https://x.test/'\n", 2), "feed[1].name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,24 +1,18 @@
 package main
 
 import (
-	"context"
-
-	"oriel/clair"
 	"oriel/store"
 	"oriel/updater"
 )
 
-// feeds tells how the feeds are doing, and runs them where there is a manager.
+// feeds tells how the feeds are doing, and runs them.
 type feeds struct {
-	cfg     *Config
-	db      *store.DB
-	updates *updater.Manager // nil where another process runs the feeds
+	updater.Health
+	*updater.Manager
 }
 
-// Feeds tells how all feeds are doing.
-func (f feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
-	return formats().Health(ctx, f.cfg.Updater, f.cfg.Feeds, f.db, f.updates)
+// health tells how the feeds of a configuration are doing, from the database
+// alone where there is no manager.
+func health(cfg *Config, db *store.DB, m *updater.Manager) updater.Health {
+	return updater.Health{Store: db, Formats: formats(), Config: cfg.Updater, Configured: cfg.Feeds, Manager: m}
 }
-
-// Start starts runs; see updater.Manager.Start.
-func (f feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }

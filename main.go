@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -73,14 +72,14 @@ type oriel struct {
 func (o *oriel) command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "oriel", Short: "A vulnerability server for one machine",
-		SilenceUsage: true, SilenceErrors: true, Version: version(),
+		SilenceUsage: true, SilenceErrors: true, Version: build(),
 	}
 	root.PersistentFlags().StringVarP(&o.configFile, "config", "c", "", `configuration file (default "oriel.toml" if there is one)`)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(o.serveCommand(), o.updateCommand(), o.exportCommand(), o.importCommand(), o.reportCommand(), o.scanCommand(), o.statusCommand(),
 		o.notificationsCommand(), o.changesCommand(), o.backupCommand(), o.vacuumCommand(), o.checkCommand(), &cobra.Command{
-			Use: "version", Short: "Print the version", Args: noArgs,
-			Run: func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, version()) },
+			Use: "version", Short: "Print the version and what it was built from", Args: noArgs,
+			Run: func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, build()) },
 		})
 	return root
 }
@@ -104,19 +103,4 @@ func (o *oriel) config() (*Config, *slog.Logger, error) {
 		return cfg, slog.New(server.LogHandler(slog.NewJSONHandler(o.stderr, opts))), nil
 	}
 	return cfg, slog.New(server.LogHandler(slog.NewTextHandler(o.stderr, opts))), nil
-}
-
-// version is the module's version and the commit it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " (" + s.Value + ")"
-		}
-	}
-	return v
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +146,7 @@ func TestDaemon_Refusals(t *testing.T) {
 	var body, sent string
 	far := newFarSide(t, func(w http.ResponseWriter, r *http.Request) {
 		sent = r.Header.Get("Authorization")
+		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(status)
 		fmt.Fprint(w, body)
 	})
@@ -155,6 +158,7 @@ func TestDaemon_Refusals(t *testing.T) {
 		{403, `{"code":"forbidden","message":"the role does not allow that"}`, "the role does not allow that: name a token"},
 		{409, `{"code":"conflict","message":"it is running"}`, "conflict: it is running"},
 		{503, "<html>", "Service Unavailable"},
+		{307, "", "refuses: Temporary Redirect"},
 		{200, "<html>", "the answer of the server"},
 		{500, `{"message":"a\u001b[31mb"}`, "a [31mb"},
 	} {
@@ -169,6 +173,44 @@ func TestDaemon_Refusals(t *testing.T) {
 		code, _, errs := runOriel(t, append([]string{"update", "-c", config}, args...)...)
 		require.Equal(t, exitUsage, code, errs)
 	}
+}
+
+// A server with TLS and tokens lets those in who may read what it says of
+// itself beside the database.
+func TestDaemon_TLS(t *testing.T) {
+	config, path := writeConfig(t)
+	var sent string
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent = r.Header.Get("Authorization")
+		fmt.Fprint(w, `{"freed_bytes":5000000}`)
+	}))
+	defer srv.Close()
+	cert := filepath.Join(t.TempDir(), "cert.pem")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
+	db, err := store.Open(t.Context(), path, store.Options{})
+	require.NoError(t, err)
+	defer db.Close()
+	require.NoError(t, db.Announce(store.Owner{PID: 1, URL: srv.URL, Token: "s3cret", Certificate: cert}))
+	info, err := os.Stat(path + ".owner")
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm(), "it holds a token")
+	code, out, errs := runOriel(t, "vacuum", "-c", config)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "5.0 MB given back")
+	require.Equal(t, "Bearer s3cret", sent)
+
+	// Somebody else in its place gets nothing.
+	sent = ""
+	other := slices.Clone(srv.Certificate().Raw)
+	other[len(other)-1] ^= 1
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other}), 0o600))
+	code, _, errs = runOriel(t, "vacuum", "-c", config)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "not the one of the server")
+	require.Empty(t, sent)
+	code, _, errs = runOriel(t, "vacuum", "-c", config, "--server", srv.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "certificate")
 }
 
 // newFarSide is a server that a test plays.
@@ -242,4 +284,55 @@ func TestFeedsBehind(t *testing.T) {
 	require.Equal(t, 200, report.StatusCode)
 	require.Equal(t, "osv/stale,osv/dead", report.Header.Get("Oriel-Partial"))
 	require.Regexp(t, `^1728\d\d$`, report.Header.Get("Oriel-Data-Age"))
+}
+
+// A feed that is another server brings updaters of its own; what they did is
+// told, too.
+func TestBesideDaemon_Set(t *testing.T) {
+	feed := filepath.Join(t.TempDir(), "all.zip")
+	writeZip(t, feed, 30, 0, 1)
+	config, _ := writeConfig(t, "osv/Go", feed)
+	upstream, _ := startDaemon(t, config)
+	waitReady(t, upstream)
+
+	config, _ = writeConfig(t)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	text = append([]byte(strings.Replace(string(text), "[updater]\n", "[updater]\nat_start = false\n", 1)),
+		fmt.Sprintf("[[feed]]\nname = 'mirror'\nformat = 'clair'\nurl = '%s'\n", upstream)...)
+	require.NoError(t, os.WriteFile(config, text, 0o600))
+	startDaemon(t, config)
+	code, out, errs := runOriel(t, "update", "-c", config)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `^osv/Go: operation [0-9a-f-]{36}: 30 added`, out)
+	code, out, errs = runOriel(t, "update", "-c", config)
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "mirror: unchanged")
+	code, out, errs = runOriel(t, "status", "-c", config)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `osv/Go +ok`, out)
+}
+
+// A disk that is too full for imports fails the feeds, in words that name the
+// key, and costs nothing that was there.
+func TestUpdate_NoRoom(t *testing.T) {
+	dir := t.TempDir()
+	feed := filepath.Join(dir, "all.zip")
+	writeZip(t, feed, 20, 0, 1)
+	config, db := writeConfig(t, "osv/Go", feed)
+	code, _, errs := runOriel(t, "update", "-c", config)
+	require.Zero(t, code, errs)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(config, []byte(strings.Replace(string(text), "[store]\n", "[store]\nmin_free = '4000000TiB'\n", 1)), 0o600))
+	writeZip(t, feed, 20, 10, 2)
+	code, out, _ := runOriel(t, "update", "-c", config)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "no room for an import")
+	code, out, _ = runOriel(t, "status", "-c", config)
+	require.Equal(t, exitFailed, code)
+	require.Regexp(t, `osv/Go +failed`, out)
+	require.Contains(t, out, "store.min_free is 4000000TiB")
+	require.Equal(t, 20, currentRows(t, db))
+	require.Equal(t, 1, operations(t, db))
 }

@@ -160,7 +160,7 @@ func readInput(ctx context.Context, db *store.DB, name string, o index.InputOpti
 // of the data it went by.
 func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result) (render.Input, error) {
 	in := renderInput(res)
-	all, err := feeds{cfg: cfg, db: db}.Feeds(ctx)
+	all, err := health(cfg, db, nil).Feeds(ctx)
 	if err != nil {
 		return in, err
 	}

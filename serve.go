@@ -91,7 +91,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 		Patches:   windows,
 		Manifests: db, Updates: db, Changes: db, Notifications: db, Redeliverer: notifier,
 		Matcher: a.matcher, Log: log, IndexState: index.State(),
-		Feeds: feeds{cfg: cfg, db: db, updates: updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
+		Feeds: feeds{health(cfg, db, updates), updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
 		Status:  statusSource(cfg, db, budget, found),
 		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
 		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,

@@ -39,7 +39,7 @@ func (o *oriel) status(cmd *cobra.Command, asJSON bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	all, err := feeds{cfg: cfg, db: db}.Feeds(cmd.Context())
+	all, err := health(cfg, db, nil).Feeds(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -23,4 +23,9 @@
 //     the state beside them tells. Sessions that are over or never were get 410
 //     and 404 in both, where the original said that nothing was prepared yet.
 //   - kind is filled in update operations; Clair leaves it empty.
+//   - A vulnerability report says in Oriel-Data-Age and Oriel-Partial how old
+//     the data are that it was made from, and what of them is missing. So does
+//     /readyz, which is 503 until each feed has succeeded once; Clair's says
+//     nothing of data.
+//   - / is a page for browsers; who does not ask for HTML gets 404.
 package server

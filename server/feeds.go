@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -129,15 +130,41 @@ const (
 	partialHeader = "Oriel-Partial"
 )
 
+// recentFeeds remembers for a moment how the feeds are doing: each report says
+// it, and where another server has hundreds of updaters asking takes
+// milliseconds.
+type recentFeeds struct {
+	// mu guards what follows, and is held while the feeds are asked.
+	mu    sync.Mutex
+	at    time.Time
+	feeds clair.Feeds
+}
+
+// keepFeeds is how long they are remembered.
+const keepFeeds = time.Second
+
+func (r *recentFeeds) get(ctx context.Context, from FeedSource, now time.Time) (clair.Feeds, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := now.Sub(r.at); age >= 0 && age < keepFeeds {
+		return r.feeds, nil
+	}
+	feeds, err := from.Feeds(ctx)
+	if err == nil {
+		r.at, r.feeds = now, feeds
+	}
+	return feeds, err
+}
+
 // tellFeeds says in headers how old the data are, and which feeds and
 // enrichers, if any, a report lacks or has old data of. whole is false where a
 // feed's data are not there at all.
 func (s *Server) tellFeeds(c echo.Context, enrichers []string) (whole bool, err error) {
-	feeds, err := s.Feeds.Feeds(c.Request().Context())
+	now := time.Now()
+	feeds, err := s.recent.get(c.Request().Context(), s.Feeds, now)
 	if err != nil {
 		return false, err
 	}
-	now := time.Now()
 	if f := feeds.Oldest(); f != nil {
 		age := max(0, now.Sub(f.LastSuccess))
 		c.Response().Header().Set(ageHeader, strconv.FormatInt(int64(age/time.Second), 10))

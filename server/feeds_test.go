@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"oriel/clair"
 	"oriel/fetch"
+	"oriel/match"
 	"oriel/server"
 	"oriel/store"
 	"oriel/updater"
@@ -37,7 +39,7 @@ type feeds struct {
 func newFeeds(db *store.DB) *feeds { return &feeds{cfg: updater.Default(), db: db} }
 
 func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
-	return updater.Formats().Health(ctx, f.cfg, f.list, f.db, f.updates)
+	return updater.Health{Store: f.db, Formats: updater.Formats(), Config: f.cfg, Configured: f.list, Manager: f.updates}.Feeds(ctx)
 }
 
 func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
@@ -167,7 +169,7 @@ func TestFeeds_Lagging(t *testing.T) {
 		require.Equal(t, 200, a.StatusCode, a.body)
 		return a
 	}
-	require.Empty(t, report().Header["Oriel-Partial"])
+	require.Eventually(t, func() bool { return len(report().Header["Oriel-Partial"]) == 0 }, time.Minute, 50*time.Millisecond)
 	require.Equal(t, "max-age=3600", report().Header.Get("Cache-Control"))
 	a := w.do("GET", "/readyz", "")
 	require.Equal(t, 200, a.StatusCode)
@@ -183,6 +185,12 @@ func TestFeeds_Lagging(t *testing.T) {
 	all := w.list()
 	require.Equal(t, []clair.FeedCondition{clair.FeedOK, clair.FeedStale, clair.FeedFailed},
 		[]clair.FeedCondition{all["fine"].State, all["old"].State, all["dead"].State})
+	// It may take a second until the headers say it.
+	partial := func(want string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return report().Header.Get("Oriel-Partial") == want }, time.Minute, 50*time.Millisecond)
+	}
+	partial("old,dead")
 	for _, a := range []answer{report(), w.do("GET", "/readyz", "")} {
 		require.Equal(t, 200, a.StatusCode, "what there is is served")
 		require.Equal(t, "old,dead", a.Header.Get("Oriel-Partial"))
@@ -191,15 +199,19 @@ func TestFeeds_Lagging(t *testing.T) {
 
 	// A feed of which there is nothing at all: the report is not to be kept.
 	w.feeds.list = append(w.feeds.list, updater.Feed{Name: "new", Format: "osv", Enabled: true})
+	partial("old,dead,new")
 	require.Equal(t, "no-store", report().Header.Get("Cache-Control"))
-	require.Equal(t, "old,dead,new", report().Header.Get("Oriel-Partial"))
-	w.notReady("")
+	w.notReady("old,dead,new")
 
 	// Feeds that are behind by the hundred do not blow up the headers.
 	for i := range 300 {
 		w.feeds.list = append(w.feeds.list, updater.Feed{Name: fmt.Sprintf("osv/number-%d", i), Format: "osv", Enabled: true})
 	}
-	names := report().Header.Get("Oriel-Partial")
+	var names string
+	require.Eventually(t, func() bool {
+		names = report().Header.Get("Oriel-Partial")
+		return len(names) > 100
+	}, time.Minute, 50*time.Millisecond)
 	require.Less(t, len(names), 2200)
 	require.Regexp(t, `,and \d+ more$`, names)
 	require.True(t, strings.HasPrefix(names, "old,dead,new,osv/number-0,"))
@@ -227,8 +239,11 @@ func TestFeeds_NotConfigured(t *testing.T) {
 		Updater: "theirs", Kind: clair.KindVulnerability, LastAttempt: time.Now().Add(-48 * time.Hour), LastSuccess: time.Now().Add(-48 * time.Hour),
 	}))
 	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{Updater: "gone", LastAttempt: time.Now(), Error: "x"}))
+	_, err = w.db.UpdateVulnerabilities(t.Context(), "imported", "fp", func(func(*clair.Vulnerability, error) bool) {})
+	require.NoError(t, err)
 	all := w.list()
-	require.Len(t, all, 1, "a feed that left nothing is no feed")
+	require.Len(t, all, 2, "a feed that left nothing is no feed")
+	require.Equal(t, clair.FeedOK, all["imported"].State)
 	require.Equal(t, clair.FeedStale, all["theirs"].State)
 	require.False(t, all["theirs"].Configured)
 	require.NotNil(t, all["theirs"].Operation)
@@ -243,4 +258,30 @@ func (w world) notReady(says string) {
 	require.Empty(w, a.body)
 	require.NotEmpty(w, a.Header.Get("Oriel-Partial"))
 	require.Contains(w, a.Header.Get("Oriel-Partial"), says)
+}
+
+// A report that an enricher is missing from says so and is not to be kept.
+func TestVulnerabilityReport_Partial(t *testing.T) {
+	w := newWorld(t)
+	w.update("u")
+	w.do("PUT", iRep+hashA, indexReport(nil))
+	srv := httptest.NewServer(server.New(server.Options{
+		Manifests: w.db, Updates: w.db, Matcher: partial{matcher{w.db}}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
+	}))
+	defer srv.Close()
+	a := world{t, w.db, w.feeds, srv.URL}.do("GET", vRep+hashA, "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "clair.epss,clair.kev", a.Header.Get("Oriel-Partial"))
+	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
+	require.Empty(t, w.do("GET", vRep+hashA, "").Header.Get("Oriel-Partial"))
+}
+
+type partial struct{ matcher }
+
+func (p partial) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
+	res, err := p.matcher.Report(ctx, r)
+	if err == nil {
+		res.Failures = []match.Failure{{Enricher: "clair.epss", Err: io.EOF}, {Enricher: "clair.kev", Err: io.EOF}}
+	}
+	return res, err
 }

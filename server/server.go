@@ -77,6 +77,7 @@ type Server struct {
 	echo    *echo.Echo
 	started time.Time
 	page    page
+	recent  recentFeeds
 	// heavy has a place for each heavy request being worked on.
 	heavy chan struct{}
 	// indexing has a place for each manifest being indexed.

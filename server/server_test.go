@@ -584,32 +584,6 @@ func TestServer_Fails(t *testing.T) {
 	}
 }
 
-// A report that an enricher is missing from says so and is not to be kept.
-func TestVulnerabilityReport_Partial(t *testing.T) {
-	w := newWorld(t)
-	w.update("u")
-	w.do("PUT", iRep+hashA, indexReport(nil))
-	srv := httptest.NewServer(server.New(server.Options{
-		Manifests: w.db, Updates: w.db, Matcher: partial{matcher{w.db}}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
-	}))
-	defer srv.Close()
-	a := world{t, w.db, w.feeds, srv.URL}.do("GET", vRep+hashA, "")
-	require.Equal(t, 200, a.StatusCode)
-	require.Equal(t, "clair.epss,clair.kev", a.Header.Get("Oriel-Partial"))
-	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
-	require.Empty(t, w.do("GET", vRep+hashA, "").Header.Get("Oriel-Partial"))
-}
-
-type partial struct{ matcher }
-
-func (p partial) Report(ctx context.Context, r *clair.IndexReport) (*match.Result, error) {
-	res, err := p.matcher.Report(ctx, r)
-	if err == nil {
-		res.Failures = []match.Failure{{Enricher: "clair.epss", Err: io.EOF}, {Enricher: "clair.kev", Err: io.EOF}}
-	}
-	return res, err
-}
-
 type failing struct {
 	matcher
 	fail func() error

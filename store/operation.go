@@ -45,9 +45,10 @@ func (db *DB) GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters
 
 // GetLatestUpdateRefs gives the newest operation of each updater and kind.
 func (db *DB) GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error) {
-	const latest = `SELECT ref, updater, fingerprint, date, kind FROM update_operation AS o
-		WHERE (?1 = '' OR kind = ?1) AND ?2 = '[]'
-		AND NOT EXISTS (SELECT 1 FROM update_operation AS n WHERE n.updater = o.updater AND n.kind = o.kind AND n.seq > o.seq)
+	// Beside max, SQLite gives the other columns of the row that has it.
+	const latest = `SELECT ref, updater, fingerprint, date, kind FROM (
+			SELECT ref, updater, fingerprint, date, kind, max(seq) AS seq FROM update_operation
+			WHERE (?1 = '' OR kind = ?1) AND ?2 = '[]' GROUP BY updater, kind)
 		ORDER BY updater, seq DESC`
 	return db.operations(ctx, latest, kind, nil)
 }

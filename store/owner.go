@@ -19,6 +19,9 @@ type Owner struct {
 	// Token is what to send to be let in as its administrator, "" where
 	// nobody is asked for one.
 	Token string `json:"token,omitempty"`
+	// Certificate is the file, as PEM, with the certificate that the process
+	// shows, whatever names are in it; "" where it speaks no TLS.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // ownerFile is readable for the user who may write the database, and nobody
@@ -34,9 +37,10 @@ func (db *DB) Announce(o Owner) error {
 		return err
 	}
 	name := ownerFile(db.path)
-	err = os.Remove(name) // whatever its mode is
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.WriteFile(name, text, 0o600)
+	// Made anew, so that neither its mode nor a link is somebody else's.
+	err = removeIfThere(name)
+	if err == nil {
+		err = writeNew(name, text)
 	}
 	if err != nil {
 		return fmt.Errorf("write who owns the database: %w", err)
@@ -61,4 +65,14 @@ func ReadOwner(path string) (Owner, error) {
 		return o, fmt.Errorf("read who owns the database: %w", err)
 	}
 	return o, nil
+}
+
+// writeNew makes a file that there was none of.
+func writeNew(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }

@@ -3,11 +3,12 @@ package updater
 import (
 	"context"
 	"fmt"
-	"net/url"
+	"maps"
 	"slices"
 	"time"
 
 	"oriel/clair"
+	"oriel/fetch"
 )
 
 // HealthStore is what the health of feeds is read from.
@@ -18,39 +19,55 @@ type HealthStore interface {
 	GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error)
 }
 
-// Health tells how all feeds are doing: those of the configuration in its
+// Health tells how feeds are doing.
+type Health struct {
+	Store HealthStore
+	// Formats are those of the feeds.
+	Formats Registry
+	// Config is that of the updaters, and Configured are the feeds.
+	Config     Config
+	Configured []Feed
+	// Manager runs the feeds; nil where another process does.
+	Manager *Manager
+}
+
+// Feeds tells how all feeds are doing: those of the configuration in its
 // order, then the others that have an operation, by name, since reports go by
-// their data too. m is the manager that runs the feeds, nil where another
-// process does.
-func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthStore, m *Manager) (clair.Feeds, error) {
-	known, err := db.UpdateStatuses(ctx)
+// their data too.
+func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
+	// Before the statuses: whose run is over by now has its status below.
+	var plan map[string]planned
+	if h.Manager != nil {
+		plan = h.Manager.plan()
+	}
+	known, err := h.Store.UpdateStatuses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	latest, err := db.GetLatestUpdateRefs(ctx, "")
+	latest, err := h.Store.GetLatestUpdateRefs(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("tell the health of feeds: %w", err)
 	}
-	out := make(clair.Feeds, 0, len(feeds))
-	configured := map[string]bool{}
-	for _, f := range feeds {
-		configured[f.Name] = true
-		h := clair.Feed{
-			UpdateStatus: statusOf(known, f.Name), Format: f.Format, URL: masked(f.URL),
-			Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(c.StaleAfter),
-		}
-		if format, ok := r.Lookup(f.Format); ok {
-			h.Kind = format.Kind
-		}
-		if own, ok := f.Duration(StaleAfterOption); ok {
-			h.StaleAfter = own
-		}
-		out = append(out, h)
-	}
+	byName := make(map[string]clair.UpdateStatus, len(known))
 	for _, s := range known {
-		if !configured[s.Updater] && len(latest[s.Updater]) > 0 {
-			out = append(out, clair.Feed{UpdateStatus: s, Format: s.Format, StaleAfter: time.Duration(c.StaleAfter)})
+		byName[s.Updater] = s
+	}
+	out := make(clair.Feeds, 0, len(h.Configured))
+	configured := map[string]bool{}
+	for _, f := range h.Configured {
+		configured[f.Name] = true
+		out = append(out, h.configured(f, byName[f.Name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(latest)) {
+		if configured[name] {
+			continue
 		}
+		s, ok := byName[name]
+		if !ok { // it came in another way than by a run
+			op := latest[name][0]
+			s = clair.UpdateStatus{Updater: name, Kind: op.Kind, LastAttempt: op.Date, LastSuccess: op.Date}
+		}
+		out = append(out, clair.Feed{UpdateStatus: s, Format: s.Format, StaleAfter: time.Duration(h.Config.StaleAfter)})
 	}
 	for i := range out {
 		for _, op := range latest[out[i].Updater] {
@@ -58,43 +75,46 @@ func (r Registry) Health(ctx context.Context, c Config, feeds []Feed, db HealthS
 				out[i].Operation = op.Ref
 			}
 		}
-	}
-	if m != nil {
-		m.planned(out)
+		if h.Manager != nil {
+			out[i].Running, out[i].NextRun = plan[out[i].Updater].running, plan[out[i].Updater].next
+		}
 	}
 	return out, nil
 }
 
-// planned fills in what only the running manager knows.
-func (m *Manager) planned(feeds clair.Feeds) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range feeds {
-		f := &feeds[i]
-		name := f.Updater
-		if set, ok := m.members[name]; ok {
-			name = set
-		}
-		u := slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
-		f.NextRun = time.Time{}
-		if u >= 0 {
-			f.Running, f.NextRun = m.running[u], m.next
-		}
+// configured is a feed of the configuration as its status says.
+func (h Health) configured(f Feed, status clair.UpdateStatus) clair.Feed {
+	out := clair.Feed{
+		UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
+		Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(h.Config.StaleAfter),
 	}
+	out.Updater = f.Name
+	if format, ok := h.Formats.Lookup(f.Format); ok {
+		out.Kind = format.Kind
+	}
+	if own, ok := f.Duration(StaleAfterOption); ok {
+		out.StaleAfter = own
+	}
+	return out
 }
 
-// masked is an address without what may be secret in it: who asks, and the
-// values of the query.
-func masked(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return address // a file
+// planned is what only the manager knows of an updater.
+type planned struct {
+	running bool
+	next    time.Time
+}
+
+// plan tells of each updater, and of the members of sets as far as they have
+// been met.
+func (m *Manager) plan() map[string]planned {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make(map[string]planned, len(m.updaters)+len(m.members))
+	for i, u := range m.updaters {
+		out[u.Name()] = planned{m.running[i], m.next}
 	}
-	if u.User != nil {
-		u.User = url.User("xxxxx")
+	for name, set := range m.members {
+		out[name] = out[set]
 	}
-	if u.RawQuery != "" {
-		u.RawQuery = "xxxxx"
-	}
-	return u.String()
+	return out
 }

@@ -28,6 +28,11 @@ func inBubble(t *testing.T, change func(*Config, *Options), updaters []clair.Upd
 		f(t, m)
 		cancel()
 		require.NoError(t, <-done)
+		all, err := db.UpdateStatuses(t.Context())
+		require.NoError(t, err)
+		for _, s := range all {
+			require.Zero(t, s.NextRun, "nothing is planned any more")
+		}
 		require.NoError(t, db.Close())
 	})
 }
@@ -39,6 +44,9 @@ func TestManager_Run(t *testing.T) {
 		require.Equal(t, 1, f.runs, "at start")
 		wait := time.Until(status(t, m, "f").NextRun)
 		require.InDelta(t, time.Hour.Minutes(), wait.Minutes(), 7.1)
+		stored, err := m.store.UpdateStatuses(t.Context())
+		require.NoError(t, err)
+		require.WithinDuration(t, status(t, m, "f").NextRun, stored[0].NextRun, time.Millisecond, "others can read it")
 		time.Sleep(5 * time.Hour)
 		require.GreaterOrEqual(t, f.runs, 5)
 		require.LessOrEqual(t, f.runs, 6)
