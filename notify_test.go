@@ -38,11 +38,9 @@ const (
 // is never, and negative means that the feed lacks the advisory. From one
 // version of the feed to the next about a tenth differ.
 func fixedIn(feed, advisory int) int {
-	last := 0
-	for v := range feed + 1 {
-		if rand.New(rand.NewPCG(uint64(v), uint64(advisory))).IntN(10) == 0 {
-			last = v
-		}
+	last := feed
+	for last > 0 && rand.New(rand.NewPCG(uint64(last), uint64(advisory))).IntN(10) > 0 {
+		last--
 	}
 	return rand.New(rand.NewPCG(uint64(last)+1000, uint64(advisory))).IntN(8) - 1
 }
@@ -118,7 +116,10 @@ func affectedBy(version int) map[string]int {
 	for m, packages := range inventory() {
 		for i := range feedAdvisories {
 			minor, held := packages[packageOf(i)]
-			if fixed := fixedIn(version, i); held && fixed >= 0 && (fixed == 0 || minor < fixed) {
+			if !held {
+				continue
+			}
+			if fixed := fixedIn(version, i); fixed == 0 || minor < fixed {
 				out[fmt.Sprintf("GO-%d %s", i, m)] = fixed
 			}
 		}
@@ -268,14 +269,35 @@ func TestNotify_Killed(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		return cmd
 	}
-	// whole serves until everything is delivered, and says how long that took.
+	reader, err := store.Open(t.Context(), path, store.Options{ReadOnly: true})
+	require.NoError(t, err)
+	defer reader.Close()
+	// completed waits for an operation other than the last.
+	completed := func(last uuid.UUID) {
+		require.Eventually(t, func() bool {
+			ref, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
+			return err == nil && ref != last
+		}, 2*time.Minute, time.Millisecond)
+	}
+	// made waits for a notification more.
+	made := func(before int) {
+		require.Eventually(t, func() bool {
+			list, err := reader.Notifications(t.Context(), uuid.Nil, before+1)
+			return err == nil && len(list) > before
+		}, 2*time.Minute, time.Millisecond)
+	}
+	// whole serves until everything is delivered, and says how long that took
+	// since the operation.
 	whole := func(want int) time.Duration {
-		start := time.Now()
+		last, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
+		require.NoError(t, err)
 		cmd := serve()
+		completed(last)
+		start := time.Now()
 		require.Eventually(t, func() bool {
 			ops, sets, undelivered := notifyProgress(t, path)
 			return ops == want && sets == ops-1 && undelivered == 0
-		}, 2*time.Minute, 20*time.Millisecond)
+		}, 2*time.Minute, 5*time.Millisecond)
 		took := time.Since(start)
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
@@ -289,8 +311,16 @@ func TestNotify_Killed(t *testing.T) {
 	for range *notifyKills {
 		version++
 		writeFeed(t, feed, version)
-		before, _, _ := notifyProgress(t, path)
+		before, sets, _ := notifyProgress(t, path)
+		last, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
+		require.NoError(t, err)
 		cmd := serve()
+		switch n := rand.IntN(10); {
+		case n > 4:
+			made(sets)
+		case n > 0:
+			completed(last)
+		}
 		time.Sleep(time.Duration(rand.Int64N(int64(took))))
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
