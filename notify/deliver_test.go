@@ -279,12 +279,10 @@ func TestDeliver_Rules(t *testing.T) {
 			}
 			got := rc.deliveries()
 			require.Len(t, got, 1)
-			view := ""
 			if c.name != "everything" {
-				view = "hook"
 				require.Contains(t, got[0].body, fmt.Sprintf(`"callback":"%s/hook/%s"`, callbackBase, s.ID))
 			}
-			require.Equal(t, c.want, said(w.rows(s.ID, view)))
+			require.Equal(t, c.want, said(w.rows(s.ID, "hook")))
 			require.EqualValues(t, len(c.want), w.receipt(s.ID, "hook").Rows)
 		})
 	}
