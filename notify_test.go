@@ -38,11 +38,9 @@ const (
 // is never, and negative means that the feed lacks the advisory. From one
 // version of the feed to the next about a tenth differ.
 func fixedIn(feed, advisory int) int {
-	last := 0
-	for v := range feed + 1 {
-		if rand.New(rand.NewPCG(uint64(v), uint64(advisory))).IntN(10) == 0 {
-			last = v
-		}
+	last := feed
+	for last > 0 && rand.New(rand.NewPCG(uint64(last), uint64(advisory))).IntN(10) > 0 {
+		last--
 	}
 	return rand.New(rand.NewPCG(uint64(last)+1000, uint64(advisory))).IntN(8) - 1
 }
@@ -118,7 +116,10 @@ func affectedBy(version int) map[string]int {
 	for m, packages := range inventory() {
 		for i := range feedAdvisories {
 			minor, held := packages[packageOf(i)]
-			if fixed := fixedIn(version, i); held && fixed >= 0 && (fixed == 0 || minor < fixed) {
+			if !held {
+				continue
+			}
+			if fixed := fixedIn(version, i); fixed == 0 || minor < fixed {
 				out[fmt.Sprintf("GO-%d %s", i, m)] = fixed
 			}
 		}
@@ -268,14 +269,35 @@ func TestNotify_Killed(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		return cmd
 	}
-	// whole serves until everything is delivered, and says how long that took.
+	reader, err := store.Open(t.Context(), path, store.Options{ReadOnly: true})
+	require.NoError(t, err)
+	defer reader.Close()
+	// completed waits for an operation other than the last.
+	completed := func(last uuid.UUID) {
+		require.Eventually(t, func() bool {
+			ref, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
+			return err == nil && ref != last
+		}, 2*time.Minute, time.Millisecond)
+	}
+	// made waits for a notification more.
+	made := func(before int) {
+		require.Eventually(t, func() bool {
+			list, err := reader.Notifications(t.Context(), uuid.Nil, before+1)
+			return err == nil && len(list) > before
+		}, 2*time.Minute, time.Millisecond)
+	}
+	// whole serves until everything is delivered, and says how long that took
+	// since the operation.
 	whole := func(want int) time.Duration {
-		start := time.Now()
+		last, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
+		require.NoError(t, err)
 		cmd := serve()
+		completed(last)
+		start := time.Now()
 		require.Eventually(t, func() bool {
 			ops, sets, undelivered := notifyProgress(t, path)
 			return ops == want && sets == ops-1 && undelivered == 0
-		}, 2*time.Minute, 20*time.Millisecond)
+		}, 2*time.Minute, 5*time.Millisecond)
 		took := time.Since(start)
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
@@ -289,8 +311,16 @@ func TestNotify_Killed(t *testing.T) {
 	for range *notifyKills {
 		version++
 		writeFeed(t, feed, version)
-		before, _, _ := notifyProgress(t, path)
+		before, sets, _ := notifyProgress(t, path)
+		last, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
+		require.NoError(t, err)
 		cmd := serve()
+		switch n := rand.IntN(10); {
+		case n > 4:
+			made(sets)
+		case n > 0:
+			completed(last)
+		}
 		time.Sleep(time.Duration(rand.Int64N(int64(took))))
 		require.NoError(t, cmd.Process.Kill())
 		require.Error(t, cmd.Wait())
@@ -439,5 +469,32 @@ func TestNotifications(t *testing.T) {
 	for _, args := range [][]string{{"--since", "x"}, {"--manifest", "x"}, {"-f", "x"}} {
 		code, _, _ = runOriel(t, append([]string{"changes", "-c", config}, args...)...)
 		require.Equal(t, exitUsage, code)
+	}
+}
+
+// What a webhook with only_kev is told of is what the feeds of that format
+// have, by any of an advisory's ids.
+func TestExploited(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: schema})
+	require.NoError(t, err)
+	defer db.Close()
+	cfg, err := parseConfig([]byte("[[feed]]\nname = 'known'\nformat = 'kev'\nurl = 'https://x.test/'\n"), ".", nil)
+	require.NoError(t, err)
+	for feed, cve := range map[string]string{"known": "CVE-2021-44228", "scores": "CVE-2024-1111"} {
+		_, err := db.UpdateEnrichments(t.Context(), feed, "fp", func(yield func(clair.EnrichmentRecord, error) bool) {
+			yield(clair.EnrichmentRecord{Tags: []string{cve}, Enrichment: json.RawMessage(`{"cve":"` + cve + `"}`)}, nil)
+		})
+		require.NoError(t, err)
+	}
+	is := exploited(cfg, db)
+	for name, v := range map[string]*clair.Vulnerability{
+		"by_name": {Name: "cve_2021_44228"}, "by_alias": {Name: "GHSA-1", Aliases: []string{"CVE-2021-44228"}},
+		"not_in_that_feed": {Name: "CVE-2024-1111"}, "unknown": {Name: "CVE-2024-2222"}, "no_cve": {Name: "GHSA-2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ok, err := is(t.Context(), v)
+			require.NoError(t, err)
+			require.Equal(t, strings.HasPrefix(name, "by_"), ok)
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,6 +118,9 @@ func TestNotifyProcess(t *testing.T) {
 	}
 	fmt.Printf("metric complete-s %v\n", time.Since(start).Seconds())
 	fmt.Printf("metric rows %v\n", sets[0].Rows)
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	fmt.Printf("metric cpu-s %v\n", time.Duration(used.Utime.Nano()+used.Stime.Nano()).Seconds())
 	text, err := os.ReadFile("/proc/self/status")
 	require.NoError(t, err)
 	for line := range strings.Lines(string(text)) {

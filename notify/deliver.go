@@ -27,7 +27,7 @@ type DeliveryStore interface {
 	// EndDelivery records how it ended, unless the receipt was deleted.
 	EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error
 	Redeliver(ctx context.Context, id uuid.UUID, webhook string) error
-	NotificationPage(ctx context.Context, id uuid.UUID, view string, after uuid.UUID, limit int) (clair.NotificationPage, error)
+	NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (clair.NotificationPage, error)
 }
 
 // deliverer delivers to one webhook, one notification at a time.
@@ -193,7 +193,7 @@ func (d *deliverer) body(ctx context.Context, next clair.Delivery) ([]byte, erro
 	if cmp.Or(d.hook.Format, FormatClair) == FormatClair {
 		return encode(c)
 	}
-	rows, err := d.store.NotificationPage(ctx, next.ID, next.View, uuid.Nil, fullRows)
+	rows, err := d.store.NotificationPage(ctx, next.ID, d.hook.Name, uuid.Nil, fullRows)
 	if err != nil {
 		return nil, err
 	}

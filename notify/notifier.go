@@ -169,7 +169,10 @@ func (n *Notifier) planOne(ctx context.Context, op clair.UpdateOperation) error 
 		return n.Store.SkipOperation(ctx, op)
 	}
 	start := time.Now()
-	p := &planner{store: n.Store, op: op, rules: rulesOf(n.cfg.Webhooks, op.Updater), summary: n.cfg.Summary, exploited: n.Exploited}
+	p := &planner{
+		store: n.Store, op: op, rules: rulesOf(n.cfg.Webhooks, op.Updater), summary: n.cfg.Summary, exploited: n.Exploited,
+		together: summaryManifests,
+	}
 	var to []clair.Subscription
 	for _, w := range n.cfg.Webhooks {
 		to = append(to, clair.Subscription{Webhook: w.Name, View: w.view()})

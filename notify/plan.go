@@ -36,26 +36,23 @@ type Exploited func(context.Context, *clair.Vulnerability) (bool, error)
 
 // planner makes the rows of one notification.
 type planner struct {
-	store     PlanStore
-	op        clair.UpdateOperation
-	rules     []rule
+	store PlanStore
+	op    clair.UpdateOperation
+	// rules choose the rows of the views.
+	rules     []Webhook
 	summary   bool
 	exploited Exploited
-}
-
-// rule chooses the rows of a view.
-type rule struct {
-	view string
-	Webhook
+	// together is how many manifests are summed up at once.
+	together int64
 }
 
 // rulesOf are the rules of an operation: everything, and what the webhooks
 // that leave something out want of its updater.
-func rulesOf(webhooks []Webhook, updater string) []rule {
-	out := []rule{{}}
+func rulesOf(webhooks []Webhook, updater string) []Webhook {
+	out := []Webhook{{}}
 	for _, w := range webhooks {
 		if w.filtered() && (len(w.Updaters) == 0 || matchesAny(w.Updaters, updater)) {
-			out = append(out, rule{w.view(), w})
+			out = append(out, w)
 		}
 	}
 	return out
@@ -70,17 +67,17 @@ func matchesAny(patterns []string, text string) bool {
 	})
 }
 
-// takes says whether the rule wants the news, the manifest left aside. What
+// takes says whether the webhook wants the news, the manifest left aside. What
 // was more severe before counts as such, so that an all-clear is heard too.
-func (r rule) takes(ctx context.Context, n clair.Notification, exploited Exploited) (bool, error) {
+func (w Webhook) takes(ctx context.Context, n clair.Notification, exploited Exploited) (bool, error) {
 	severity := n.Vulnerability.NormalizedSeverity
 	if n.Previous != nil {
 		severity = max(severity, n.Previous.NormalizedSeverity)
 	}
-	if severity < r.MinSeverity || r.OnlyFixed && n.Vulnerability.Fix() == "" {
+	if severity < w.MinSeverity || w.OnlyFixed && n.Vulnerability.Fix() == "" {
 		return false, nil
 	}
-	if r.OnlyKEV {
+	if w.OnlyKEV {
 		return exploited(ctx, n.Vulnerability)
 	}
 	return true, nil
@@ -98,13 +95,13 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 			if !ok {
 				continue
 			}
-			for _, r := range p.rules {
-				ok, err := r.takes(ctx, n, p.exploited)
+			for _, w := range p.rules {
+				ok, err := w.takes(ctx, n, p.exploited)
 				if err != nil {
 					yield(told{}, err)
 					return
 				}
-				if ok && !yield(told{n, i.Manifests, r}, nil) {
+				if ok && !yield(told{n, i.Manifests, w}, nil) {
 					return
 				}
 			}
@@ -116,12 +113,12 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 type told struct {
 	clair.Notification
 	all  []clair.Digest
-	rule rule
+	rule Webhook
 }
 
 // row tells one manifest.
 func (t told) row(m clair.Digest) clair.NotificationRow {
-	row := clair.NotificationRow{View: t.rule.view, Manifest: m, Reason: t.Reason, Version: t.Version, Vulnerability: t.Vulnerability.ID}
+	row := clair.NotificationRow{View: t.rule.view(), Manifest: m, Reason: t.Reason, Version: t.Version, Vulnerability: t.Vulnerability.ID}
 	if t.Previous != nil {
 		row.Previous = t.Previous.ID
 	}
@@ -159,8 +156,8 @@ func (p *planner) rows(ctx context.Context) iter.Seq2[clair.NotificationRow, err
 	}
 }
 
-// summaryManifests is how many manifests, once for each view, are summed up at
-// once, at about 300 bytes for each reason: where there are more, the impacts
+// summaryManifests is how many manifests, once for each view, a notifier sums
+// up at once, at about 300 bytes for each reason: where there are more, the impacts
 // are gone through several times, each time for a part of the manifests.
 const summaryManifests = 50_000
 
@@ -173,7 +170,7 @@ func (p *planner) summaries(ctx context.Context) iter.Seq2[clair.NotificationRow
 			yield(clair.NotificationRow{}, err)
 			return
 		}
-		parts := uint32(1 + n*int64(len(p.rules))/summaryManifests)
+		parts := uint32(1 + n*int64(len(p.rules))/p.together)
 		for part := range parts {
 			best, err := p.summarise(ctx, func(m clair.Digest) bool { return parts == 1 || shard(m)%parts == part })
 			if err != nil {
@@ -229,7 +226,7 @@ func (p *planner) summarise(ctx context.Context, wanted func(clair.Digest) bool)
 			if !wanted(m) {
 				continue
 			}
-			key := summaryKey{t.rule.view, t.Reason, m}
+			key := summaryKey{t.rule.view(), t.Reason, m}
 			if b, ok := best[key]; !ok || s.severity > b.severity {
 				best[key] = s
 			}

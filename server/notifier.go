@@ -18,8 +18,9 @@ import (
 type NotificationStore interface {
 	// Notifications lists them, newest first, from the one before the given.
 	Notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error)
-	// NotificationPage reads rows of a view of one, after the given row.
-	NotificationPage(ctx context.Context, id uuid.UUID, view string, after uuid.UUID, limit int) (clair.NotificationPage, error)
+	// NotificationPage reads rows of one that a webhook is told of, or all
+	// where none is named, after the given row.
+	NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (clair.NotificationPage, error)
 	// DeleteNotification says that a webhook is done with one, or where none
 	// is named those who have it.
 	DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error
@@ -92,15 +93,17 @@ func (s *Server) getNotification(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.Notifications.NotificationPage(c.Request().Context(), id, webhook, next, min(size, maxPageSize))
-	if err != nil {
-		return err
-	}
-	out := notificationPage{Page: pagePart{Size: size}, Notifications: append([]clair.Notification{}, rows.Notifications...)}
-	if rows.Next != uuid.Nil {
-		out.Page.Next = rows.Next.String()
-	}
-	return answerJSON(c, http.StatusOK, media, out)
+	return s.withHeavy(c, func() error {
+		rows, err := s.Notifications.NotificationPage(c.Request().Context(), id, webhook, next, min(size, maxPageSize))
+		if err != nil {
+			return err
+		}
+		out := notificationPage{Page: pagePart{Size: size}, Notifications: append([]clair.Notification{}, rows.Notifications...)}
+		if rows.Next != uuid.Nil {
+			out.Page.Next = rows.Next.String()
+		}
+		return answerJSON(c, http.StatusOK, media, out)
+	})
 }
 
 // notificationParams are the id at the end of the path, and the webhook before

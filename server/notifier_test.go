@@ -120,6 +120,8 @@ func TestNotification_Refuses(t *testing.T) {
 	require.Contains(t, w.do("GET", nNot+"/"+id+"?page_size=1000000", "").body, `"size":1000000`)
 	w.refuses(w.do("GET", nNot+"/nonsense", ""), 400, "bad-request")
 	w.refuses(w.do("GET", nNot+"/"+uuid.NewString(), ""), 404, "not-found")
+	require.Equal(t, 200, w.do("GET", nNot+"/hook/"+id, "").StatusCode)
+	w.refuses(w.do("GET", nNot+"/nobody/"+id, ""), 404, "not-found")
 	w.refuses(w.do("POST", nNot+"/"+id, ""), 405, "method-not-allowed")
 	w.refuses(w.do("DELETE", nNot+"/nonsense", ""), 400, "bad-request")
 	w.refuses(w.do("DELETE", nNot+"/"+uuid.NewString(), ""), 404, "not-found")

@@ -29,7 +29,8 @@
 //  6. A row is garbage when no listed operation and no pin lies in its
 //     interval. Garbage goes in short steps, never from under an import.
 //
-//  7. A Snapshot and a Pin hold rows, not the listing of operations.
+//  7. A Snapshot and a Pin hold rows, not the listing of operations. The
+//     operation that notifications were last made of is such a pin.
 //
 //  8. One import per updater at a time.
 //

@@ -141,6 +141,7 @@ type notificationWriter struct {
 	insert *inserter
 	batch  []clair.NotificationRow
 	counts map[string]int64 // rows by view
+	named  bitmap           // the vulnerabilities that rows name
 }
 
 // notificationRows is how many rows are written at once.
@@ -200,6 +201,10 @@ func (w *notificationWriter) flush(ctx context.Context) error {
 				}
 				previous.Valid = true
 			}
+			w.named.set(id)
+			if previous.Valid {
+				w.named.set(previous.Int64)
+			}
 			w.counts[r.View]++
 			args = append(args, w.id, r.View, w.counts[r.View], string(r.Manifest), string(r.Reason), r.Version, id, previous)
 		}
@@ -213,17 +218,11 @@ func (w *notificationWriter) flush(ctx context.Context) error {
 // copyVulnerabilities copies those that the rows name. The marks and the
 // operation still hold them.
 func (w *notificationWriter) copyVulnerabilities(ctx context.Context) error {
-	const named = `SELECT DISTINCT vuln_id FROM notification_body WHERE notification_id = ?1
-		UNION SELECT DISTINCT previous_id FROM notification_body WHERE notification_id = ?1 AND previous_id IS NOT NULL`
 	const read = `SELECT ` + narrowColumns + `, u.name FROM json_each(?) AS j
 		CROSS JOIN vuln_row AS r ON r.id = j.value CROSS JOIN updater AS u ON u.id = r.updater_id`
 	const insert = `INSERT INTO notification_vuln (notification_id, vuln_id, vuln) VALUES (?, ?, ?)`
-	ids, err := readPage(ctx, w.db.read, named, scanID, w.id)
-	if err != nil {
-		return err
-	}
 	r := w.db.newReading(map[int64]string{})
-	for page := range slices.Chunk(ids, streamRows) {
+	for page := range w.named.pages(streamRows) {
 		rows, err := r.query(ctx, read, idList(page))
 		found, err := scanAll(rows, err, func(rows *sql.Rows) (stored, error) {
 			var updater string

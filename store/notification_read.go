@@ -36,10 +36,11 @@ func rowPlace(set, row uuid.UUID) (n int64, ok bool) {
 	return int64(tail &^ (3 << 62)), slices.Equal(set[:8], row[:8]) && tail>>62 == variant>>62
 }
 
-// NotificationPage reads rows of a set, in an order that stays: those of a
-// view after the row with the id, uuid.Nil being before the first. An unknown
-// set is an ErrNotFound, and a row that is none of its an ErrInvalid.
-func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, view string, after uuid.UUID, limit int) (page clair.NotificationPage, err error) {
+// NotificationPage reads rows of a set, in an order that stays: those that a
+// webhook is told of, or all where none is named, after the row with the id,
+// uuid.Nil being before the first. An unknown set, or a webhook that is not
+// told of it, is an ErrNotFound, and a row that is none of its an ErrInvalid.
+func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (page clair.NotificationPage, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("read notification %s: %w", id, classify(err))
@@ -49,8 +50,12 @@ func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, view string, a
 	if !ok {
 		return page, clair.Invalid("next", "%s is no row of notification %s", after, id)
 	}
+	const find = `SELECT n.id, iif(?2 = '', '', r.view) FROM notification AS n
+		LEFT JOIN receipt AS r ON r.notification_id = n.id AND r.webhook = ?2
+		WHERE n.ref = ?1 AND n.complete AND (?2 = '' OR r.webhook IS NOT NULL)`
 	var set int64
-	err = db.read.QueryRowContext(ctx, `SELECT id FROM notification WHERE ref = ? AND complete`, id.String()).Scan(&set)
+	var view string
+	err = db.read.QueryRowContext(ctx, find, id.String(), webhook).Scan(&set, &view)
 	if errors.Is(err, sql.ErrNoRows) {
 		return page, clair.ErrNotFound
 	}
