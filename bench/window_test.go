@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -91,6 +92,7 @@ const (
 type windowReader struct {
 	client      *http.Client
 	base        string
+	platform    string // default the first of releases
 	path, after string
 	buf         bytes.Buffer
 	read        int64
@@ -98,7 +100,8 @@ type windowReader struct {
 }
 
 func (r *windowReader) open() error {
-	res, err := r.client.Post(r.base+"/patches/v1/sessions", "application/json", strings.NewReader(`{"platform":"debian:10"}`))
+	want := fmt.Sprintf(`{"platform":%q}`, cmp.Or(r.platform, releases()[0]))
+	res, err := r.client.Post(r.base+"/patches/v1/sessions", "application/json", strings.NewReader(want))
 	if err != nil {
 		return err
 	}
@@ -180,18 +183,23 @@ func (r *windowReader) sum() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// quarters are rows of four releases in turn.
-func quarters(rows int) iter.Seq2[*clair.Vulnerability, error] {
+// releases are those that the benchmarks of the window have rows of.
+func releases() []string {
+	return []string{"debian:10", "debian:11", "debian:12", "debian:13", "debian:14"}
+}
+
+// released are rows of all the releases in turn, so many of each.
+func released(rows int) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
 		var dists []*clair.Distribution
-		for _, name := range []string{"debian:10", "debian:11", "debian:12", "debian:13"} {
+		for _, name := range releases() {
 			release, _ := clair.ReleaseByName(name)
 			dists = append(dists, release.Distribution())
 		}
 		texts := texts()
-		for i := range 4 * rows {
+		for i := range len(dists) * rows {
 			v := feed{packages: 20000}.row(i, dists, texts)
-			v.Dist = dists[i%4]
+			v.Dist = dists[i%len(dists)]
 			if !yield(v, nil) {
 				return
 			}
@@ -209,7 +217,7 @@ func BenchmarkWindow(b *testing.B) {
 		b.Run(fmt.Sprintf("%dx%d", c.scanners, c.rows), func(b *testing.B) {
 			dir := b.TempDir()
 			db := open(b, filepath.Join(dir, "oriel.db"))
-			_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", quarters(c.rows))
+			_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", released(c.rows))
 			require.NoError(b, err)
 			want := &windowReader{}
 			snap, err := db.Snapshot(b.Context())
@@ -318,6 +326,45 @@ func together(b *testing.B, readers []*windowReader, work func(*windowReader) er
 		require.NoError(b, err)
 	}
 	return total.Load()
+}
+
+// BenchmarkWindow_Platforms has as many scanners as may be active on each of
+// five platforms at once, in one budget of memory.
+func BenchmarkWindow_Platforms(b *testing.B) {
+	const scanners, rows = 128, 20_000
+	oriel, dir := program(b), b.TempDir()
+	db := open(b, filepath.Join(dir, "oriel.db"))
+	_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", released(rows))
+	require.NoError(b, err)
+	require.NoError(b, db.Close())
+	for range b.N {
+		base, pid, stop := daemon(b, oriel, dir, scanners)
+		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: scanners * len(releases())}}
+		var readers []*windowReader
+		for i := range scanners * len(releases()) {
+			r := &windowReader{client: client, base: base, platform: releases()[i%len(releases())]}
+			require.NoError(b, r.open())
+			readers = append(readers, r)
+		}
+		start := time.Now()
+		read := together(b, readers, func(r *windowReader) error {
+			for {
+				body, done, err := r.next()
+				if err != nil || done {
+					return err
+				}
+				r.take(body)
+			}
+		})
+		b.ReportMetric(float64(read)/1e6/time.Since(start).Seconds(), "window-MB/s")
+		b.ReportMetric(peakMB(b, pid), "peak-MB")
+		for i, r := range readers {
+			require.Len(b, r.ids, rows)
+			require.Equal(b, readers[i%len(releases())].sum(), r.sum())
+		}
+		client.CloseIdleConnections()
+		stop()
+	}
 }
 
 // daemon starts the daemon on the database in dir.

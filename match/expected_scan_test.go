@@ -169,5 +169,13 @@ func TestScan_Places(t *testing.T) {
 			require.Equal(t, c.want, idsOf(reportOf(t, db, c.index)))
 		})
 	}
+	for platform, holds := range map[string]bool{"rhel:9": true, "rhel:10": true, "rhel:123": false, "debian:12": false, "rhel": true} {
+		require.Equal(t, holds, match.Belongs("rhel", platform), platform)
+	}
+	for name, want := range map[string]string{"centos:7": "rhel:7", "Ubuntu 22.04": "ubuntu:22.04", "PyPI": "pypi", "RHCC": "rhcc", "crates.io": "crates.io", " bookworm ": "debian:12"} {
+		got, ok := match.PlatformNamed(name)
+		require.True(t, ok)
+		require.Equal(t, want, got)
+	}
 	require.Equal(t, []string{"fedora:40"}, match.PlatformsFor(at(release(t, "fedora 40"))))
 }

@@ -157,10 +157,17 @@ func compared(d *clair.Distribution) *clair.Distribution {
 
 // Belongs says whether rows of one of PlatformsOf's platforms stand in the list
 // of a platform. An advisory's CPE holds for those that it is the beginning of,
-// so that of "rhel:1" would hold for "rhel:10" too.
+// so that of "rhel:1" would hold for "rhel:10" too. Releases of three digits,
+// which there will not be, have no rows but their own: else anybody could name
+// any number of platforms.
 func Belongs(of, platform string) bool {
-	return of == platform ||
-		strings.HasPrefix(platform, rhelPrefix+":") && (of == rhelPrefix || strings.HasPrefix(of, rhelPrefix+":") && strings.HasPrefix(platform, of))
+	if of == platform {
+		return true
+	}
+	if !strings.HasPrefix(platform, rhelPrefix+":") || len(platform) > len(rhelPrefix+":99") {
+		return false
+	}
+	return of == rhelPrefix || strings.HasPrefix(of, rhelPrefix+":") && strings.HasPrefix(platform, of)
 }
 
 // IsPlatform says whether one of PlatformsOf's platforms is one by itself, and

@@ -171,6 +171,6 @@ func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64)
 
 // rowSize is about what a row takes as JSON.
 func rowSize(r sectionRow) int64 {
-	const rest = 1 << 10 // names, numbers, distribution and repository
+	const rest = 700 // names, numbers, distribution and repository
 	return rest + unpackedLen(r.texts.description) + unpackedLen(r.texts.links) + int64(len(r.v.FixedInVersion)+len(r.v.Package.Name))
 }

@@ -259,6 +259,9 @@ func (m *Machine) finish(p *pass) {
 	}
 	m.memory.used -= p.reserved // what is being read into it will not be kept
 	p.reserved, p.stage = 0, idle
+	// Nor is what has not been begun: sessions may come and go faster than
+	// anything can be read for them.
+	m.tasks = slices.DeleteFunc(m.tasks, func(t Task) bool { return t.Pass == p.id })
 	m.task(Task{Pass: p.id, Platform: p.platform.name})
 	if len(p.platform.queue) > 0 {
 		m.begin(p.platform)

@@ -100,40 +100,37 @@ func (s *Service) pane(ctx context.Context, p *pass, room int64) (out window.Pan
 	alone := p.needs > room
 	limit := s.cfg.PageRows
 	for rows := 0; rows < s.cfg.PaneRows && !out.Last; {
-		size := room - out.Bytes
+		size, want := room-out.Bytes, min(limit, s.cfg.PaneRows-rows)
 		if rows == 0 {
 			size = max(size, p.needs)
 		}
-		got, err := p.snapshot.Page(ctx, p.sections, mark, min(limit, s.cfg.PaneRows-rows), size)
+		got, err := p.snapshot.Page(ctx, p.sections, mark, want, size)
 		if err != nil {
 			return out, mark, 0, err
 		}
-		s.rowsRead.Add(int64(len(got.Rows)))
-		var next *page
-		var bytes int64
-		if len(got.Rows) > 0 {
-			if next, err = encode(got.Rows); err != nil {
-				return out, mark, 0, err
-			}
-			bytes = next.bytes()
+		n := len(got.Rows)
+		s.rowsRead.Add(int64(n))
+		next, err := encode(got.Rows)
+		if err != nil {
+			return out, mark, 0, err
 		}
-		switch {
-		case len(got.Rows) == 0 && !got.Done, out.Bytes+bytes > room && !(alone && len(got.Rows) == 1 && rows == 0):
-			// It does not fit.
-			switch {
-			case rows > 0:
-				return out, mark, 0, nil
-			case len(got.Rows) > 1:
-				limit = max(1, len(got.Rows)/2) // its size had been taken for smaller
-				continue
-			}
-			return out, mark, max(got.Needs, bytes), nil
-		case next != nil:
-			out.Pages, out.Bytes, rows = append(out.Pages, next), out.Bytes+bytes, rows+len(got.Rows)
+		fits := got.Needs == 0 && (out.Bytes+next.bytes() <= room || alone && n == 1 && rows == 0)
+		if !fits && rows == 0 && n > 1 {
+			limit = n / 2 // their size had been taken for smaller
+			continue
+		}
+		if !fits && rows == 0 {
+			return out, mark, max(got.Needs, next.bytes()), nil
+		}
+		if !fits {
+			break
+		}
+		if n > 0 {
+			out.Pages, out.Bytes, rows = append(out.Pages, next), out.Bytes+next.bytes(), rows+n
 		}
 		mark, out.Last = got.Next, got.Done
-		if alone {
-			break
+		if alone || n < want {
+			break // or else there would be ever smaller pages
 		}
 	}
 	return out, mark, 0, nil

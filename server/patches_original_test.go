@@ -1,0 +1,122 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/window"
+)
+
+// original is an answer of the original protocol.
+type original struct {
+	Error           *string
+	RequestID       string
+	Session         string
+	State           string
+	Vulnerabilities *[]map[string]any
+}
+
+func (w world) original(query string, status int) original {
+	w.Helper()
+	a := w.do("GET", "/"+query, "")
+	require.Equal(w, status, a.StatusCode, a.body)
+	require.Equal(w, "application/json", a.Header.Get("Content-Type"))
+	var o original
+	require.NoError(w, json.Unmarshal([]byte(a.body), &o))
+	return o
+}
+
+// PAT-01 to PAT-04, PAT-06 and PAT-08, in both dialects.
+func TestPatches_Original(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.MaxActive, c.MaxQueued = 2, 2 })
+	w.fill("ubuntu:18.04", 110)
+	require.NotNil(t, w.original("", http.StatusBadRequest).Error)
+	require.NotNil(t, w.original("patches", http.StatusBadRequest).Error)
+	o := w.original("?platform=plan9", http.StatusBadRequest)
+	require.Contains(t, *o.Error, "ubuntu:18.04")
+	require.Equal(t, "denied", o.State)
+	o = w.original("patches?platform=ubuntu:18.04", http.StatusOK)
+	require.Nil(t, o.Error)
+	require.Regexp(t, `^[0-9a-f]{32}$`, o.RequestID)
+	older := w.original("?platform=ubuntu:18.04", http.StatusOK)
+	queued := [2]original{w.original("?platform=ubuntu:18.04", http.StatusOK), w.original("?platform=ubuntu:18.04", http.StatusOK)}
+	full := w.original("?platform=ubuntu:18.04", http.StatusAccepted)
+	require.Contains(t, *full.Error, "too busy")
+	require.Equal(t, "denied", full.State)
+	// Whoever is queued is told so, in either dialect.
+	q := w.original("?requestID="+queued[0].RequestID, http.StatusAccepted)
+	require.Equal(t, "queued", q.State)
+	require.Contains(t, *q.Error, "no vulnerabilities prepared")
+	require.Nil(t, q.Vulnerabilities)
+	q = w.original("?session="+queued[0].Session, http.StatusOK)
+	require.Nil(t, q.Error)
+	require.Empty(t, *q.Vulnerabilities)
+	require.Equal(t, "queued", q.State)
+
+	var got [2][]string
+	for done := 0; done < 2; {
+		done = 0
+		for i, query := range []string{"?platform=x&requestID=" + o.RequestID, "?session=" + older.Session} {
+			a := w.do("GET", "/"+query, "")
+			var r original
+			require.NoError(t, json.Unmarshal([]byte(a.body), &r))
+			if r.Vulnerabilities == nil || len(*r.Vulnerabilities) == 0 {
+				if r.State == "done" {
+					done++
+				}
+				require.Equal(t, []int{http.StatusAccepted, http.StatusOK}[i], a.StatusCode)
+				continue
+			}
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			require.Nil(t, r.Error)
+			require.LessOrEqual(t, len(*r.Vulnerabilities), 128)
+			for _, v := range *r.Vulnerabilities {
+				got[i] = append(got[i], v["name"].(string))
+				keys := []string{"affected_platform", "details_href", "fixed_in"}
+				if i == 1 {
+					keys = []string{"affectedPlatform", "detailsHref", "fixedIn"}
+				}
+				require.Len(t, v, 5)
+				require.Equal(t, "ubuntu:18.04", v[keys[0]])
+				require.Equal(t, "https://example.test/1", v[keys[1]])
+				require.Contains(t, []float64{0, 1, 2, 3, 4, 6}, v["severity"])
+				fixed := v[keys[2]].([]any)[0].(map[string]any)
+				require.Regexp(t, "^pkg-", fixed["name"])
+				require.Regexp(t, `^1\.`, fixed["version"])
+			}
+			if len(got[i]) == 110 {
+				require.Equal(t, "done", r.State, "the last page says that it is the last")
+			}
+		}
+	}
+	for _, g := range got {
+		slices.Sort(g)
+		require.Equal(t, names("ubuntu:18.04", 110), g)
+	}
+	// The queue moves on, and who is unknown or ended is told so.
+	require.Eventually(t, func() bool {
+		return w.do("GET", "/?requestID="+queued[0].RequestID, "").StatusCode == http.StatusOK
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, "unknown-session", w.original("?requestID=0", http.StatusNotFound).State)
+	require.Equal(t, "unknown-session", w.original("?session=", http.StatusNotFound).State)
+	// Ids do not repeat.
+	ids := map[string]bool{}
+	many := 10_000 / share()
+	for range many {
+		a := w.do("POST", pV1+"/sessions", `{"platform":"bionic"}`)
+		if a.StatusCode != http.StatusCreated {
+			break
+		}
+		id := strings.TrimPrefix(a.Header.Get("Location"), pV1+"/sessions/")
+		require.False(t, ids[id])
+		ids[id] = true
+		require.Equal(t, http.StatusNoContent, w.do("DELETE", a.Header.Get("Location"), "").StatusCode)
+	}
+	require.Len(t, ids, many)
+}
