@@ -151,7 +151,7 @@ func isBundle(f *fetch.File) (bool, error) {
 	return false, r.Close()
 }
 
-var errNoExport = fmt.Errorf("%w: it is neither a bundle nor a file by clairctl export-updaters", clair.ErrInvalid)
+var errNoExport = fmt.Errorf("%w: it is damaged, or neither a bundle nor a file by clairctl export-updaters", clair.ErrInvalid)
 
 // imported says of one run what clients are told.
 func imported(r updater.Result) []server.Imported {

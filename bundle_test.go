@@ -424,6 +424,13 @@ func TestBundle_Server(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, body[:len(body)-1], 0o600))
 	require.Contains(t, b.refuse("import", file, "--server", far), "400 Bad Request: open the bundle: invalid: it is damaged or cut off")
 
+	// One that is too large is refused, wherever it comes.
+	small := newBox(t, "[bundle]\nmax_size = '1KiB'\n", "")
+	require.NoError(t, os.WriteFile(file, body, 0o600))
+	require.Contains(t, small.refuse("import", file), "more than 1024 bytes")
+	require.Contains(t, small.refuse("import", file, "--server", small.serve()), "413 Request Entity Too Large")
+	require.Empty(t, small.operations())
+
 	// As a feed. The key must be the right one.
 	mirror := newBox(t, "", fmt.Sprintf("[[feed]]\nname='box'\nformat='bundle'\nurl='%s'\npublic_key='%s'\n", url, public))
 	require.Contains(t, mirror.run("update"), "box: the/osv: operation")

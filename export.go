@@ -71,8 +71,8 @@ func (o *oriel) export(ctx context.Context, name string) (err error) {
 	if b.key != nil {
 		signed = "signed"
 	}
-	fmt.Fprintf(o.stderr, "exported %d feeds, %d rows: %.1f MB, %s (%v)\n",
-		len(w.Feeds), w.Rows, float64(w.Bytes)/1e6, signed, time.Since(start).Round(time.Millisecond))
+	fmt.Fprintf(o.stderr, "exported %d feeds, %d rows: %d bytes, %s (%v)\n",
+		len(w.Feeds), w.Rows, w.Bytes, signed, time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
