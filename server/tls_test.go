@@ -130,8 +130,10 @@ func TestTLS(t *testing.T) {
 	_, proto, err = get(&tls.Config{NextProtos: []string{"http/1.1"}})
 	require.NoError(t, err)
 	require.Equal(t, "HTTP/1.1", proto)
-	_, _, err = get(&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
-	require.Error(t, err, "TLS 1.1 is too old")
+	_, _, err = get(&tls.Config{MaxVersion: tls.VersionTLS12, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	require.NoError(t, err)
+	_, _, err = get(&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, NextProtos: []string{"http/1.1"}})
+	require.ErrorContains(t, err, "protocol version", "TLS 1.1 is too old")
 
 	writePair(t, cfg, 2)
 	require.EqualValues(t, 1, serial(), "files are not looked at for each handshake")
