@@ -46,12 +46,12 @@ type daemon struct {
 // openOrAsk opens the database to own it, or finds the server to ask in its
 // place: the one that is named, or the one that owns the database. Exactly one
 // of the two is returned, for the caller to close.
-func openOrAsk(ctx context.Context, cfg *Config, log *slog.Logger, f serverFlags) (*store.DB, *daemon, error) {
+func openOrAsk(ctx context.Context, cfg *Config, log *slog.Logger, f serverFlags, b budget) (*store.DB, *daemon, error) {
 	if f.server != "" {
 		d, err := newDaemon(store.Owner{URL: f.server}, f)
 		return nil, d, err
 	}
-	db, err := store.Open(ctx, cfg.Store.Path, storeOptions(cfg, takeMemory(cfg), log))
+	db, err := store.Open(ctx, cfg.Store.Path, storeOptions(cfg, b, log))
 	if !errors.Is(err, clair.ErrConflict) {
 		return db, nil, err
 	}
@@ -136,10 +136,15 @@ func (d *daemon) Close() { d.client.CloseIdleConnections() }
 // maxAnswer bounds what is read of an answer: feeds by the ten thousand.
 const maxAnswer = 64 << 20
 
-// call makes a request and reads the JSON it is answered with, unless into is
-// nil. What the server refuses is an error that says so in its words.
+// call makes a request without a body; see send.
 func (d *daemon) call(ctx context.Context, method, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, d.url+path, nil)
+	return d.send(ctx, method, path, nil, into)
+}
+
+// send makes a request and reads the JSON it is answered with, unless into is
+// nil. What the server refuses is an error that says so in its words.
+func (d *daemon) send(ctx context.Context, method, path string, content io.Reader, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, d.url+path, content)
 	if err != nil {
 		return fmt.Errorf("ask the server: %w", err)
 	}

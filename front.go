@@ -15,7 +15,8 @@ type front struct {
 	listener    net.Listener
 	auth        *server.Auth
 	certificate *server.Certificate
-	url         string
+	// url is where it listens, and local how this machine reaches it.
+	url, local string
 	// loopback says that only this machine reaches the listener.
 	loopback bool
 }
@@ -23,7 +24,7 @@ type front struct {
 // newFront reads what secrets and certificates there are, and listens last, so
 // that nothing listens if it fails. The server closes the listener.
 func newFront(ctx context.Context, cfg *Config, log *slog.Logger) (*front, error) {
-	f := &front{url: "http://"}
+	f, scheme := &front{}, "http"
 	var err error
 	if f.auth, f.certificate, err = readSecrets(cfg, log); err != nil {
 		return nil, err
@@ -32,9 +33,10 @@ func newFront(ctx context.Context, cfg *Config, log *slog.Logger) (*front, error
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	if f.certificate != nil {
-		f.url = "https://"
+		scheme = "https"
 	}
-	f.url += f.listener.Addr().String()
+	f.url = scheme + "://" + f.listener.Addr().String()
+	f.local = localURL(scheme, f.listener.Addr())
 	addr, ok := f.listener.Addr().(*net.TCPAddr)
 	f.loopback = ok && addr.IP.IsLoopback()
 	switch {

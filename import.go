@@ -2,53 +2,44 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"oriel/clair"
 	"oriel/fetch"
 	"oriel/server"
-	"oriel/store"
 )
 
-// importFlags are the flags of import.
-type importFlags struct{ server, tokenFile string }
-
 func (o *oriel) importCommand() *cobra.Command {
-	var f importFlags
+	var f serverFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE|-",
 		Short: "Take in what export, or clairctl export-updaters, wrote; what is there already is left",
-		Args:  oneArg,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.server != "" {
-				return o.importThrough(cmd.Context(), f, args[0])
-			}
-			return o.importHere(cmd.Context(), args[0])
-		},
+		Long: `Take in what export, or clairctl export-updaters, wrote; what is there already is left. Beside a running
+server it is that server that takes it in.`,
+		Args: oneArg,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.importFile(cmd.Context(), args[0], f) },
 	}
-	cmd.Flags().StringVar(&f.server, "server", "", "address of a running server to import into, such as http://127.0.0.1:6060")
-	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the token to show the server")
+	f.add(cmd)
 	return cmd
 }
 
-// importHere imports into the database, which nobody else may own.
-func (o *oriel) importHere(ctx context.Context, name string) (err error) {
+func (o *oriel) importFile(ctx context.Context, name string, flags serverFlags) (err error) {
 	cfg, log, err := o.config()
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, cfg.Store.Path, store.Options{Schema: schema, Memory: takeBundleMemory(cfg).sqlite, Log: log})
+	db, d, err := openOrAsk(ctx, cfg, log, flags, takeBundleMemory(cfg))
 	if err != nil {
 		return err
+	}
+	if d != nil {
+		defer d.Close()
+		return o.importThrough(ctx, d, name)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	p := newProgress(o.stderr)
@@ -100,61 +91,20 @@ func (o *oriel) printImported(feeds []server.Imported) {
 }
 
 // importThrough sends a file to a running server.
-func (o *oriel) importThrough(ctx context.Context, f importFlags, name string) (err error) {
-	base, err := url.Parse(f.server)
-	if err != nil || base.Host == "" {
-		return usageError{clair.Invalid("--server", "%.80q is not the address of a server", f.server)}
-	}
-	body := io.NopCloser(os.Stdin)
-	size := int64(-1)
+func (o *oriel) importThrough(ctx context.Context, d *daemon, name string) (err error) {
+	fmt.Fprintf(o.stderr, "asking the server at %s\n", d.url)
+	in := os.Stdin
 	if name != standard {
-		file, err := os.Open(name)
-		if err != nil {
+		if in, err = os.Open(name); err != nil {
 			return err
 		}
-		info, err := file.Stat()
-		if err != nil {
-			return errors.Join(err, file.Close())
-		}
-		body, size = file, info.Size()
+		defer func() { err = errors.Join(err, in.Close()) }()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.JoinPath("/matcher/api/v1/bundle").String(), body)
-	if err != nil {
-		return err
-	}
-	req.ContentLength = size
-	req.Header.Set("Content-Type", "application/zstd")
-	if f.tokenFile != "" {
-		token, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("import: %w", err)
-	}
-	defer res.Body.Close()
-	return o.readImported(res)
-}
-
-// maxImported bounds what a server answers.
-const maxImported = 16 << 20
-
-// readImported prints what a server answered to an import.
-func (o *oriel) readImported(res *http.Response) error {
 	var answer struct {
-		Message string            `json:"message"`
-		Feeds   []server.Imported `json:"feeds"`
+		Feeds []server.Imported `json:"feeds"`
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxImported)).Decode(&answer); err != nil {
-		return fmt.Errorf("import: the server answered %s: %w", res.Status, err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("import: the server answered %s: %s", res.Status, answer.Message)
+	if err := d.send(ctx, http.MethodPost, "/matcher/api/v1/bundle", io.NopCloser(in), &answer); err != nil {
+		return err
 	}
 	o.printImported(answer.Feeds)
 	failed := 0

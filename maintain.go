@@ -60,7 +60,7 @@ func (o *oriel) vacuum(ctx context.Context, f serverFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	db, d, err := openOrAsk(ctx, cfg, log, f)
+	db, d, err := openOrAsk(ctx, cfg, log, f, takeMemory(cfg))
 	if err != nil {
 		return err
 	}

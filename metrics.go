@@ -9,18 +9,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"oriel/clair"
+	"oriel/match"
 	"oriel/store"
-	"oriel/updater"
 )
 
 // sources are the parts that /metrics asks how they are doing. One that is nil
 // has nothing to tell.
 type sources struct {
-	feeds func(context.Context) ([]updater.Status, error)
+	feeds func(context.Context) (clair.Feeds, error)
 	store func(context.Context) (store.Stats, error)
 	// findings is the last count of what affects the manifests, and of how
 	// many there were. at is zero where there was none yet.
-	findings func() (bySeverity [clair.Critical + 1]int64, manifests int64, at time.Time)
+	findings func() (bySeverity match.Counts, manifests int64, at time.Time)
 	// receipts counts notifications by the state of their receipt.
 	receipts func(context.Context) (map[string]int64, error)
 	window   func() windowStats
@@ -63,6 +63,7 @@ var gaugeHelp = map[string]string{
 	"oriel_feed_last_success_timestamp_seconds feed": "When the feed was last read or found unchanged, 0 if never.",
 	"oriel_feed_next_run_timestamp_seconds feed":     "When the feed is due, 0 if no run is planned.",
 	"oriel_feed_failed feed":                         "1 if the last attempt failed; the feed's last good data is still served.",
+	"oriel_feed_stale feed":                          "1 if the last success is longer ago than the feed's stale_after.",
 	"oriel_feed_running feed":                        "1 while the feed is being read or waits for its turn.",
 	"oriel_feed_records feed":                        "Rows of the feed's current operation.",
 	"oriel_feed_skipped_records feed":                "Records of the feed that could not be used.",
@@ -146,6 +147,10 @@ func (g *gauges) askFeeds(ctx context.Context) {
 		return
 	}
 	for _, f := range all {
+		if f.Condition(g.at) == clair.FeedOff {
+			continue // nobody waits for it
+		}
+		g.set("oriel_feed_stale", oneIf(f.StaleAfter > 0 && !f.LastSuccess.IsZero() && g.at.Sub(f.LastSuccess) > f.StaleAfter), f.Updater)
 		g.set("oriel_feed_last_attempt_timestamp_seconds", seconds(f.LastAttempt), f.Updater)
 		g.set("oriel_feed_last_success_timestamp_seconds", seconds(f.LastSuccess), f.Updater)
 		g.set("oriel_feed_next_run_timestamp_seconds", seconds(f.NextRun), f.Updater)

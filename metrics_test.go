@@ -24,8 +24,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"oriel/clair"
+	"oriel/match"
 	"oriel/store"
-	"oriel/updater"
 )
 
 // gathered gives what a registry shows, by name, with the samples of each.
@@ -71,20 +71,21 @@ func scrape(t *testing.T, g prometheus.Gatherer) (map[string]*dto.MetricFamily, 
 // allSources is a source of every kind.
 func allSources(asked *int) sources {
 	return sources{
-		feeds: func(context.Context) ([]updater.Status, error) {
+		feeds: func(context.Context) (clair.Feeds, error) {
 			*asked++
-			return []updater.Status{
-				{UpdateStatus: clair.UpdateStatus{
+			return clair.Feeds{
+				{Configured: true, Enabled: true, StaleAfter: time.Hour, UpdateStatus: clair.UpdateStatus{
 					Updater: "osv/Go", Kind: clair.KindVulnerability, LastAttempt: time.Unix(200, 0), LastSuccess: time.Unix(100, 0),
 					Error: "gone", Records: 7, Skipped: 2, Took: 3 * time.Second, NextRun: time.Unix(300, 0),
 				}, Running: true},
 				{UpdateStatus: clair.UpdateStatus{Updater: "never"}},
+				{UpdateStatus: clair.UpdateStatus{Updater: "off"}, Configured: true},
 			}, nil
 		},
 		store: func(context.Context) (store.Stats, error) {
 			return store.Stats{Operations: map[clair.Kind]int64{clair.KindVulnerability: 4}, Manifests: 5, File: 6, WAL: 7, Free: 8}, nil
 		},
-		findings: func() ([clair.Critical + 1]int64, int64, time.Time) {
+		findings: func() (match.Counts, int64, time.Time) {
 			return [clair.Critical + 1]int64{clair.Low: 17, clair.Critical: 18}, 19, time.Unix(400, 0)
 		},
 		receipts: func(context.Context) (map[string]int64, error) { return map[string]int64{"delivered": 9}, nil },
@@ -111,6 +112,9 @@ func TestGauges(t *testing.T) {
 	require.EqualValues(t, 100, value(t, f["oriel_feed_last_success_timestamp_seconds"], "osv/Go"))
 	require.EqualValues(t, 0, value(t, f["oriel_feed_last_success_timestamp_seconds"], "never"), "an alert can tell")
 	require.EqualValues(t, 300, value(t, f["oriel_feed_next_run_timestamp_seconds"], "osv/Go"))
+	require.EqualValues(t, 1, value(t, f["oriel_feed_stale"], "osv/Go"))
+	require.EqualValues(t, 0, value(t, f["oriel_feed_stale"], "never"))
+	require.Len(t, f["oriel_feed_stale"].GetMetric(), 2, "nobody waits for what is off")
 	require.EqualValues(t, 1, value(t, f["oriel_feed_failed"], "osv/Go"))
 	require.EqualValues(t, 0, value(t, f["oriel_feed_failed"], "never"))
 	require.EqualValues(t, 1, value(t, f["oriel_feed_running"], "osv/Go"))
@@ -150,7 +154,7 @@ func TestGauges(t *testing.T) {
 // What was not counted yet is not shown, and least of all as none.
 func TestGauges_NotCounted(t *testing.T) {
 	s := allSources(new(int))
-	s.findings = func() (none [clair.Critical + 1]int64, manifests int64, at time.Time) { return none, 0, time.Time{} }
+	s.findings = func() (none match.Counts, manifests int64, at time.Time) { return none, 0, time.Time{} }
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(newGauges(s))
 	f, err := scrape(t, registry)
@@ -162,7 +166,7 @@ func TestGauges_NotCounted(t *testing.T) {
 // A source that fails says so and leaves the others as they are.
 func TestGauges_Failing(t *testing.T) {
 	s := allSources(new(int))
-	s.feeds = func(context.Context) ([]updater.Status, error) { return nil, errors.New("no feeds") }
+	s.feeds = func(context.Context) (clair.Feeds, error) { return nil, errors.New("no feeds") }
 	s.receipts = func(context.Context) (map[string]int64, error) { return nil, errors.New("no receipts") }
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(newGauges(s))

@@ -94,7 +94,7 @@ func (o *oriel) redeliver(ctx context.Context, text, webhook string, f serverFla
 	if err != nil {
 		return err
 	}
-	db, d, err := openOrAsk(ctx, cfg, log, f)
+	db, d, err := openOrAsk(ctx, cfg, log, f, takeMemory(cfg))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"oriel/clair"
 	"oriel/fetch"
 	"oriel/index"
+	"oriel/match"
+	"oriel/notify"
 	"oriel/server"
 	"oriel/server/patches"
 	"oriel/store"
@@ -42,9 +45,16 @@ func (o *oriel) serveCommand() *cobra.Command {
 
 // app is the running daemon's parts.
 type app struct {
-	db      *store.DB
-	updates *updater.Manager
-	matcher matcher
+	cfg      *Config
+	log      *slog.Logger
+	budget   budget
+	db       *store.DB
+	updates  *updater.Manager
+	matcher  matcher
+	notifier *notify.Notifier
+	windows  *patches.Service
+	findings *findings
+	front    *front
 	// url is where the server listens.
 	url string
 }
@@ -69,63 +79,104 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	layers := index.NewFetcher(cfg.Indexer, "")
 	defer layers.CloseIdleConnections()
 
+	a := &app{
+		cfg: cfg, log: log, budget: budget, db: db, updates: updates, matcher: newMatcher(cfg, db),
+		windows: patches.New(cfg.Window, snapshots{db}, log), findings: &findings{db: db, log: log},
+	}
 	bundles, err := newBundles(cfg, db, updates)
 	if err != nil {
 		return err
 	}
-	front, err := newFront(ctx, cfg, log)
-	if err != nil {
+	if a.front, err = newFront(ctx, cfg, log); err != nil {
 		return err
 	}
-	a := &app{db: db, updates: updates, matcher: newMatcher(cfg, db), url: front.url}
-	if err := db.Announce(store.Owner{PID: os.Getpid(), URL: a.url}); err != nil {
-		return errors.Join(err, front.listener.Close())
+	a.url = a.front.url
+	if err := a.announce(); err != nil {
+		return errors.Join(err, a.front.listener.Close())
 	}
-	notifier, err := newNotifier(cfg, db, a.url, log)
-	if err != nil {
-		return errors.Join(err, front.listener.Close())
-	}
-	found := &findings{db: db, log: log}
-	windows := patches.New(cfg.Window, snapshots{db}, log)
-	srv := server.New(server.Options{
-		Patches:   windows,
-		Manifests: db, Updates: db, Changes: db, Notifications: db, Redeliverer: notifier,
-		Matcher: a.matcher, Log: log, IndexState: index.State(),
-		Feeds: feeds{health(cfg, db, updates), updates}, ReadyAfter: time.Duration(cfg.Updater.ReadyAfter),
-		Status:  statusSource(cfg, db, budget, found),
-		Vacuum:  func(ctx context.Context) (int64, error) { return db.Vacuum(ctx, cfg.Updater.Keep) },
-		Indexer: index.NewIndexer(cfg.Indexer, db, layers, log), Indexing: cfg.Indexer.Concurrency,
-		CacheAge: time.Duration(cfg.Updater.Interval), Heavy: budget.heavy, Bundles: bundles,
-		Limits: limits(cfg, budget), Auth: front.auth, Certificate: front.certificate, OpenMetrics: front.loopback,
-		Collectors: []prometheus.Collector{newGauges(sources{feeds: updates.Statuses, store: db.Stats, limit: int64(cfg.Memory.Limit), divided: budget})},
-	})
+	o := a.options()
+	o.Bundles, o.Indexer = bundles, index.NewIndexer(cfg.Indexer, db, layers, log)
+	srv := server.New(o)
 	log.InfoContext(ctx, "serving started", "url", a.url, "database", cfg.Store.Path, "feeds", len(cfg.Feeds), "version", version())
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return srv.Run(ctx, front.listener) })
+	g.Go(func() error { return srv.Run(ctx, a.front.listener) })
 	g.Go(func() error { return updates.Run(ctx) })
-	g.Go(func() error { return found.Run(ctx) })
-	g.Go(func() error { return notifier.Run(ctx) })
-	g.Go(func() error { return windows.Run(ctx) })
+	g.Go(func() error { return a.findings.Run(ctx) })
+	g.Go(func() error { return a.notifier.Run(ctx) })
+	g.Go(func() error { return a.windows.Run(ctx) })
 	g.Go(func() error { return started(ctx, a) })
 	err = g.Wait()
 	log.InfoContext(ctx, "serving stopped")
 	return err
 }
 
-// statusSource tells how the database and the process are doing.
-func statusSource(cfg *Config, db *store.DB, b budget, found *findings) server.StatusSource {
+// announce tells commands of this machine how to reach the server, and makes
+// the notifier, which tells its receivers.
+func (a *app) announce() (err error) {
+	owner := store.Owner{PID: os.Getpid(), URL: a.front.local, Token: a.front.auth.NewToken("this machine")}
+	if a.cfg.TLS.Cert != "" {
+		if owner.Certificate, err = filepath.Abs(a.cfg.TLS.Cert); err != nil {
+			return err
+		}
+	}
+	if a.notifier, err = newNotifier(a.cfg, a.db, a.url, a.log); err != nil {
+		return err
+	}
+	return a.db.Announce(owner)
+}
+
+// options are what the server works with.
+func (a *app) options() server.Options {
+	return server.Options{
+		Manifests: a.db, Updates: a.db, Changes: a.db, Notifications: a.db, Redeliverer: a.notifier, Patches: a.windows,
+		Matcher: a.matcher, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
+		Feeds:      feeds{health(a.cfg, a.db, a.updates), a.updates},
+		ReadyAfter: time.Duration(a.cfg.Updater.ReadyAfter), CacheAge: time.Duration(a.cfg.Updater.Interval),
+		Status: a.status(), Vacuum: func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },
+		Heavy: a.budget.heavy, Limits: limits(a.cfg, a.budget),
+		Auth: a.front.auth, Certificate: a.front.certificate, OpenMetrics: a.front.loopback,
+		Collectors: []prometheus.Collector{newGauges(a.sources())},
+	}
+}
+
+// status tells how the parts are doing that have no API of their own.
+func (a *app) status() server.StatusSource {
 	return server.StatusSource{
-		Version: version(), Findings: found.Last,
+		Version: version(), Findings: a.findings.Last, Notifications: a.db.ReceiptCounts,
+		Sessions: func() server.Sessions {
+			s := a.windows.Status()
+			return server.Sessions{Active: s.Active, Queued: s.Queued, MemoryUsed: s.MemoryUsed, MemoryLimit: s.Memory}
+		},
 		Database: func(ctx context.Context) (server.Database, error) {
-			s, err := db.Stats(ctx)
+			s, err := a.db.Stats(ctx)
 			return server.Database{
-				Size: s.File, WAL: s.WAL, Free: s.Free, Max: int64(cfg.Store.MaxSize), Manifests: s.Manifests, Operations: s.Operations,
+				Size: s.File, WAL: s.WAL, Free: s.Free, Max: int64(a.cfg.Store.MaxSize), Manifests: s.Manifests, Operations: s.Operations,
 			}, err
 		},
 		Memory: func() server.Memory {
 			rss, _ := residentMemory()
-			return server.Memory{Limit: int64(cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: b.heap, SQLiteLimit: b.sqlite}
+			return server.Memory{
+				Limit: int64(a.cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: a.budget.heap, SQLiteLimit: a.budget.sqlite,
+			}
+		},
+	}
+}
+
+// sources are what the metrics are read from.
+func (a *app) sources() sources {
+	return sources{
+		feeds: health(a.cfg, a.db, a.updates).Feeds, store: a.db.Stats, receipts: a.db.ReceiptCounts,
+		limit: int64(a.cfg.Memory.Limit), divided: a.budget,
+		window: func() windowStats {
+			s := a.windows.Status()
+			return windowStats{active: s.Active, queued: s.Queued, used: s.MemoryUsed, limit: s.Memory}
+		},
+		findings: func() (bySeverity match.Counts, manifests int64, at time.Time) {
+			if l := a.findings.Last(); l != nil {
+				bySeverity, manifests, at = l.Counts, l.Manifests, l.At
+			}
+			return bySeverity, manifests, at
 		},
 	}
 }

@@ -49,7 +49,7 @@ func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err 
 	if err != nil {
 		return err
 	}
-	db, d, err := openOrAsk(ctx, cfg, log, f)
+	db, d, err := openOrAsk(ctx, cfg, log, f, takeMemory(cfg))
 	if err != nil {
 		return err
 	}

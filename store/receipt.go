@@ -165,6 +165,26 @@ func (db *DB) DropNotifications(ctx context.Context, before time.Time, webhooks 
 	return nil
 }
 
+// ReceiptCounts counts the deliveries of all notifications by their status.
+func (db *DB) ReceiptCounts(ctx context.Context) (map[string]int64, error) {
+	type count struct {
+		status string
+		n      int64
+	}
+	all, err := readPage(ctx, db.read, `SELECT status, count(*) FROM receipt GROUP BY status`, func(rows *sql.Rows) (c count, err error) {
+		err = rows.Scan(&c.status, &c.n)
+		return c, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	out := map[string]int64{}
+	for _, c := range all {
+		out[c.status] = c.n
+	}
+	return out, nil
+}
+
 // count runs one statement in a transaction of its own and says how many rows
 // it changed.
 func (db *DB) count(ctx context.Context, query string, args ...any) (n int64, err error) {

@@ -360,44 +360,6 @@ func (m *Manager) collect(ctx context.Context) {
 	}
 }
 
-// Status is how an updater is doing.
-type Status struct {
-	// UpdateStatus is zero but for the name where there was no run yet.
-	// NextRun is zero where none is planned.
-	clair.UpdateStatus
-	// Running says that a run is going on or waiting for its turn.
-	Running bool
-}
-
-// Statuses tells how each updater is doing, in the order of the configuration,
-// then the members of sets, as far as they have been met, and then other feeds
-// that there is data of.
-func (m *Manager) Statuses(ctx context.Context) ([]Status, error) {
-	known, err := m.store.UpdateStatuses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	data, err := m.store.GetUpdateOperations(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	out := make([]Status, len(m.updaters))
-	for i, u := range m.updaters {
-		out[i] = m.status(known, u.Name(), i)
-	}
-	return append(out, m.memberStatuses(known, data)...), nil
-}
-
-// status is that of an updater, or of a member of the set that it is. The
-// caller holds mu.
-func (m *Manager) status(known []clair.UpdateStatus, name string, of int) Status {
-	s := Status{UpdateStatus: statusOf(known, name), Running: m.running[of]}
-	s.NextRun = m.next
-	return s
-}
-
 func statusOf(all []clair.UpdateStatus, updater string) clair.UpdateStatus {
 	for _, s := range all {
 		if s.Updater == updater {

@@ -102,17 +102,21 @@ func newManager(t testing.TB, change func(*Config, *Options), updaters ...clair.
 	return manage(t, db, change, updaters...), db
 }
 
-func status(t testing.TB, m *Manager, name string) Status {
+func status(t testing.TB, m *Manager, name string) clair.Feed {
 	t.Helper()
-	all, err := m.Statuses(t.Context())
+	h := Health{Store: m.store.(HealthStore), Manager: m}
+	for _, u := range m.updaters {
+		h.Configured = append(h.Configured, Feed{Name: u.Name(), Enabled: true})
+	}
+	all, err := h.Feeds(t.Context())
 	require.NoError(t, err)
-	for _, s := range all {
-		if s.Updater == name {
-			return s
+	for _, f := range all {
+		if f.Updater == name {
+			return f
 		}
 	}
 	t.Fatalf("no status of %s", name)
-	return Status{}
+	return clair.Feed{}
 }
 
 func TestManager_OneFailureHarmsNoOther(t *testing.T) {

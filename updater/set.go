@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -155,23 +153,6 @@ func (m *Manager) admit(set, member string) error {
 	}
 	m.members[member] = set
 	return nil
-}
-
-// memberStatuses gives the statuses of the members that were met since the
-// start, by name, and then those of other feeds that there is data of: what was
-// imported, or is of an earlier configuration. The caller holds mu.
-func (m *Manager) memberStatuses(known []clair.UpdateStatus, data map[string][]clair.UpdateOperation) []Status {
-	var out []Status
-	for _, name := range slices.Sorted(maps.Keys(m.members)) {
-		out = append(out, m.status(known, name, m.index(m.members[name])))
-	}
-	for _, s := range known {
-		_, member := m.members[s.Updater]
-		if len(data[s.Updater]) > 0 && !member && m.index(s.Updater) < 0 {
-			out = append(out, Status{UpdateStatus: s})
-		}
-	}
-	return out
 }
 
 // checkName refuses what is no name for an updater.
