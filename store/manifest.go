@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -202,23 +203,24 @@ func contents(r *clair.IndexReport, add func(clair.Package, clair.Distribution, 
 				repos = append(repos, repoKey(r.Repositories[id]))
 			}
 			for _, repo := range repos {
-				add(indexed(*p, p), dist, repo)
+				add(indexed(*p, p, cmp.Or(p.Kind, clair.Binary)), dist, repo)
 				if p.Source != nil && p.Source.Name != "" {
-					add(indexed(*p.Source, p), dist, repo)
+					add(indexed(*p.Source, p, clair.Source), dist, repo)
 				}
 			}
 		}
 	}
 }
 
-// indexed is a package as the index keeps it. A source package is matched in
-// place of its binary, whose architecture and module it therefore takes.
-func indexed(p clair.Package, binary *clair.Package) clair.Package {
+// indexed is a package as the index keeps it, which is as matching takes it: a
+// report need not name kinds, and a source package is matched in place of its
+// binary, whose architecture and module it therefore takes.
+func indexed(p clair.Package, binary *clair.Package, kind string) clair.Package {
 	if p.Version == "" {
 		p.Version = binary.Version
 	}
 	return clair.Package{
-		Name: p.Name, Version: p.Version, Kind: p.Kind,
+		Name: p.Name, Version: p.Version, Kind: kind,
 		Module: binary.Module, Arch: binary.Arch, NormalizedVersion: p.NormalizedVersion,
 	}
 }

@@ -51,6 +51,16 @@ func TestDB_PutIndexReport(t *testing.T) {
 	require.Equal(t, []string{"curl", "curl-src", "dpkg", "dpkg-src"}, list(t, db.read, `SELECT name FROM package ORDER BY 1`))
 }
 
+// A report need not say what its packages are; matching takes them so too.
+func TestDB_PutIndexReport_KindsNotNamed(t *testing.T) {
+	db := openNew(t)
+	r := report(digest("a"), "bash")
+	r.Packages["bash"].Kind, r.Packages["bash"].Source.Kind = "", ""
+	_, err := db.PutIndexReport(t.Context(), r)
+	require.NoError(t, err)
+	require.Equal(t, []string{"bash binary", "bash-src source"}, list(t, db.read, `SELECT name || ' ' || kind FROM package ORDER BY 1`))
+}
+
 func TestDB_DeleteManifests(t *testing.T) {
 	db := openNew(t)
 	for _, r := range []*clair.IndexReport{report(digest("a"), "bash", "curl"), report(digest("b"), "curl")} {
