@@ -20,7 +20,7 @@
 //     manifests it has never seen.
 //   - kind is filled in update operations; Clair leaves it empty.
 //   - A vulnerability of a notification has severity and normalized_severity,
-//     repo and repository: Clair's server sends the first of each pair
-//     (clair:notifier/notification.go), its schema and Quay name the second.
+//     repo and repository: Clair's server sends the first of each pair, its
+//     own schema and Quay name the second.
 //   - A notification's unknown id is a 404; Clair answers an empty page.
 package server
