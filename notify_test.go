@@ -2,12 +2,14 @@ package main
 
 import (
 	"archive/zip"
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -179,6 +181,16 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		u.received[d.ID] = append(u.received[d.ID], rows)
 	}
+}
+
+// deliveries is how many it took.
+func (u *unreliable) deliveries() (n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, list := range u.received {
+		n += len(list)
+	}
+	return n
 }
 
 // readNotification reads a notification to its end, in the model's words.
@@ -409,6 +421,14 @@ func TestNotifications(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, `run "oriel update" first`)
 
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	text = bytes.Replace(text, []byte("127.0.0.1:0"), []byte(l.Addr().String()), 1)
+	require.NoError(t, os.WriteFile(config, text, 0o600))
+	require.NoError(t, l.Close())
+
 	writeFeed(t, feed, 0)
 	code, _, errs = runOriel(t, "update", "-c", config)
 	require.Zero(t, code, errs)
@@ -431,6 +451,14 @@ func TestNotifications(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Regexp(t, `osv/Go +\d+ +test +delivered +\d+ +-`, out)
 	id := strings.Fields(strings.Split(out, "\n")[1])[0]
+	before := rc.deliveries()
+	code, out, errs = runOriel(t, "notifications", "-c", config, "--redeliver", id, "--webhook", "test")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "is being delivered again")
+	require.Eventually(t, func() bool { return rc.deliveries() > before }, time.Minute, 10*time.Millisecond)
+	code, _, errs = runOriel(t, "notifications", "-c", config, "--redeliver", id, "--webhook", "nobody")
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, errs, "the running server answered 404 Not Found: redeliver notification "+id+": no webhook is to be told of it")
 	stop()
 	require.Zero(t, <-done, said.String())
 

@@ -315,14 +315,15 @@ CREATE TABLE notification (
     deleted  INTEGER NOT NULL DEFAULT 0           -- 1 = its receivers are done with it
 ) STRICT;
 
--- The rows of a set. The design keeps each as JSON; here a vulnerability that
--- ten thousand manifests are told of is kept once. view is '' for what
--- everyone can read, or the webhook whose rule chose the row.
+-- The rows of a set. The design keeps each as JSON; here rows that follow one
+-- another and differ in the manifest alone are kept together, and a
+-- vulnerability that ten thousand manifests are told of once. view is '' for
+-- what everyone can read, or the webhook whose rule chose the rows.
 CREATE TABLE notification_body (
     notification_id INTEGER NOT NULL,
     view            TEXT    NOT NULL,
-    n               INTEGER NOT NULL,             -- place in the view, from 1
-    manifest        TEXT    NOT NULL,             -- digest; the manifest may be gone
+    n               INTEGER NOT NULL,             -- place of the first row in the view, from 1
+    manifests       TEXT    NOT NULL,             -- digests, a space between; they may be gone
     reason          TEXT    NOT NULL,             -- added, removed or changed
     package_version TEXT    NOT NULL,             -- as it is installed
     vuln_id         INTEGER NOT NULL,             -- of notification_vuln

@@ -430,7 +430,6 @@ func misbehave(t *testing.T, answer func(net.Conn)) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var wg sync.WaitGroup
-	done := make(chan struct{})
 	wg.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -449,7 +448,6 @@ func misbehave(t *testing.T, answer func(net.Conn)) string {
 		}
 	})
 	t.Cleanup(func() {
-		close(done)
 		l.Close()
 		wg.Wait()
 	})

@@ -27,5 +27,10 @@
 //     the data are that it was made from, and what of them is missing. So does
 //     /readyz, which is 503 until each feed has succeeded once; Clair's says
 //     nothing of data.
-//   - / is a page for browsers; who does not ask for HTML gets 404.
+//   - / is a page for browsers; who does not ask for HTML speaks the original
+//     protocol of Patches there.
+//   - A vulnerability of a notification has severity and normalized_severity,
+//     repo and repository: Clair's server sends the first of each pair, its
+//     own schema and Quay name the second.
+//   - A notification's unknown id is a 404; Clair answers an empty page.
 package server

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -144,8 +145,12 @@ type notificationWriter struct {
 	named  bitmap           // the vulnerabilities that rows name
 }
 
-// notificationRows is how many rows are written at once.
-const notificationRows = 4096
+const (
+	// notificationRows is how many rows are written at once.
+	notificationRows = 4096
+	// manifestsTogether is how many rows are kept together at the most.
+	manifestsTogether = 500
+)
 
 func (w *notificationWriter) put(ctx context.Context, op clair.UpdateOperation, ref uuid.UUID, subscriptions []clair.Subscription,
 	rows iter.Seq2[clair.NotificationRow, error],
@@ -160,7 +165,7 @@ func (w *notificationWriter) put(ctx context.Context, op clair.UpdateOperation, 
 	if err != nil {
 		return err
 	}
-	const head = `INSERT INTO notification_body (notification_id, view, n, manifest, reason, package_version, vuln_id, previous_id) VALUES `
+	const head = `INSERT INTO notification_body (notification_id, view, n, manifests, reason, package_version, vuln_id, previous_id) VALUES `
 	if w.insert, err = newInserter(ctx, w.db, head, `(?, ?, ?, ?, ?, ?, ?, ?)`); err != nil {
 		return err
 	}
@@ -186,33 +191,61 @@ func (w *notificationWriter) put(ctx context.Context, op clair.UpdateOperation, 
 
 // flush writes the rows of the batch.
 func (w *notificationWriter) flush(ctx context.Context) error {
-	chunks := slices.Collect(slices.Chunk(w.batch, insertRows))
+	var bodies [][]clair.NotificationRow
+	for from, to := 0, 0; from < len(w.batch); from = to {
+		for to < len(w.batch) && to-from < manifestsTogether && alike(w.batch[from], w.batch[to]) {
+			to++
+		}
+		bodies = append(bodies, w.batch[from:to])
+	}
+	chunks := slices.Collect(slices.Chunk(bodies, insertRows))
 	err := w.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
 		var args []any
-		for _, r := range chunks[i] {
-			id, err := strconv.ParseInt(r.Vulnerability, 10, 64)
-			if err != nil {
-				return fmt.Errorf("vulnerability of a row: %w", err)
+		for _, rows := range chunks[i] {
+			var err error
+			if args, err = w.appendBody(args, rows); err != nil {
+				return err
 			}
-			var previous sql.NullInt64
-			if r.Previous != "" {
-				if previous.Int64, err = strconv.ParseInt(r.Previous, 10, 64); err != nil {
-					return fmt.Errorf("vulnerability of a row: %w", err)
-				}
-				previous.Valid = true
-			}
-			w.named.set(id)
-			if previous.Valid {
-				w.named.set(previous.Int64)
-			}
-			w.counts[r.View]++
-			args = append(args, w.id, r.View, w.counts[r.View], string(r.Manifest), string(r.Reason), r.Version, id, previous)
 		}
 		_, err := w.insert.insert(ctx, tx, args)
 		return err
 	})
 	w.batch = w.batch[:0]
 	return err
+}
+
+// alike says whether two rows differ in the manifest alone.
+func alike(a, b clair.NotificationRow) bool {
+	a.Manifest = b.Manifest
+	return a == b
+}
+
+// appendBody appends the columns of rows that are kept together.
+func (w *notificationWriter) appendBody(args []any, rows []clair.NotificationRow) ([]any, error) {
+	r := rows[0]
+	id, err := strconv.ParseInt(r.Vulnerability, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("vulnerability of a row: %w", err)
+	}
+	w.named.set(id)
+	var previous sql.NullInt64
+	if r.Previous != "" {
+		if previous.Int64, err = strconv.ParseInt(r.Previous, 10, 64); err != nil {
+			return nil, fmt.Errorf("vulnerability of a row: %w", err)
+		}
+		previous.Valid = true
+		w.named.set(previous.Int64)
+	}
+	var manifests strings.Builder
+	for i, r := range rows {
+		if i > 0 {
+			manifests.WriteByte(' ')
+		}
+		manifests.WriteString(string(r.Manifest))
+	}
+	first := w.counts[r.View] + 1
+	w.counts[r.View] += int64(len(rows))
+	return append(args, w.id, r.View, first, manifests.String(), string(r.Reason), r.Version, id, previous), nil
 }
 
 // copyVulnerabilities copies those that the rows name. The marks and the

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,42 +63,58 @@ func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, webhook string
 	if err != nil {
 		return page, err
 	}
-	const read = `SELECT n, manifest, reason, package_version, vuln_id, ifnull(previous_id, 0) FROM notification_body
-		WHERE notification_id = ? AND view = ? AND n > ? ORDER BY n LIMIT ?`
-	type row struct {
-		clair.Notification
-		n, vuln, previous int64
-	}
-	rows, err := readPage(ctx, db.read, read, func(rows *sql.Rows) (r row, err error) {
-		var manifest, reason string
-		err = rows.Scan(&r.n, &manifest, &reason, &r.Version, &r.vuln, &r.previous)
-		r.Manifest, r.Reason = clair.Digest(manifest), clair.Reason(reason)
-		return r, err
-	}, set, view, n, limit+1)
+	bodies, err := db.bodies(ctx, set, view, n, limit+1)
 	if err != nil {
 		return page, err
 	}
-	more := len(rows) > limit
-	rows = rows[:min(len(rows), limit)]
 	var ids []int64
-	for _, r := range rows {
-		ids = append(ids, r.vuln, r.previous)
+	for _, b := range bodies {
+		ids = append(ids, b.vuln, b.previous)
 	}
 	vulns, err := db.notificationVulns(ctx, set, ids)
 	if err != nil {
 		return page, err
 	}
-	for _, r := range rows {
-		r.ID, r.Vulnerability, r.Previous = rowID(id, r.n), vulns[r.vuln], vulns[r.previous]
-		if r.Vulnerability == nil {
+	for _, b := range bodies {
+		row := b.Notification
+		row.Vulnerability, row.Previous = vulns[b.vuln], vulns[b.previous]
+		if row.Vulnerability == nil {
 			return page, clair.ErrNotFound // dropped meanwhile
 		}
-		page.Notifications = append(page.Notifications, r.Notification)
-	}
-	if more {
-		page.Next = page.Notifications[limit-1].ID
+		for i, m := range b.manifests {
+			place := b.n + int64(i)
+			if place <= n {
+				continue // on the page before
+			}
+			if len(page.Notifications) == limit {
+				page.Next = page.Notifications[limit-1].ID
+				return page, nil
+			}
+			row.ID, row.Manifest = rowID(id, place), clair.Digest(m)
+			page.Notifications = append(page.Notifications, row)
+		}
 	}
 	return page, nil
+}
+
+// body are rows that are kept together, n being the place of the first.
+type body struct {
+	clair.Notification
+	n, vuln, previous int64
+	manifests         []string
+}
+
+// bodies reads what holds so many rows after a place, and perhaps more.
+func (db *DB) bodies(ctx context.Context, set int64, view string, after int64, limit int) ([]body, error) {
+	const read = `SELECT n, manifests, reason, package_version, vuln_id, ifnull(previous_id, 0) FROM notification_body
+		WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + ?4
+		AND n >= ifnull((SELECT max(n) FROM notification_body WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + 1), 0) ORDER BY n`
+	return readPage(ctx, db.read, read, func(rows *sql.Rows) (b body, err error) {
+		var manifests, reason string
+		err = rows.Scan(&b.n, &manifests, &reason, &b.Version, &b.vuln, &b.previous)
+		b.Reason, b.manifests = clair.Reason(reason), strings.Fields(manifests)
+		return b, err
+	}, set, view, after, limit)
 }
 
 // notificationVulns reads vulnerabilities of a set by their ids in it.

@@ -15,7 +15,7 @@ CREATE TABLE notification_body (
     notification_id INTEGER NOT NULL,
     view            TEXT    NOT NULL,
     n               INTEGER NOT NULL,
-    manifest        TEXT    NOT NULL,
+    manifests       TEXT    NOT NULL,
     reason          TEXT    NOT NULL,
     package_version TEXT    NOT NULL,
     vuln_id         INTEGER NOT NULL,
