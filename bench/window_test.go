@@ -277,6 +277,7 @@ func windowOnce(b *testing.B, oriel, dir string, scanners int, want [32]byte) {
 	require.NoError(b, res.Body.Close())
 	b.ReportMetric(float64(st.RowsRead), "rows-read")
 	b.ReportMetric(peakMB(b, pid), "peak-MB")
+	b.ReportMetric(cpuSeconds(b, pid), "window-cpu-s")
 
 	// The same bytes, from memory.
 	ctx, cancel := context.WithCancel(b.Context())
@@ -306,6 +307,7 @@ func windowOnce(b *testing.B, oriel, dir string, scanners int, want [32]byte) {
 		require.Equal(b, want, r.sum())
 	}
 	b.ReportMetric(memory/1e6, "echo-MB/s")
+	b.ReportMetric(cpuSeconds(b, cmd.Process.Pid), "echo-cpu-s")
 	b.ReportMetric(window/memory, "of-echo")
 }
 
@@ -395,6 +397,21 @@ func daemon(b *testing.B, oriel, dir string, scanners int) (base string, pid int
 		require.NoError(b, cmd.Process.Signal(syscall.SIGTERM))
 		require.NoError(b, cmd.Wait())
 	}
+}
+
+// cpuSeconds is the processor time that a process has taken.
+func cpuSeconds(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(b, err)
+	// The fields after the name in brackets begin with the third; the 14th and
+	// the 15th count hundredths of a second (proc(5)).
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, err := strconv.ParseFloat(fields[11], 64)
+	require.NoError(b, err)
+	system, err := strconv.ParseFloat(fields[12], 64)
+	require.NoError(b, err)
+	return (user + system) / 100
 }
 
 // peakMB is the largest resident set that a process has had.

@@ -78,7 +78,13 @@ type Task struct {
 	// Read asks for the next pane of the pass, of at most so many bytes; 0
 	// says that the pass is over and its snapshot no longer wanted.
 	Read int64
+	// row is the first of that pane, and token begins the pass's cursors.
+	row   int
+	token string
 }
+
+// Cursor acknowledges the first rows of the pane that is asked for, so many.
+func (t Task) Cursor(rows int) string { return cursor(t.token, t.row+rows) }
 
 // Work has something in it when there may be a Task.
 func (m *Machine) Work() <-chan struct{} { return m.work }
@@ -138,7 +144,7 @@ func (m *Machine) grantOne(may func(*pass) bool) bool {
 	m.memory.waiting = slices.Delete(m.memory.waiting, i, i+1)
 	m.memory.used += need
 	p.stage, p.reserved = reading, need
-	m.task(Task{Pass: p.id, Platform: p.platform.name, Read: need})
+	m.task(Task{Pass: p.id, Platform: p.platform.name, Read: need, row: p.rows, token: p.token})
 	return true
 }
 

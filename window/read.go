@@ -156,7 +156,7 @@ func (m *Machine) give(s *session, limit int) *Reading {
 		n.refs++
 		return &Reading{
 			Session: m.view(s), Page: page, From: s.acked - at, To: s.sent - at,
-			Next: cursor(s.pass, s.sent), Last: n.Last && s.sent == n.end, Deadline: s.deadline(m.cfg),
+			Next: cursor(s.pass.token, s.sent), Last: n.Last && s.sent == n.end, Deadline: s.deadline(m.cfg),
 			m: m, s: s, n: n,
 		}
 	}
@@ -194,7 +194,7 @@ func lastCursor(s *session) string {
 	if s.acked == 0 {
 		return ""
 	}
-	return cursor(s.pass, s.acked)
+	return cursor(s.pass.token, s.acked)
 }
 
 // nothing answers that there is nothing to read yet.

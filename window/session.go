@@ -172,7 +172,7 @@ func (s *session) state() State {
 }
 
 // cursor is how a client names the row of a pass after which it goes on.
-func cursor(p *pass, row int) string { return p.token + "-" + strconv.Itoa(row) }
+func cursor(token string, row int) string { return token + "-" + strconv.Itoa(row) }
 
 // parseCursor gives the row of a cursor of the pass; "" is the first.
 func parseCursor(p *pass, text string) (row int, ok bool) {

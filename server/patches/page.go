@@ -29,10 +29,11 @@ const (
 // page is some rows, encoded. Nothing changes the rows; copies are made of all
 // of them in other forms, and of those compressed, and kept.
 type page struct {
-	// items are the rows as JSON objects with a comma after each, and ends
-	// where each ends, the comma included.
-	items []byte
-	ends  []int32
+	// body is all of them as one JSON document, as it is sent: in one piece,
+	// which costs the least. ends are where each row's object in it ends, and
+	// the comma or the bracket after that.
+	body []byte
+	ends []int32
 
 	mu     sync.Mutex
 	copies map[kind]*replica // guarded by mu
@@ -56,9 +57,16 @@ type item struct {
 	Aliases []string `json:"aliases,omitempty"`
 }
 
-// encode encodes rows.
-func encode(rows []*clair.Vulnerability) (*page, error) {
+// What comes before the rows of a document, and after them before the cursor.
+const (
+	head = `{"state":"active","vulnerabilities":[`
+	tail = `],"next":"`
+)
+
+// encode encodes rows that a cursor acknowledges.
+func encode(rows []*clair.Vulnerability, next string) (*page, error) {
 	var b bytes.Buffer
+	b.WriteString(head)
 	p := &page{ends: make([]int32, 0, len(rows)), copies: map[kind]*replica{}}
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -69,7 +77,11 @@ func encode(rows []*clair.Vulnerability) (*page, error) {
 		b.Bytes()[b.Len()-1] = ',' // in place of the end of the line
 		p.ends = append(p.ends, int32(b.Len()))
 	}
-	p.items = bytes.Clone(b.Bytes())
+	if len(rows) > 0 {
+		b.Truncate(b.Len() - 1)
+	}
+	b.WriteString(tail + next + "\"}\n")
+	p.body = bytes.Clone(b.Bytes())
 	return p, nil
 }
 
@@ -79,16 +91,16 @@ func (p *page) Rows() int { return len(p.ends) }
 // bytes is what it takes, without copies.
 func (p *page) bytes() int64 {
 	const rest = 256 // the struct, its map and its lock
-	return int64(len(p.items)+4*len(p.ends)) + rest
+	return int64(len(p.body)+4*len(p.ends)) + rest
 }
 
 // slice is the rows from one to another, without the last comma.
 func (p *page) slice(from, to int) []byte {
-	start := int32(0)
+	start := int32(len(head))
 	if from > 0 {
 		start = p.ends[from-1]
 	}
-	return p.items[start : p.ends[to-1]-1]
+	return p.body[start : p.ends[to-1]-1]
 }
 
 // Body is what answers a request for rows.
@@ -112,7 +124,10 @@ func (s *Service) Body(ctx context.Context, r *window.Reading, form Form, coding
 		coding = ""
 	}
 	whole := r.From == 0 && r.To == p.Rows()
-	if whole && (coding != "" || form != JSON) {
+	if whole && coding == "" && form == JSON {
+		return whatIs(p.body, ""), nil
+	}
+	if whole {
 		body, err := s.copyOf(ctx, p, r, kind{form, coding})
 		if err != nil {
 			return Body{}, err
@@ -166,7 +181,7 @@ func (s *Service) copyOf(ctx context.Context, p *page, r *window.Reading, k kind
 	p.mu.Unlock()
 	defer close(c.ready)
 	// None is longer than the page with what is around its rows.
-	room := int64(len(p.items)) + 1<<10
+	room := int64(len(p.body)) + 1<<10
 	ok := r.Grow(room)
 	if ok {
 		var b bytes.Buffer
@@ -196,7 +211,7 @@ func writer(p *page, r *window.Reading, form Form) func(io.Writer) error {
 	}
 	return func(w io.Writer) error {
 		for _, part := range [][]byte{
-			[]byte(`{"state":"active","vulnerabilities":[`), p.slice(r.From, r.To), []byte(`],"next":"` + r.Next + `"}` + "\n"),
+			[]byte(head), p.slice(r.From, r.To), []byte(tail + r.Next + "\"}\n"),
 		} {
 			if _, err := w.Write(part); err != nil {
 				return err

@@ -64,7 +64,7 @@ func (s *Service) read(ctx context.Context, t window.Task) error {
 	if p.lost != nil {
 		return p.lost
 	}
-	pane, mark, needs, err := s.pane(ctx, p, t.Read)
+	pane, mark, needs, err := s.pane(ctx, p, t)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the list of %s: %w", t.Platform, err)
@@ -94,8 +94,9 @@ func (s *Service) begin(ctx context.Context, platform string) (*pass, error) {
 
 // pane reads and encodes rows until they fill what there is room for. needs is
 // not 0 where there is not room for a single one, and says what that takes.
-func (s *Service) pane(ctx context.Context, p *pass, room int64) (out window.Pane, mark clair.RowMark, needs int64, err error) {
+func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.Pane, mark clair.RowMark, needs int64, err error) {
 	mark = p.mark
+	room := t.Read
 	// Where less was given than was asked for, there is no more.
 	alone := p.needs > room
 	limit := s.cfg.PageRows
@@ -110,7 +111,7 @@ func (s *Service) pane(ctx context.Context, p *pass, room int64) (out window.Pan
 		}
 		n := len(got.Rows)
 		s.rowsRead.Add(int64(n))
-		next, err := encode(got.Rows)
+		next, err := encode(got.Rows, t.Cursor(rows+n))
 		if err != nil {
 			return out, mark, 0, err
 		}
