@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"oriel/clair"
 	"oriel/store"
@@ -29,10 +31,34 @@ type serverFlags struct {
 	server, tokenFile, caFile string
 }
 
-func (f *serverFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.server, "server", "", "address of a running server to ask (default: the one that owns the database, if any)")
-	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the bearer token to send to it")
-	cmd.Flags().StringVar(&f.caFile, "ca-file", "", "file with the certificates, as PEM, to trust it by (default: the system's)")
+// tokenVariable holds the token where no file is named. It is no key of the
+// configuration.
+const tokenVariable = envPrefix + "TOKEN"
+
+// add registers the flags; standard is the server's address where none is
+// given.
+func (f *serverFlags) add(flags *pflag.FlagSet, standard, which string) {
+	flags.StringVar(&f.server, "server", standard, which)
+	flags.StringVar(&f.tokenFile, "token-file", "", "file with the bearer token to send to it (default: the variable "+tokenVariable+")")
+	flags.StringVar(&f.caFile, "ca-file", "", "file with the certificates, as PEM, to trust it by (default: the system's)")
+}
+
+// addOwner registers the flags of a command for the server that owns the
+// database.
+func (f *serverFlags) addOwner(cmd *cobra.Command) {
+	f.add(cmd.Flags(), "", "address of a running server to ask (default: the one that owns the database, if any)")
+}
+
+// token is the token that is named, "" where none is.
+func (f *serverFlags) token() (string, error) {
+	if f.tokenFile == "" {
+		return os.Getenv(tokenVariable), nil
+	}
+	text, err := os.ReadFile(f.tokenFile)
+	if err != nil {
+		return "", usageError{fmt.Errorf("read the token: %w", err)}
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // daemon is a running server, as commands ask it to work on the database that
@@ -71,14 +97,11 @@ func newDaemon(o store.Owner, f serverFlags) (*daemon, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usageError{clair.Invalid("server", "%q is not the http or https address of a server", o.URL)}
 	}
-	d := &daemon{url: strings.TrimSuffix(o.URL, "/"), token: o.Token}
-	if f.tokenFile != "" {
-		text, err := os.ReadFile(f.tokenFile)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("read the token: %w", err)}
-		}
-		d.token = strings.TrimSpace(string(text))
+	token, err := f.token()
+	if err != nil {
+		return nil, err
 	}
+	d := &daemon{url: strings.TrimSuffix(o.URL, "/"), token: cmp.Or(token, o.Token)}
 	trust, err := f.trust(o)
 	if err != nil {
 		return nil, err

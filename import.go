@@ -24,7 +24,7 @@ server it is that server that takes it in.`,
 		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.importFile(cmd.Context(), args[0], f) },
 	}
-	f.add(cmd)
+	f.addOwner(cmd)
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func (o *oriel) vacuumCommand() *cobra.Command {
 		Use: "vacuum", Short: "Collect garbage and give free space back to the disk, also beside a running server", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.vacuum(cmd.Context(), f) },
 	}
-	f.add(cmd)
+	f.addOwner(cmd)
 	return cmd
 }
 

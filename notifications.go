@@ -30,7 +30,7 @@ func (o *oriel) notificationsCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&redeliver, "redeliver", "", "id of a notification to deliver again")
 	cmd.Flags().StringVar(&webhook, "webhook", "", "deliver it to this webhook only")
-	f.add(cmd)
+	f.addOwner(cmd)
 	return cmd
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"maps"
@@ -21,17 +19,15 @@ import (
 	"oriel/index"
 	"oriel/render"
 	"oriel/scanner"
+	"oriel/store"
 )
-
-// tokenVariable holds the scanner's token. It is no key of the configuration,
-// which a scan does not read.
-const tokenVariable = envPrefix + "TOKEN"
 
 // scanFlags are the flags of scan.
 type scanFlags struct {
 	reportFlags
-	root, server, tokenFile, ca string
-	giveUp                      time.Duration
+	serverFlags
+	root   string
+	giveUp time.Duration
 }
 
 func (o *oriel) scanCommand() *cobra.Command {
@@ -60,9 +56,7 @@ the exit code is 3 where it holds.`,
 	flags := cmd.Flags()
 	f.register(flags)
 	flags.StringVar(&f.root, "root", "/", "the root directory of the host")
-	flags.StringVar(&f.server, "server", "http://127.0.0.1:6060", "the server's address")
-	flags.StringVar(&f.tokenFile, "token-file", "", "file with the token that the server wants")
-	flags.StringVar(&f.ca, "ca", "", "file with the certificates (PEM) to trust the server by (default: the system's)")
+	f.add(flags, "http://127.0.0.1:6060", "address of the server")
 	flags.DurationVar(&f.giveUp, "give-up", 5*time.Minute, "how long the server may be away or too busy")
 	return cmd
 }
@@ -78,12 +72,12 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 	}
 	client, err := f.client()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	defer client.CloseIdleConnections()
 	token, err := f.token()
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	bars := newScanBars(o.stderr)
 	s, err := scanner.New(scanner.Options{
@@ -128,30 +122,9 @@ func scanModel(name string, input *index.Input, res *scanner.Result) render.Inpu
 // client makes the client that the flags ask for.
 func (f scanFlags) client() (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	if f.ca != "" {
-		pem, err := os.ReadFile(f.ca)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, clair.Invalid("ca", "%s holds no certificate", f.ca)
-		}
-		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	return &http.Client{Transport: t}, nil
-}
-
-// token reads the token, "" where there is none.
-func (f scanFlags) token() (string, error) {
-	if f.tokenFile == "" {
-		return os.Getenv(tokenVariable), nil
-	}
-	b, err := os.ReadFile(f.tokenFile)
-	if err != nil {
-		return "", fmt.Errorf("token-file: %w", err)
-	}
-	return strings.TrimSpace(string(b)), nil
+	var err error
+	t.TLSClientConfig, err = f.trust(store.Owner{})
+	return &http.Client{Transport: t}, err
 }
 
 // scanBars shows how far each list has been read, on a terminal.

@@ -169,7 +169,7 @@ func TestScan_Flags(t *testing.T) {
 	dir := t.TempDir()
 	for _, args := range [][]string{
 		{"a", "b"}, {"-f", "pdf"}, {"--fail-on", "kev"}, {"--fail-on", "epss=0.5"}, {"--server", "nowhere"}, {"--why"},
-		{"--token-file", filepath.Join(dir, "none")}, {"--ca", filepath.Join(dir, "none")}, {"--ca", "main.go"}, {"--distro", "nosuch:1"},
+		{"--token-file", filepath.Join(dir, "none")}, {"--ca-file", filepath.Join(dir, "none")}, {"--ca-file", "main.go"}, {"--distro", "nosuch:1"},
 	} {
 		code, _, errs := runOriel(t, append([]string{"scan"}, args...)...)
 		require.Equal(t, exitUsage, code, args)
@@ -196,12 +196,12 @@ func TestScan_Flags(t *testing.T) {
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
 	require.NoError(t, os.WriteFile(token, []byte("secret\n"), 0o600))
 	require.NoError(t, os.WriteFile(sbom, []byte(reportSBOM), 0o600))
-	code, out, errs := runOriel(t, "scan", sbom, "--server", srv.URL, "--ca", ca, "--token-file", token)
+	code, out, errs := runOriel(t, "scan", sbom, "--server", srv.URL, "--ca-file", ca, "--token-file", token)
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "the server has no vulnerabilities for go")
 	require.EqualValues(t, 2, authorized.Load())
 	t.Setenv(tokenVariable, "secret")
-	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--ca", ca)
+	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--ca-file", ca)
 	require.Zero(t, code, errs)
 	code, _, _ = runOriel(t, "check", "-c", filepath.Join(dir, "none"))
 	require.Equal(t, exitUsage, code)
@@ -209,7 +209,7 @@ func TestScan_Flags(t *testing.T) {
 	code, _, errs = runOriel(t, "check", "-c", config)
 	require.Zero(t, code, errs, "the token is no key of the configuration")
 	t.Setenv(tokenVariable, "wrong")
-	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--ca", ca)
+	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--ca-file", ca)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "401")
 	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--give-up", "1ns")

@@ -25,7 +25,7 @@ server it is that server that runs them, and this command waits for it.`,
 		ValidArgsFunction: o.completeFeeds,
 		RunE:              func(cmd *cobra.Command, names []string) error { return o.update(cmd.Context(), names, f) },
 	}
-	f.add(cmd)
+	f.addOwner(cmd)
 	return cmd
 }
 
