@@ -157,7 +157,7 @@ func (p *planner) rows(ctx context.Context) iter.Seq2[clair.NotificationRow, err
 }
 
 // summaryManifests is how many manifests, once for each view, a notifier sums
-// up at once, at about 300 bytes for each reason: where there are more, the impacts
+// up at once, at about 200 bytes for each reason: where there are more, the impacts
 // are gone through several times, each time for a part of the manifests.
 const summaryManifests = 50_000
 
@@ -177,11 +177,13 @@ func (p *planner) summaries(ctx context.Context) iter.Seq2[clair.NotificationRow
 				yield(clair.NotificationRow{}, err)
 				return
 			}
-			for _, key := range slices.SortedFunc(maps.Keys(best), summaryKey.compare) {
-				row := *best[key].row
-				row.Manifest = key.manifest
-				if !yield(row, nil) {
-					return
+			for _, s := range slices.SortedFunc(maps.Keys(best), section.compare) {
+				for _, m := range slices.Sorted(maps.Keys(best[s])) {
+					row := *best[s][m].row
+					row.Manifest = m
+					if !yield(row, nil) {
+						return
+					}
 				}
 			}
 		}
@@ -194,16 +196,14 @@ func shard(m clair.Digest) uint32 {
 	return h.Sum32()
 }
 
-// summaryKey is what a summary has one row for.
-type summaryKey struct {
-	view     string
-	reason   clair.Reason
-	manifest clair.Digest
+// section is the part of a summary that has one row for each manifest.
+type section struct {
+	view   string
+	reason clair.Reason
 }
 
-func (k summaryKey) compare(o summaryKey) int {
-	return cmp.Or(strings.Compare(k.view, o.view), strings.Compare(string(k.reason), string(o.reason)),
-		strings.Compare(string(k.manifest), string(o.manifest)))
+func (s section) compare(o section) int {
+	return cmp.Or(strings.Compare(s.view, o.view), strings.Compare(string(s.reason), string(o.reason)))
 }
 
 // summarised is the most severe so far: its severity, and its row for any
@@ -214,23 +214,23 @@ type summarised struct {
 }
 
 // summarise sums up the manifests that are wanted.
-func (p *planner) summarise(ctx context.Context, wanted func(clair.Digest) bool) (map[summaryKey]summarised, error) {
-	best := map[summaryKey]summarised{}
+func (p *planner) summarise(ctx context.Context, wanted func(clair.Digest) bool) (map[section]map[clair.Digest]summarised, error) {
+	all := map[section]map[clair.Digest]summarised{}
 	for t, err := range p.told(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		row := t.row("")
-		s := summarised{t.Vulnerability.NormalizedSeverity, &row}
+		in := section{t.rule.view(), t.Reason}
+		if all[in] == nil {
+			all[in] = map[clair.Digest]summarised{}
+		}
+		row, best := t.row(""), all[in]
 		for m := range t.manifests() {
-			if !wanted(m) {
-				continue
-			}
-			key := summaryKey{t.rule.view(), t.Reason, m}
-			if b, ok := best[key]; !ok || s.severity > b.severity {
-				best[key] = s
+			b, known := best[m]
+			if wanted(m) && (!known || t.Vulnerability.NormalizedSeverity > b.severity) {
+				best[m] = summarised{t.Vulnerability.NormalizedSeverity, &row}
 			}
 		}
 	}
-	return best, nil
+	return all, nil
 }
