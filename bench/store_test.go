@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,6 +200,7 @@ func deltaOnce(b *testing.B, db *store.DB, base clair.UpdateResult, rows int) {
 
 // diffOnce streams the difference a few times and reports the median.
 func diffOnce(b *testing.B, db *store.DB, first, second clair.UpdateResult) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	var firsts, rates []float64
 	for range 40 {
 		ms, rate := streamDiff(b, db, first, second)

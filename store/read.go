@@ -225,25 +225,70 @@ type walk struct {
 // same each time. It holds no statement while the caller works on a row.
 //
 // Rows and their advisories lie in different places of the file: while the
-// advisories of one page are read, the rows of the next are.
+// rows of one page are read, the advisories of the two before are. It waits
+// for those before it ends.
 func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
-		r := db.newReading(names)
+		ctx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		var queue []*completing
+		readings := [2]*reading{db.newReading(names), db.newReading(names)}
+		n := 0
 		for rows, err := range db.pages(ctx, w) {
-			if err == nil {
-				err = r.complete(ctx, rows)
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for i := range rows {
-				if !yield(rows[i].v, nil) {
+			c, r := &completing{rows: rows, err: err, done: make(chan struct{})}, readings[n%len(readings)]
+			n++
+			if n == 1 { // the first page is short, and somebody waits for it
+				c.run(ctx, r)
+				if !c.yield(yield) {
 					return
 				}
+				continue
+			}
+			if len(queue) == len(readings) { // before its reading is used again
+				if !queue[0].yield(yield) {
+					return
+				}
+				queue = queue[1:]
+			}
+			queue = append(queue, c)
+			wg.Go(func() { c.run(ctx, r) })
+		}
+		for _, c := range queue {
+			if !c.yield(yield) {
+				return
 			}
 		}
 	}
+}
+
+// completing is a page of rows whose advisories are being read.
+type completing struct {
+	rows []stored
+	err  error
+	done chan struct{} // closed once the others are set
+}
+
+func (c *completing) run(ctx context.Context, r *reading) {
+	defer close(c.done)
+	if c.err == nil {
+		c.err = r.complete(ctx, c.rows)
+	}
+}
+
+// yield yields the page's rows once they are whole, and says whether to go on.
+func (c *completing) yield(yield func(*clair.Vulnerability, error) bool) bool {
+	<-c.done
+	if c.err != nil {
+		return yield(nil, c.err) && false
+	}
+	for i := range c.rows {
+		if !yield(c.rows[i].v, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // pages yields the rows of a walk by the page, while another goroutine reads
