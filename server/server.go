@@ -13,7 +13,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 
 	"oriel/server/patches"
 )
@@ -171,7 +170,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	}
 	h.Protocols.SetHTTP1(true)
 	if s.Limits.Connections > 0 {
-		l = netutil.LimitListener(l, s.Limits.Connections)
+		limited := limitConnections(l, s.Limits.Connections)
+		l, h.ConnState = limited, limited.state
 	}
 	failed := make(chan error, 1)
 	if s.Certificate != nil {
