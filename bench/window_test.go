@@ -241,7 +241,7 @@ func BenchmarkWindow(b *testing.B) {
 }
 
 func windowOnce(b *testing.B, oriel, dir string, scanners int, want [32]byte) {
-	base, pid, stop := daemon(b, oriel, dir, scanners)
+	base, pid, stop := daemon(b, oriel, dir, scanners, "")
 	defer stop()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: scanners}}
 	defer client.CloseIdleConnections()
@@ -340,7 +340,7 @@ func BenchmarkWindow_Platforms(b *testing.B) {
 	require.NoError(b, err)
 	require.NoError(b, db.Close())
 	for range b.N {
-		base, pid, stop := daemon(b, oriel, dir, scanners)
+		base, pid, stop := daemon(b, oriel, dir, scanners, "")
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: scanners * len(releases())}}
 		var readers []*windowReader
 		for i := range scanners * len(releases()) {
@@ -369,14 +369,15 @@ func BenchmarkWindow_Platforms(b *testing.B) {
 	}
 }
 
-// daemon starts the daemon on the database in dir.
-func daemon(b *testing.B, oriel, dir string, scanners int) (base string, pid int, stop func()) {
+// daemon starts the daemon on the database in dir, with more configuration than
+// that takes.
+func daemon(b *testing.B, oriel, dir string, scanners int, more string) (base string, pid int, stop func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	address := l.Addr().String()
 	require.NoError(b, l.Close())
 	config := filepath.Join(dir, "oriel.toml")
-	text := fmt.Sprintf("listen = %q\n[store]\npath = %q\n[memory]\nlimit = '128MiB'\n[window]\nmax_active = %d\n", address, filepath.Join(dir, "oriel.db"), scanners)
+	text := fmt.Sprintf("listen = %q\n[store]\npath = %q\n[memory]\nlimit = '128MiB'\n[window]\nmax_active = %d\n%s", address, filepath.Join(dir, "oriel.db"), scanners, more)
 	require.NoError(b, os.WriteFile(config, []byte(text), 0o600))
 	cmd := exec.Command(oriel, "serve", "-c", config)
 	cmd.Env = []string{}

@@ -71,13 +71,10 @@ func (w world) add(list ...updater.Feed) {
 	})
 }
 
-// run starts all feeds, once the manager is there to take that.
-func (w world) run() (a answer) {
+// run starts all feeds.
+func (w world) run() answer {
 	w.Helper()
-	require.Eventually(w, func() bool {
-		a = w.do("POST", runPath, "")
-		return a.StatusCode != 503
-	}, time.Minute, time.Millisecond)
+	a := w.do("POST", runPath, "")
 	require.Equal(w, 202, a.StatusCode, a.body)
 	return a
 }

@@ -85,7 +85,7 @@ type Manager struct {
 	running []bool // by updater, from claim to release
 	// members are the updaters that sets turned out to be, with their sets.
 	members map[string]string
-	looping bool // Run is there to take what is asked
+	ended   bool // Run has ended, so nobody takes what is asked
 	next    time.Time
 }
 
@@ -171,8 +171,8 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Result, error)
 // Start asks Run to run the named updaters now, all of them where none are
 // named, and returns those it will run without waiting for them. An unknown
 // name is an ErrNotFound and one that is running an ErrConflict; then nothing
-// starts. With no names, those that are running are left out. Where there is
-// no Run it is ErrUnavailable.
+// starts. With no names, those that are running are left out. What is started
+// before Run begins waits for it; once Run has ended it is ErrUnavailable.
 func (m *Manager) Start(names ...string) ([]string, error) {
 	which, err := m.find(names)
 	if err != nil {
@@ -180,8 +180,8 @@ func (m *Manager) Start(names ...string) ([]string, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.looping {
-		return nil, fmt.Errorf("start updaters: %w: updates are not running here", clair.ErrUnavailable)
+	if m.ended {
+		return nil, fmt.Errorf("start updaters: %w: updates have ended here", clair.ErrUnavailable)
 	}
 	started := []string{}
 	for _, u := range which {
@@ -247,9 +247,6 @@ func (m *Manager) release(u int) {
 // done and all runs have ended; the error is nil then. What fails is recorded
 // and logged, and does not end it.
 func (m *Manager) Run(ctx context.Context) error {
-	m.mu.Lock()
-	m.looping = true
-	m.mu.Unlock()
 	var wg sync.WaitGroup
 	defer m.stopLooping(ctx)
 	defer wg.Wait()
@@ -286,7 +283,7 @@ func (m *Manager) stopLooping(ctx context.Context) {
 	m.recordNext(context.WithoutCancel(ctx), time.Time{})
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.looping, m.next = false, time.Time{}
+	m.ended, m.next = true, time.Time{}
 	for {
 		select {
 		case u := <-m.asked:
