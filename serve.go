@@ -102,6 +102,7 @@ func serve(ctx context.Context, cfg *Config, log *slog.Logger, started func(cont
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Run(ctx, a.front.listener) })
 	g.Go(func() error { return updates.Run(ctx) })
+	g.Go(func() error { return keepMemory(ctx, int64(cfg.Memory.Limit), budget) })
 	g.Go(func() error { return a.findings.Run(ctx) })
 	g.Go(func() error { return a.notifier.Run(ctx) })
 	g.Go(func() error { return a.windows.Run(ctx) })
