@@ -14,7 +14,7 @@ const (
 	// weighEvery is how often the process is weighed.
 	weighEvery = 500 * time.Millisecond
 	// memoryMargin is what may be added between two weighings.
-	memoryMargin = 8 << 20
+	memoryMargin = 14 << 20
 )
 
 // keepMemory gives Go's runtime what the rest of the process leaves of the
