@@ -45,6 +45,9 @@ func goShare(limit, rest, most int64) int64 {
 	return max(most/2, min(most, limit-memoryMargin-rest))
 }
 
+// goLimit is what Go's runtime may take at the moment, in bytes.
+func goLimit() int64 { return debug.SetMemoryLimit(-1) }
+
 // goMemory is what Go's runtime holds of the machine's memory, in bytes.
 func goMemory() int64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}

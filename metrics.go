@@ -222,7 +222,7 @@ func (g *gauges) askWindow() {
 
 func (g *gauges) askMemory() {
 	g.set("oriel_memory_limit_bytes", float64(g.sources.limit))
-	g.set("oriel_memory_go_limit_bytes", float64(g.sources.divided.heap))
+	g.set("oriel_memory_go_limit_bytes", float64(goLimit()))
 	g.set("oriel_memory_sqlite_cache_limit_bytes", float64(g.sources.divided.sqlite))
 	g.set("oriel_memory_go_bytes", float64(goMemory()))
 	if rss, ok := residentMemory(); ok {

@@ -90,7 +90,7 @@ func allSources(asked *int) sources {
 		},
 		receipts: func(context.Context) (map[string]int64, error) { return map[string]int64{"delivered": 9}, nil },
 		window:   func() windowStats { return windowStats{active: 10, queued: 11, used: 12, limit: 13} },
-		limit:    14, divided: budget{heap: 15, sqlite: 16},
+		limit:    14, divided: budget{sqlite: 16},
 	}
 }
 
@@ -133,7 +133,7 @@ func TestGauges(t *testing.T) {
 	for name, want := range map[string]float64{
 		"oriel_manifests": 5, "oriel_database_size_bytes": 6, "oriel_database_wal_size_bytes": 7, "oriel_database_free_bytes": 8,
 		"oriel_window_memory_bytes": 12, "oriel_window_memory_limit_bytes": 13, "oriel_memory_limit_bytes": 14,
-		"oriel_memory_go_limit_bytes": 15, "oriel_memory_sqlite_cache_limit_bytes": 16,
+		"oriel_memory_go_limit_bytes": float64(goLimit()), "oriel_memory_sqlite_cache_limit_bytes": 16,
 	} {
 		require.EqualValues(t, want, value(t, f[name]), name)
 	}

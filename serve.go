@@ -158,7 +158,7 @@ func (a *app) status() server.StatusSource {
 		Memory: func() server.Memory {
 			rss, _ := residentMemory()
 			return server.Memory{
-				Limit: int64(a.cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: a.budget.heap, SQLiteLimit: a.budget.sqlite,
+				Limit: int64(a.cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: goLimit(), SQLiteLimit: a.budget.sqlite,
 			}
 		},
 	}
