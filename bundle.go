@@ -11,9 +11,9 @@ import (
 	"io"
 	"strings"
 
-	"oriel/bundle"
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/bundle"
+	"oriel/internal/fetch"
 	"oriel/server"
 	"oriel/store"
 	"oriel/updater"

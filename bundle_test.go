@@ -22,8 +22,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"oriel/bundle"
 	"oriel/clair"
+	"oriel/internal/bundle"
 	"oriel/store"
 )
 

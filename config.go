@@ -18,10 +18,10 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"oriel/bundle"
 	"oriel/clair"
 	"oriel/enrich"
 	"oriel/index"
+	"oriel/internal/bundle"
 	"oriel/internal/quantity"
 	"oriel/notify"
 	"oriel/server"

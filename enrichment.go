@@ -7,7 +7,7 @@ import (
 
 	"oriel/clair"
 	"oriel/enrich"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
 	"oriel/updater"

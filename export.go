@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oriel/bundle"
 	"oriel/clair"
+	"oriel/internal/bundle"
 	"oriel/store"
 )
 

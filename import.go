@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/server"
 )
 

@@ -17,29 +17,29 @@ import (
 // read, tested and deleted without the others. clair, the domain's nouns, and
 // the helpers under internal, which know only those, are open to all.
 var rooms = map[string][]string{
-	"oriel/clair":             {},                // imports nothing of ours, so that everyone may use its words
-	"oriel/internal/quantity": {},                // reads configuration values
-	"oriel/internal/purl":     {},                // reads package URLs
-	"oriel/internal/cpe":      {},                // reads and compares CPE names
-	"oriel/internal/psk":      {},                // tokens of a shared key, for whoever makes or checks them
-	"oriel/internal/corpus":   {},                // finds test data
-	"oriel/internal/golden":   {},                // compares with test data
-	"oriel/version":           {},                // pure orderings
-	"oriel/fetch":             {},                // bytes in; knows no format
-	"oriel/store":             {},                // the only room with SQL
-	"oriel/match":             {"oriel/version"}, // decides by versions
-	"oriel/index":             {"oriel/version", "oriel/fetch"},
-	"oriel/updater":           {"oriel/version", "oriel/fetch"},
-	"oriel/enrich":            {"oriel/fetch"},
-	"oriel/render":            {},                              // writes what it is told, and decides nothing
-	"oriel/bundle":            {},                              // writes and reads one format
+	"oriel/clair":             {},                         // imports nothing of ours, so that everyone may use its words
+	"oriel/internal/quantity": {},                         // reads configuration values
+	"oriel/internal/purl":     {},                         // reads package URLs
+	"oriel/internal/cpe":      {},                         // reads and compares CPE names
+	"oriel/internal/psk":      {},                         // tokens of a shared key, for whoever makes or checks them
+	"oriel/internal/corpus":   {},                         // finds test data
+	"oriel/internal/golden":   {},                         // compares with test data
+	"oriel/internal/version":  {},                         // pure orderings
+	"oriel/internal/fetch":    {},                         // bytes in; knows no format
+	"oriel/store":             {},                         // the only room with SQL
+	"oriel/match":             {"oriel/internal/version"}, // decides by versions
+	"oriel/index":             {"oriel/internal/version", "oriel/internal/fetch"},
+	"oriel/updater":           {"oriel/internal/version", "oriel/internal/fetch"},
+	"oriel/enrich":            {"oriel/internal/fetch"},
+	"oriel/internal/render":   {},                              // writes what it is told, and decides nothing
+	"oriel/internal/bundle":   {},                              // writes and reads one format
 	"oriel/notify":            {"oriel/match"},                 // reasons follow from what affects what
 	"oriel/window":            {},                              // pure: no clock, goroutine, SQL or HTTP
 	"oriel/server/patches":    {"oriel/match", "oriel/window"}, // drives the window: reads, encodes, compresses; knows no HTTP
 	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window", "oriel/server/patches"},
 	"oriel/scanner":           {"oriel/match"}, // the other end of the window
 	"oriel/bench":             {},              // what its benchmarks import stands in test files
-	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/render", "oriel/notify", "oriel/bundle", "oriel/fetch", "oriel/store", "oriel/version", "oriel/window", "oriel/server/patches", "oriel/scanner"},
+	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/internal/render", "oriel/notify", "oriel/internal/bundle", "oriel/internal/fetch", "oriel/store", "oriel/internal/version", "oriel/window", "oriel/server/patches", "oriel/scanner"},
 }
 
 func TestImports(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 
 	"oriel/clair"
 	"oriel/index"
+	"oriel/internal/render"
 	"oriel/match"
-	"oriel/render"
 	"oriel/store"
 )
 

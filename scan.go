@@ -17,7 +17,7 @@ import (
 
 	"oriel/clair"
 	"oriel/index"
-	"oriel/render"
+	"oriel/internal/render"
 	"oriel/scanner"
 	"oriel/store"
 )

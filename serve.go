@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"oriel/clair"
-	"oriel/fetch"
 	"oriel/index"
+	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/notify"
 	"oriel/server"

@@ -20,8 +20,8 @@ import (
 
 	"oriel/clair"
 	"oriel/enrich"
-	"oriel/fetch"
 	"oriel/internal/corpus"
+	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
 )

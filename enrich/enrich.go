@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 )
 

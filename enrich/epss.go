@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // epssShared is the tag of the record with the model's version and the date of

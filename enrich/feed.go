@@ -11,7 +11,7 @@ import (
 	"iter"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // records is a stream of records and of those that could not be used.

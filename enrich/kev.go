@@ -7,7 +7,7 @@ import (
 	"io"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // kevShared is the tag of the record with the catalogue's version, which is

@@ -20,7 +20,7 @@ import (
 
 	"oriel/clair"
 	"oriel/enrich"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/store"
 	"oriel/updater"
 )

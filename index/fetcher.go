@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // ErrLayer says that a layer could not be fetched or is not what its digest

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 func goReader() reader {

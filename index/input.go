@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // InputOptions say what a local input does not.

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // memoryFile is the largest file that is held in memory while it is read;

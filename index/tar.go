@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // Affects says whether a vulnerability affects a record. An error says that

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // boundsAffected is the rule of language ecosystems. A Range stands in rows

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/version"
 	"oriel/match"
-	"oriel/version"
 )
 
 // distributionFeeds are all feeds of distributions that the corpus has.

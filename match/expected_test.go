@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
 	"oriel/internal/corpus"
+	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
 	"oriel/updater"

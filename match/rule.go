@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // rule is how the packages of one kind of place are matched.

@@ -13,9 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
 	"oriel/index"
 	"oriel/internal/corpus"
+	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
 	"oriel/updater"

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/server"
 	"oriel/store"

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // Contents are states of feeds with their rows, such as a bundle holds. Each is

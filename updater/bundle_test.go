@@ -15,9 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"oriel/bundle"
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/bundle"
+	"oriel/internal/fetch"
 	"oriel/store"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // The keys by which a feed of several updaters is told which to take, and what

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // maxRemoteRecord bounds one record of another server's JSON, and what stands

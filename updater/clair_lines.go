@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // jsonLinesFormat is the format "clair-jsonl": the file that clairctl's

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/server"
 	"oriel/store"
 )

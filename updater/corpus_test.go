@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
 	"oriel/internal/corpus"
-	"oriel/version"
+	"oriel/internal/fetch"
+	"oriel/internal/version"
 )
 
 // naiveRows counts what a feed's rows must be, another way: it keeps the whole

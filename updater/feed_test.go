@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 )
 

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // withContext makes a reader that ends when the context does.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // HealthStore is what the health of feeds is read from.

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 	"oriel/store"
 )

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // osvVersion is the version of this parser.

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // osvRange is a range of an affected entry.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/internal/corpus"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // TestCompareNumbers holds the short way of comparing against the native

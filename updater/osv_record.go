@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // osvRecord is what we use of a record of the OSV schema. Fields that only

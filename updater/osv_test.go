@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // Facts of two real advisories, in words of our own.

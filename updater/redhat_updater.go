@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // vexVersion is the version of the parser of VEX documents.

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // upstream is a server of files that remembers what was asked of it.

@@ -8,7 +8,7 @@ import (
 	"regexp"
 
 	"oriel/clair"
-	"oriel/version"
+	"oriel/internal/version"
 )
 
 // emitter hands rows from within a parser to whoever ranges over them. Its

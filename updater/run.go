@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // Stage is what a run is doing.

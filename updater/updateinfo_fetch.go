@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // updateInfoFormat is the format "updateinfo": an updateinfo.xml, or the

@@ -11,7 +11,7 @@ import (
 	"iter"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // rows is a stream of rows and of the records that could not be used.

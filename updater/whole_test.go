@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/fetch"
+	"oriel/internal/fetch"
 )
 
 // TestWhole_Stream is the smallest format there can be: a name on each line.

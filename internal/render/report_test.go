@@ -8,7 +8,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/purl"
-	"oriel/render"
+	"oriel/internal/render"
 )
 
 func TestNew(t *testing.T) {

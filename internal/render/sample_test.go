@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"oriel/clair"
-	"oriel/render"
+	"oriel/internal/render"
 )
 
 const digest = clair.Digest("sha256:2f1a4c4c8b0f5a3d6e7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b")

@@ -19,7 +19,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/golden"
-	"oriel/render"
+	"oriel/internal/render"
 )
 
 func write(t *testing.T, name string, r *render.Report) []byte {

@@ -11,11 +11,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"oriel/bundle"
 	"oriel/clair"
 	"oriel/enrich"
-	"oriel/fetch"
+	"oriel/internal/bundle"
 	"oriel/internal/corpus"
+	"oriel/internal/fetch"
 	"oriel/store"
 	"oriel/updater"
 )

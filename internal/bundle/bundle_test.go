@@ -19,8 +19,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
-	"oriel/bundle"
 	"oriel/clair"
+	"oriel/internal/bundle"
 )
 
 // feeds are a source held in memory.
