@@ -22,7 +22,7 @@ import (
 
 func openStore(t *testing.T) (*store.DB, string) {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
+	schema, err := os.ReadFile("../../schema.sql")
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "oriel.db")
 	db, err := store.Open(context.Background(), path, store.Options{Schema: string(schema)})
