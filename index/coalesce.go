@@ -3,7 +3,6 @@ package index
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -22,7 +21,7 @@ import (
 //
 // A database that counts and cannot be read is an ErrInvalid.
 func Coalesce(manifest clair.Digest, layers []*LayerResult) (*clair.IndexReport, error) {
-	c := &coalescer{layers: layers, hidden: newHiding(layers)}
+	c := &coalescer{layers: layers, whiteouts: newWhiteouts(layers)}
 	r := newReport(manifest)
 	for i := len(layers) - 1; i >= 0; i-- {
 		for _, db := range layers[i].Databases {
@@ -42,12 +41,12 @@ func Coalesce(manifest clair.Digest, layers []*LayerResult) (*clair.IndexReport,
 
 // coalescer puts layers on top of one another.
 type coalescer struct {
-	layers []*LayerResult
-	hidden *hiding
+	layers    []*LayerResult
+	whiteouts *whiteouts
 }
 
 func (c *coalescer) database(r *report, at int, db Database) error {
-	if c.hidden.above(at, db.Path) {
+	if c.whiteouts.hide(at, db.Path) {
 		return nil
 	}
 	if db.Err != "" {
@@ -73,7 +72,7 @@ func (c *coalescer) database(r *report, at int, db Database) error {
 }
 
 func (c *coalescer) file(r *report, at int, f PackageFile) {
-	if c.hidden.above(at, f.Path) {
+	if c.whiteouts.hide(at, f.Path) {
 		return
 	}
 	dist := c.distribution(at)
@@ -86,66 +85,21 @@ func (c *coalescer) file(r *report, at int, f PackageFile) {
 }
 
 // distribution finds the distribution of a layer. What os-release says counts
-// before what is known by hearsay, wherever it stands.
+// before what is known by inferred, wherever it stands.
 func (c *coalescer) distribution(at int) *clair.Distribution {
-	for _, hearsay := range []bool{false, true} {
+	for _, inferred := range []bool{false, true} {
 		for i := at; i >= 0; i-- {
-			if l := c.layers[i]; l.Distribution != nil && l.Hearsay == hearsay {
+			if l := c.layers[i]; l.Distribution != nil && l.Inferred == inferred {
 				return l.Distribution
 			}
 		}
 		for _, l := range c.layers[at+1:] {
-			if l.Distribution != nil && l.Hearsay == hearsay {
+			if l.Distribution != nil && l.Inferred == inferred {
 				return l.Distribution
 			}
 		}
 	}
 	return nil
-}
-
-// hiding knows the topmost layer that hides each path.
-type hiding struct {
-	// files are hidden or replaced themselves, trees with all below, opaque
-	// only what is below.
-	files, trees, opaque map[string]int
-}
-
-func newHiding(layers []*LayerResult) *hiding {
-	h := &hiding{files: map[string]int{}, trees: map[string]int{}, opaque: map[string]int{}}
-	for i, l := range layers {
-		for _, d := range l.Databases {
-			h.files[d.Path] = i
-		}
-		for _, f := range l.Files {
-			h.files[f.Path] = i
-		}
-		for _, p := range l.Replaced {
-			h.files[p] = i
-		}
-		for _, p := range l.Whiteouts {
-			h.trees[p] = i
-		}
-		for _, p := range l.Opaque {
-			h.opaque[p] = i
-		}
-	}
-	return h
-}
-
-// above says whether a layer above this one hides a file. A layer's whiteouts
-// never hide what the layer itself has.
-func (h *hiding) above(layer int, file string) bool {
-	if h.files[file] > layer || h.trees[file] > layer {
-		return true
-	}
-	for dir := path.Dir(file); ; dir = path.Dir(dir) {
-		if dir == "." {
-			return h.opaque[""] > layer
-		}
-		if h.trees[dir] > layer || h.opaque[dir] > layer {
-			return true
-		}
-	}
 }
 
 // packageKey tells packages apart by all that is known of them.

@@ -37,8 +37,8 @@ type Indexer struct {
 	timeout   time.Duration
 	log       *slog.Logger
 	state     string
-	manifests flights[clair.Digest, *clair.IndexReport]
-	layers    flights[clair.Digest, *LayerResult]
+	manifests group[clair.Digest, *clair.IndexReport]
+	layers    group[clair.Digest, *LayerResult]
 }
 
 // NewIndexer makes an indexer.

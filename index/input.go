@@ -3,7 +3,6 @@ package index
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,10 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
+	"oriel/index/rpm"
+	"oriel/index/sbom"
+	"oriel/index/system"
 	"oriel/internal/fetch"
 )
 
@@ -72,18 +75,18 @@ func readInput(ctx context.Context, name string, o InputOptions) (*Input, error)
 		return nil, err
 	}
 	defer done()
-	f.path = filepath.ToSlash(name)
+	f.Path = filepath.ToSlash(name)
 	return recognise(ctx, f, o)
 }
 
 // plainFile gives a file's plain bytes at any place, in a temporary file where
 // it is compressed.
-func plainFile(ctx context.Context, raw *os.File, size int64, tempDir string) (*file, func(), error) {
+func plainFile(ctx context.Context, raw *os.File, size int64, tempDir string) (*reader.File, func(), error) {
 	head := make([]byte, 6)
 	if n, err := raw.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	} else if head = head[:n]; !isCompressed(head) {
-		return &file{"", size, raw}, func() {}, nil
+		return &reader.File{Size: size, ReaderAt: raw}, func() {}, nil
 	}
 	plain, err := fetch.Decompress(contextReader{ctx, raw})
 	if err != nil {
@@ -94,7 +97,7 @@ func plainFile(ctx context.Context, raw *os.File, size int64, tempDir string) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	return &file{"", spooled.Size(), spooled}, func() { spooled.Close() }, nil
+	return &reader.File{Size: spooled.Size(), ReaderAt: spooled}, func() { spooled.Close() }, nil
 }
 
 func isCompressed(head []byte) bool {
@@ -107,29 +110,29 @@ func isCompressed(head []byte) bool {
 }
 
 // recognise finds out what a file is.
-func recognise(ctx context.Context, f *file, o InputOptions) (*Input, error) {
-	head := make([]byte, min(f.size, 4096))
+func recognise(ctx context.Context, f *reader.File, o InputOptions) (*Input, error) {
+	head := make([]byte, min(f.Size, 4096))
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	switch {
 	case len(head) > 262 && string(head[257:262]) == "ustar":
 		return readArchive(ctx, f, o)
-	case len(head) > 16 && (string(head[:16]) == sqliteMagic || binary.LittleEndian.Uint32(head) == ndbMagic || isBerkeley(head)):
-		return readDatabase(ctx, f, rpmReader(), o)
+	case len(head) > 16 && rpm.IsDatabase(head):
+		return readDatabase(ctx, f, rpm.Reader(), o)
 	}
 	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
 		return readJSON(f, o)
 	case bytes.HasPrefix(text, []byte("<")):
-		return readBill(f, CycloneDXXML, o)
+		return readBill(f, sbom.CycloneDXXML, o)
 	case bytes.Contains(head, []byte("SPDXVersion:")):
-		return readBill(f, SPDXTagValue, o)
+		return readBill(f, sbom.SPDXTagValue, o)
 	case hasLine(head, "Package: "):
-		return readDatabase(ctx, f, dpkgReader(), o)
+		return readDatabase(ctx, f, system.Dpkg(), o)
 	case hasLine(head, "P:") && hasLine(head, "V:"):
-		return readDatabase(ctx, f, apkReader(), o)
+		return readDatabase(ctx, f, system.Apk(), o)
 	}
 	return nil, clair.Invalid("input", "it is no image, SBOM, index report or package database that is known here")
 }
@@ -138,15 +141,15 @@ func hasLine(text []byte, prefix string) bool {
 	return bytes.HasPrefix(text, []byte(prefix)) || bytes.Contains(text, []byte("\n"+prefix))
 }
 
-func readDocument(f *file) ([]byte, error) {
-	if f.size > maxDocument {
-		return nil, clair.Invalid("input", "a document of %d bytes is over the limit of %d", f.size, maxDocument)
+func readDocument(f *reader.File) ([]byte, error) {
+	if f.Size > maxDocument {
+		return nil, clair.Invalid("input", "a document of %d bytes is over the limit of %d", f.Size, maxDocument)
 	}
-	return f.whole()
+	return f.Bytes()
 }
 
 // readJSON tells documents apart by the keys that only one kind has.
-func readJSON(f *file, o InputOptions) (*Input, error) {
+func readJSON(f *reader.File, o InputOptions) (*Input, error) {
 	b, err := readDocument(f)
 	if err != nil {
 		return nil, err
@@ -164,9 +167,9 @@ func readJSON(f *file, o InputOptions) (*Input, error) {
 	}
 	switch {
 	case keys.BOMFormat != "":
-		return billOf(CycloneDXJSON, b, o)
+		return billOf(sbom.CycloneDXJSON, b, o)
 	case keys.SPDXVersion != "":
-		return billOf(SPDXJSON, b, o)
+		return billOf(sbom.SPDXJSON, b, o)
 	case keys.Hash != nil || keys.Packages != nil && keys.Environment != nil:
 		r := &clair.IndexReport{}
 		if err := json.Unmarshal(b, r); err != nil {
@@ -180,7 +183,7 @@ func readJSON(f *file, o InputOptions) (*Input, error) {
 	return nil, clair.Invalid("input", "it is JSON, and neither CycloneDX nor SPDX 2 nor an index report")
 }
 
-func readBill(f *file, format SBOMFormat, o InputOptions) (*Input, error) {
+func readBill(f *reader.File, format sbom.Format, o InputOptions) (*Input, error) {
 	b, err := readDocument(f)
 	if err != nil {
 		return nil, err
@@ -188,13 +191,13 @@ func readBill(f *file, format SBOMFormat, o InputOptions) (*Input, error) {
 	return billOf(format, b, o)
 }
 
-func billOf(format SBOMFormat, b []byte, o InputOptions) (*Input, error) {
+func billOf(format sbom.Format, b []byte, o InputOptions) (*Input, error) {
 	s, err := ReadSBOM(format, b, SBOMOptions{Release: o.Release})
 	if err != nil {
 		return nil, err
 	}
 	kind := "SPDX SBOM"
-	if format == CycloneDXJSON || format == CycloneDXXML {
+	if format == sbom.CycloneDXJSON || format == sbom.CycloneDXXML {
 		kind = "CycloneDX SBOM"
 	}
 	return &Input{Kind: kind, Report: s.Report, Skipped: s.Unmatched}, nil
@@ -202,15 +205,15 @@ func billOf(format SBOMFormat, b []byte, o InputOptions) (*Input, error) {
 
 // readDatabase reads a package database alone, which does not say what system
 // it is of.
-func readDatabase(ctx context.Context, f *file, r reader, o InputOptions) (*Input, error) {
+func readDatabase(ctx context.Context, f *reader.File, r reader.Reader, o InputOptions) (*Input, error) {
 	if o.Release == nil {
-		return nil, clair.Invalid("distro", "a database of %s alone does not say which distribution it is of", r.name)
+		return nil, clair.Invalid("distro", "a database of %s alone does not say which distribution it is of", r.Name)
 	}
-	if f.size > r.limit {
-		return nil, clair.Invalid("input", "a database of %d bytes is over the limit of %d", f.size, r.limit)
+	if f.Size > r.Limit {
+		return nil, clair.Invalid("input", "a database of %d bytes is over the limit of %d", f.Size, r.Limit)
 	}
-	out := &found{owned: func(string) {}}
-	if err := r.guard(ctx, f, out); err != nil {
+	out := &reader.Found{Owned: func(string) {}}
+	if err := r.Run(ctx, f, out); err != nil {
 		return nil, err
 	}
 	hash, err := digestOfFile(f)
@@ -219,9 +222,9 @@ func readDatabase(ctx context.Context, f *file, r reader, o InputOptions) (*Inpu
 	}
 	l := &LayerResult{
 		Layer: hash, Distribution: o.Release.Distribution(),
-		Databases: []Database{{Path: filepath.Base(f.path), Packages: out.packages}},
+		Databases: []Database{{Path: filepath.Base(f.Path), Packages: out.Packages}},
 	}
-	return inputOf(r.name+" database", hash, []*LayerResult{l}, o)
+	return inputOf(r.Name+" database", hash, []*LayerResult{l}, o)
 }
 
 // inputOf puts layers together. What has no distribution though it has a
@@ -231,7 +234,7 @@ func inputOf(kind string, hash clair.Digest, layers []*LayerResult, o InputOptio
 	databases := false
 	for _, l := range layers {
 		if o.Release != nil {
-			l.Distribution, l.Hearsay = o.Release.Distribution(), false
+			l.Distribution, l.Inferred = o.Release.Distribution(), false
 		}
 		for _, d := range l.Databases {
 			databases = databases || len(d.Packages) > 0
@@ -274,12 +277,12 @@ func readDirectory(ctx context.Context, name string, o InputOptions) (*Input, er
 	return inputOf("root directory", l.Layer, []*LayerResult{l}, o)
 }
 
-func digestOfFile(f *file) (clair.Digest, error) {
+func digestOfFile(f *reader.File) (clair.Digest, error) {
 	h, err := hasher("sha256:")
 	if err != nil {
 		return "", err
 	}
-	if _, err := io.Copy(h, f.stream()); err != nil {
+	if _, err := io.Copy(h, f.Stream()); err != nil {
 		return "", err
 	}
 	return clair.Digest(fmt.Sprintf("sha256:%x", h.Sum(nil))), nil

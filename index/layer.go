@@ -10,10 +10,10 @@ import (
 type LayerResult struct {
 	// Layer is the layer's digest.
 	Layer clair.Digest `json:"layer"`
-	// Distribution is what the layer says the system is. Hearsay marks one
+	// Distribution is what the layer says the system is. Inferred marks one
 	// that was made out from another file than os-release.
 	Distribution *clair.Distribution `json:"distribution,omitempty"`
-	Hearsay      bool                `json:"hearsay,omitempty"`
+	Inferred     bool                `json:"inferred,omitempty"`
 	// Databases are the package databases there are in the layer, whether or
 	// not they hold packages.
 	Databases []Database `json:"databases,omitempty"`

@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"oriel/index/rpm"
+	"oriel/index/system"
 )
 
 // notFiles are the directories of a running system's root that hold no files
@@ -63,7 +66,7 @@ func (s *scanner) rootFile(ctx context.Context, root fs.FS, name string, d fs.Di
 		return nil
 	}
 	if err != nil {
-		if r.database {
+		if r.Database {
 			return err
 		}
 		s.skip(name, err)
@@ -92,4 +95,4 @@ func holdsDatabase(dir string) bool {
 
 // databasePaths are where distributions keep their package databases. Nothing
 // writes to it.
-var databasePaths = slices.Concat([]string{dpkgStatus, dpkgStatusDir + "/x"}, apkPaths, rpmPaths)
+var databasePaths = slices.Concat(system.DatabasePaths(), rpm.Paths())

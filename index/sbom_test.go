@@ -7,41 +7,32 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/index/reader/readertest"
+	"oriel/index/sbom"
 )
-
-func TestSBOMFormatOf(t *testing.T) {
-	for _, s := range []string{"application/vnd.cyclonedx+json; version=1.5", "application/vnd.cyclonedx+xml", "application/spdx+json", "text/spdx; charset=utf-8"} {
-		_, ok := SBOMFormatOf(s)
-		require.True(t, ok, s)
-	}
-	for _, s := range []string{"", "application/json", "text/plain", "application/vnd.cyclonedx", ";;"} {
-		_, ok := SBOMFormatOf(s)
-		require.False(t, ok, s)
-	}
-}
 
 // TestSBOM_Real holds the counts of real documents hold.
 func TestSBOM_Real(t *testing.T) {
 	for _, c := range []struct {
 		file      string
-		format    SBOMFormat
+		format    sbom.Format
 		packages  int
 		unmatched int
 		platform  string
 	}{
-		{"cyclonedx-alpine.xml.gz", CycloneDXXML, 14, 1, "alpine:3.17"},
-		{"cyclonedx-postgres-stretch.xml.gz", CycloneDXXML, 135, 1, "debian:9"},
-		{"spdx-distroless-static-debian12.spdx.json.gz", SPDXJSON, 3, 0, "debian:12"},
-		{"spdx-ubi8-micro.spdx.json.gz", SPDXJSON, 19, 1, "rhel:8"},
-		{"spdx-ubi-latest.spdx.json.gz", SPDXJSON, 206, 1321, "rhel:9"},
-		{"spdx-go-hummingbird.spdx.json.gz", SPDXJSON, 164, 433, "fedora:44"},
-		{"trivy-centos-7-cyclonedx.json", CycloneDXJSON, 2, 0, "centos:7"},
-		{"trivy-centos-7-spdx.json", SPDXJSON, 2, 0, "centos:7"},
-		{"trivy-fluentd-multiple-lockfiles-cyclonedx.json", CycloneDXJSON, 3, 0, "debian:10"},
-		{"trivy-minikube-kbom.json", CycloneDXJSON, 1, 14, ""},
+		{"cyclonedx-alpine.xml.gz", sbom.CycloneDXXML, 14, 1, "alpine:3.17"},
+		{"cyclonedx-postgres-stretch.xml.gz", sbom.CycloneDXXML, 135, 1, "debian:9"},
+		{"spdx-distroless-static-debian12.spdx.json.gz", sbom.SPDXJSON, 3, 0, "debian:12"},
+		{"spdx-ubi8-micro.spdx.json.gz", sbom.SPDXJSON, 19, 1, "rhel:8"},
+		{"spdx-ubi-latest.spdx.json.gz", sbom.SPDXJSON, 206, 1321, "rhel:9"},
+		{"spdx-go-hummingbird.spdx.json.gz", sbom.SPDXJSON, 164, 433, "fedora:44"},
+		{"trivy-centos-7-cyclonedx.json", sbom.CycloneDXJSON, 2, 0, "centos:7"},
+		{"trivy-centos-7-spdx.json", sbom.SPDXJSON, 2, 0, "centos:7"},
+		{"trivy-fluentd-multiple-lockfiles-cyclonedx.json", sbom.CycloneDXJSON, 3, 0, "debian:10"},
+		{"trivy-minikube-kbom.json", sbom.CycloneDXJSON, 1, 14, ""},
 	} {
 		t.Run(c.file, func(t *testing.T) {
-			s, err := ReadSBOM(c.format, unzipped(t, "inventories", "sbom", c.file), SBOMOptions{})
+			s, err := ReadSBOM(c.format, readertest.Corpus(t, "inventories", "sbom", c.file), SBOMOptions{})
 			require.NoError(t, err)
 			require.Equal(t, [2]int{c.packages, c.unmatched}, [2]int{len(s.Report.Packages), len(s.Unmatched)})
 			for _, d := range s.Report.Distributions {
@@ -52,36 +43,6 @@ func TestSBOM_Real(t *testing.T) {
 			checkReport(t, s.Report)
 		})
 	}
-}
-
-// checkReport holds a report against what Clair's clients need.
-func checkReport(t testing.TB, r *clair.IndexReport) {
-	t.Helper()
-	ids := map[string]bool{}
-	take := func(id string) {
-		require.Regexp(t, `^[1-9][0-9]*$`, id)
-		require.False(t, ids[id], "id %s is used twice", id)
-		ids[id] = true
-	}
-	for id, p := range r.Packages {
-		require.Equal(t, id, p.ID)
-		take(id)
-		require.NotEmpty(t, r.Environments[id])
-	}
-	for id := range r.Distributions {
-		take(id)
-	}
-	for id := range r.Repositories {
-		take(id)
-	}
-	for _, envs := range r.Environments {
-		for _, e := range envs {
-			require.NotEmpty(t, e.IntroducedIn)
-			require.NotNil(t, e.RepositoryIDs)
-		}
-	}
-	require.True(t, r.Success)
-	require.Equal(t, clair.StateIndexFinished, r.State)
 }
 
 const tagValue = `SPDXVersion: SPDX-2.3
@@ -105,7 +66,7 @@ ExternalRef: PACKAGE-MANAGER purl pkg:deb/nobody/unplaced@1
 `
 
 func TestSBOM_TagValue(t *testing.T) {
-	s, err := ReadSBOM(SPDXTagValue, []byte(tagValue), SBOMOptions{})
+	s, err := ReadSBOM(sbom.SPDXTagValue, []byte(tagValue), SBOMOptions{})
 	require.NoError(t, err)
 	checkReport(t, s.Report)
 	require.Equal(t, []Skipped{
@@ -121,14 +82,14 @@ func TestSBOM_TagValue(t *testing.T) {
 	require.ElementsMatch(t, []string{"libssl3 3.0.9-1", "lodash 4.17.0"}, names)
 
 	release, _ := clair.ReleaseByName("ubuntu:22.04")
-	s, err = ReadSBOM(SPDXTagValue, []byte(tagValue), SBOMOptions{Release: &release})
+	s, err = ReadSBOM(sbom.SPDXTagValue, []byte(tagValue), SBOMOptions{Release: &release})
 	require.NoError(t, err)
 	require.Len(t, s.Unmatched, 1)
 	require.Len(t, s.Report.Distributions, 1)
 }
 
 func TestSBOM_Invalid(t *testing.T) {
-	for _, f := range []SBOMFormat{CycloneDXJSON, CycloneDXXML, SPDXJSON, SPDXTagValue, "x"} {
+	for _, f := range []sbom.Format{sbom.CycloneDXJSON, sbom.CycloneDXXML, sbom.SPDXJSON, sbom.SPDXTagValue, "x"} {
 		for _, text := range []string{"", "{", "{}", "<bom/>", "null", "[]", strings.Repeat("[", 20000), strings.Repeat("<a>", 20000)} {
 			_, err := ReadSBOM(f, []byte(text), SBOMOptions{})
 			require.ErrorIs(t, err, clair.ErrInvalid, "%s %.20q", f, text)
@@ -141,7 +102,7 @@ func FuzzSBOM(f *testing.F) {
 	f.Add([]byte(`{"bomFormat":"CycloneDX","components":[{"type":"library","purl":"pkg:npm/a@1"}]}`))
 	f.Add([]byte(`<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component><purl>pkg:npm/a@1</purl></component></components></bom>`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, format := range []SBOMFormat{CycloneDXJSON, CycloneDXXML, SPDXJSON, SPDXTagValue} {
+		for _, format := range []sbom.Format{sbom.CycloneDXJSON, sbom.CycloneDXXML, sbom.SPDXJSON, sbom.SPDXTagValue} {
 			if s, err := ReadSBOM(format, b, SBOMOptions{}); err == nil {
 				checkReport(t, s.Report)
 			}

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
+	"oriel/index/system"
 	"oriel/internal/fetch"
 )
 
@@ -30,7 +32,7 @@ const maxOwned = 500_000
 
 // scanner puts the result of one layer or root together, file by file.
 type scanner struct {
-	readers []reader
+	readers []reader.Reader
 	tempDir string
 	// byPath holds what was found in each file; a later file of the same path
 	// replaces an earlier one, as it does in a layer.
@@ -38,7 +40,7 @@ type scanner struct {
 	owned  map[string]bool
 	result *LayerResult
 	// empty has what nothing gives.
-	empty map[*reader]*scanned
+	empty map[*reader.Reader]*scanned
 	// count, looked and bytes are the packages found, and the files that
 	// readers looked at.
 	count, looked int
@@ -48,25 +50,25 @@ type scanner struct {
 
 // scanned is what one file held.
 type scanned struct {
-	reader *reader
-	found
+	reader *reader.Reader
+	reader.Found
 	err error
 }
 
 func newScanner(layer clair.Digest, tempDir string) *scanner {
 	return &scanner{
 		readers: readers(), tempDir: tempDir, byPath: map[string]*scanned{}, owned: map[string]bool{},
-		result: &LayerResult{Layer: layer}, empty: map[*reader]*scanned{},
+		result: &LayerResult{Layer: layer}, empty: map[*reader.Reader]*scanned{},
 	}
 }
 
 // wanted finds the reader for a path, nil if nobody wants the file.
-func (s *scanner) wanted(path string, mode fs.FileMode) *reader {
+func (s *scanner) wanted(path string, mode fs.FileMode) *reader.Reader {
 	if !mode.IsRegular() {
 		return nil
 	}
 	for i := range s.readers {
-		if s.readers[i].wants(path, mode) {
+		if s.readers[i].Wants(path, mode) {
 			return &s.readers[i]
 		}
 	}
@@ -86,7 +88,7 @@ type rawFile struct {
 
 // file reads one file that a reader wants. Only errors that end the whole
 // scan are returned.
-func (s *scanner) file(ctx context.Context, r *reader, raw rawFile) error {
+func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error {
 	path, size := raw.path, raw.size
 	if err := s.account(size); err != nil {
 		return err
@@ -95,30 +97,30 @@ func (s *scanner) file(ctx context.Context, r *reader, raw rawFile) error {
 	if err != nil {
 		return err
 	}
-	if f == nil && size <= r.limit {
+	if f == nil && size <= r.Limit {
 		s.byPath[path] = s.nothing(r)
 		return nil
 	}
-	got := &scanned{reader: r, found: found{count: s.count, owned: s.own}}
+	got := &scanned{reader: r, Found: reader.Found{Count: s.count, Owned: s.own}}
 	s.byPath[path] = got
 	if f == nil {
-		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, size, r.limit)
+		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, size, r.Limit)
 		return nil
 	}
-	got.err = r.guard(ctx, f, &got.found)
+	got.err = r.Run(ctx, f, &got.Found)
 	err = done()
-	s.count, got.owned = got.count, nil
+	s.count, got.Owned = got.Count, nil
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(got.err, errTooMany):
-		return clair.Invalid("layer", "it has over %d packages", maxPackages)
+	case errors.Is(got.err, reader.ErrTooMany):
+		return clair.Invalid("layer", "it has over %d packages", reader.MaxPackages)
 	}
 	return err
 }
 
 // unreadable notes a file that a reader wants and does not get.
-func (s *scanner) unreadable(r *reader, path string, err error) error {
+func (s *scanner) unreadable(r *reader.Reader, path string, err error) error {
 	s.byPath[path] = &scanned{reader: r, err: err}
 	return s.account(0)
 }
@@ -135,7 +137,7 @@ func (s *scanner) account(size int64) error {
 
 // nothing is what every file holds that turned out to be of another format,
 // once for each reader, for there may be many.
-func (s *scanner) nothing(r *reader) *scanned {
+func (s *scanner) nothing(r *reader.Reader) *scanned {
 	if s.empty[r] == nil {
 		s.empty[r] = &scanned{reader: r}
 	}
@@ -145,20 +147,20 @@ func (s *scanner) nothing(r *reader) *scanned {
 // open makes a file readable at any place. f is nil where the file is too
 // large or its first bytes say that it is of another format. done lets go of
 // it.
-func (s *scanner) open(r *reader, raw rawFile) (f *file, done func() error, err error) {
+func (s *scanner) open(r *reader.Reader, raw rawFile) (f *reader.File, done func() error, err error) {
 	path, size, body := raw.path, raw.size, raw.body
 	done = func() error { return nil }
 	if at, ok := body.(io.ReaderAt); ok {
-		if size > r.limit || !isFormat(r, at, size) {
+		if size > r.Limit || !isFormat(r, at, size) {
 			return nil, done, nil
 		}
-		return &file{path, size, at}, done, nil
+		return &reader.File{Path: path, Size: size, ReaderAt: at}, done, nil
 	}
 	head := make([]byte, min(headLen, size))
 	if _, err := io.ReadFull(body, head); err != nil {
 		return nil, done, err
 	}
-	if size > r.limit || r.magic != nil && !r.magic(head) {
+	if size > r.Limit || r.Magic != nil && !r.Magic(head) {
 		return nil, done, nil
 	}
 	body = io.MultiReader(bytes.NewReader(head), body)
@@ -167,7 +169,7 @@ func (s *scanner) open(r *reader, raw rawFile) (f *file, done func() error, err 
 		if _, err := io.ReadFull(body, s.buf); err != nil {
 			return nil, done, err
 		}
-		return &file{path, size, bytes.NewReader(s.buf)}, done, nil
+		return &reader.File{Path: path, Size: size, ReaderAt: bytes.NewReader(s.buf)}, done, nil
 	}
 	spooled, err := fetch.Spool(io.LimitReader(body, size), s.tempDir, size)
 	if err != nil {
@@ -176,16 +178,16 @@ func (s *scanner) open(r *reader, raw rawFile) (f *file, done func() error, err 
 	if spooled.Size() != size {
 		return nil, done, errors.Join(io.ErrUnexpectedEOF, spooled.Close())
 	}
-	return &file{path, size, spooled}, spooled.Close, nil
+	return &reader.File{Path: path, Size: size, ReaderAt: spooled}, spooled.Close, nil
 }
 
-func isFormat(r *reader, at io.ReaderAt, size int64) bool {
-	if r.magic == nil {
+func isFormat(r *reader.Reader, at io.ReaderAt, size int64) bool {
+	if r.Magic == nil {
 		return true
 	}
 	head := make([]byte, min(headLen, size))
 	_, err := at.ReadAt(head, 0)
-	return (err == nil || errors.Is(err, io.EOF)) && r.magic(head)
+	return (err == nil || errors.Is(err, io.EOF)) && r.Magic(head)
 }
 
 // own notes that a distribution's package brought a file, if any language's
@@ -195,7 +197,7 @@ func (s *scanner) own(path string) {
 	if len(s.owned) >= maxOwned || len(path) > maxPath {
 		return
 	}
-	if r := s.wanted(path, 0o644); r != nil && r.ownable {
+	if r := s.wanted(path, 0o644); r != nil && r.Ownable {
 		s.owned[path] = true
 	}
 }
@@ -217,9 +219,9 @@ func (s *scanner) finish() *LayerResult {
 	rank := -1
 	for _, p := range paths {
 		got := s.byPath[p]
-		if got.dist != nil && (rank < 0 || got.rank < rank) {
-			s.result.Distribution, rank = got.dist, got.rank
-			s.result.Hearsay = got.rank >= rankHearsay
+		if got.Distribution != nil && (rank < 0 || got.Rank < rank) {
+			s.result.Distribution, rank = got.Distribution, got.Rank
+			s.result.Inferred = got.Rank >= system.RankInferred
 		}
 		s.put(p, got)
 	}
@@ -229,10 +231,10 @@ func (s *scanner) finish() *LayerResult {
 }
 
 func (s *scanner) put(path string, got *scanned) {
-	sortPackages(got.packages)
+	sortPackages(got.Packages)
 	switch {
-	case got.reader.database:
-		d := Database{Path: path, Packages: got.packages}
+	case got.reader.Database:
+		d := Database{Path: path, Packages: got.Packages}
 		if got.err != nil {
 			d.Err, d.Packages = got.err.Error(), nil
 		}
@@ -241,14 +243,14 @@ func (s *scanner) put(path string, got *scanned) {
 		s.skip(path, got.err)
 		fallthrough
 	default:
-		if len(got.packages) == 0 {
-			if got.reader.repository != "" {
+		if len(got.Packages) == 0 {
+			if got.reader.Repository != "" {
 				s.result.Replaced = append(s.result.Replaced, path)
 			}
 			return
 		}
 		s.result.Files = append(s.result.Files, PackageFile{
-			Path: path, Repository: got.reader.repository, Packages: got.packages, Owned: s.owned[path],
+			Path: path, Repository: got.reader.Repository, Packages: got.Packages, Owned: s.owned[path],
 		})
 	}
 }

@@ -17,7 +17,7 @@ var partVersions = []string{"ready/1", "coalesce/1", "sbom/1"}
 func State() string {
 	names := slices.Clone(partVersions)
 	for _, r := range readers() {
-		names = append(names, fmt.Sprintf("%s/%d", r.name, r.version))
+		names = append(names, fmt.Sprintf("%s/%d", r.Name, r.Version))
 	}
 	slices.Sort(names)
 	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))

@@ -11,6 +11,7 @@ import (
 
 	"oriel/clair"
 	"oriel/index"
+	"oriel/index/sbom"
 )
 
 // ManifestStore keeps manifests and their index reports.
@@ -73,7 +74,7 @@ func (s *Server) putIndexReport(c echo.Context) error {
 // readReport reads an index report, or an SBOM where the content type says
 // that it is one.
 func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexReport, error) {
-	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
+	if format, ok := sbom.FormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.readSBOM(c, format, hash)
 	}
 	r, err := decodeJSON[clair.IndexReport](c, int64(s.Limits.Body))
@@ -85,7 +86,7 @@ func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexRepo
 
 // readSBOM reads an SBOM; without a hash it goes by its own digest. The query
 // may name the distribution.
-func (s *Server) readSBOM(c echo.Context, format index.SBOMFormat, hash clair.Digest) (*clair.IndexReport, error) {
+func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest) (*clair.IndexReport, error) {
 	o := index.SBOMOptions{Hash: hash}
 	if name := c.QueryParam("distro"); name != "" {
 		release, ok := clair.ReleaseByName(name)
@@ -98,15 +99,15 @@ func (s *Server) readSBOM(c echo.Context, format index.SBOMFormat, hash clair.Di
 	if err != nil {
 		return nil, err
 	}
-	sbom, err := index.ReadSBOM(format, body, o)
+	doc, err := index.ReadSBOM(format, body, o)
 	if err != nil {
 		return nil, err
 	}
-	if len(sbom.Unmatched) > 0 {
-		s.Log.InfoContext(c.Request().Context(), "sbom read", "manifest", sbom.Report.Hash,
-			"packages", len(sbom.Report.Packages), "unmatched", len(sbom.Unmatched), "sample", sbom.Unmatched[0])
+	if len(doc.Unmatched) > 0 {
+		s.Log.InfoContext(c.Request().Context(), "sbom read", "manifest", doc.Report.Hash,
+			"packages", len(doc.Report.Packages), "unmatched", len(doc.Unmatched), "sample", doc.Unmatched[0])
 	}
-	return sbom.Report, nil
+	return doc.Report, nil
 }
 
 // answerReport answers with a report that was made or stored, and where to
@@ -134,7 +135,7 @@ func (s *Server) postIndexReport(c echo.Context) error {
 		s.metrics.busy.WithLabelValues(indexer+"/index_report", "post").Inc()
 		return &statusError{status: http.StatusTooManyRequests, message: "as many manifests as may be are being indexed; come back later"}
 	}
-	if format, ok := index.SBOMFormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
+	if format, ok := sbom.FormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.postSBOM(c, format)
 	}
 	m, err := decodeJSON[clair.Manifest](c, maxManifest)
@@ -168,7 +169,7 @@ func indexError(err error) error {
 	return &statusError{status: http.StatusInternalServerError, message: "failed to index: " + err.Error()}
 }
 
-func (s *Server) postSBOM(c echo.Context, format index.SBOMFormat) error {
+func (s *Server) postSBOM(c echo.Context, format sbom.Format) error {
 	return s.withHeavy(c, func() error {
 		r, err := s.readSBOM(c, format, "")
 		if err != nil {

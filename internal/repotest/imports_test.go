@@ -34,7 +34,6 @@ var rooms = map[string][]string{
 	"oriel/internal/fetch":    {},                         // bytes in; knows no format
 	"oriel/store":             {},                         // the only room with SQL
 	"oriel/match":             {"oriel/internal/version"}, // decides by versions
-	"oriel/index":             {"oriel/internal/version", "oriel/internal/fetch"},
 	"oriel/updater":           {"oriel/internal/version", "oriel/internal/fetch"},
 	"oriel/enrich":            {"oriel/internal/fetch"},
 	"oriel/internal/render":   {},                              // writes reports and decides nothing
@@ -42,10 +41,18 @@ var rooms = map[string][]string{
 	"oriel/notify":            {"oriel/match"},                 // the reason of a notification follows from which places are affected
 	"oriel/window":            {},                              // pure: no clock, goroutine, SQL or HTTP
 	"oriel/server/patches":    {"oriel/match", "oriel/window"}, // drives the window: reads, encodes, compresses; knows no HTTP
-	"oriel/server":            {"oriel/match", "oriel/index", "oriel/window", "oriel/server/patches"},
+	"oriel/server":            {"oriel/match", "oriel/index", "oriel/index/sbom", "oriel/window", "oriel/server/patches"},
 	"oriel/scanner":           {"oriel/match"}, // the other end of the window
 	"oriel/bench":             {},              // its benchmarks are test files, which may import everything
 	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/internal/render", "oriel/notify", "oriel/internal/bundle", "oriel/internal/fetch", "oriel/store", "oriel/internal/version", "oriel/window", "oriel/server/patches", "oriel/scanner"},
+
+	"oriel/index/reader":            {},                     // the contract of readers of formats and their scanner
+	"oriel/index/reader/readertest": {"oriel/index/reader"}, // for tests of readers
+	"oriel/index/system":            {"oriel/index/reader"},
+	"oriel/index/rpm":               {"oriel/index/reader"},
+	"oriel/index/lang":              {"oriel/index/reader"},
+	"oriel/index/sbom":              {"oriel/index/reader", "oriel/index/rpm"}, // names of source packages
+	"oriel/index":                   {"oriel/index/reader", "oriel/index/system", "oriel/index/rpm", "oriel/index/lang", "oriel/index/sbom"},
 }
 
 func TestImports(t *testing.T) {

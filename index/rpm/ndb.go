@@ -1,9 +1,10 @@
-package index
+package rpm
 
 import (
 	"encoding/binary"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // The "new" database that rpm has on SUSE: pages of slots, each of which says
@@ -17,13 +18,13 @@ const (
 )
 
 // ndbHeaders gives the headers in a database.
-func ndbHeaders(f *file, each func([]byte) error) error {
+func ndbHeaders(f *reader.File, each func([]byte) error) error {
 	var head [32]byte
 	if err := readPage(f, head[:], 0); err != nil {
 		return err
 	}
 	pages := int64(binary.LittleEndian.Uint32(head[12:]))
-	if binary.LittleEndian.Uint32(head[4:]) != 0 || pages == 0 || pages*ndbPage > f.size {
+	if binary.LittleEndian.Uint32(head[4:]) != 0 || pages == 0 || pages*ndbPage > f.Size {
 		return clair.Invalid("rpm", "the database's first page is damaged")
 	}
 	page := make([]byte, ndbPage)
@@ -56,7 +57,7 @@ func ndbHeaders(f *file, each func([]byte) error) error {
 	return nil
 }
 
-func ndbBlob(f *file, slot, buf []byte) ([]byte, error) {
+func ndbBlob(f *reader.File, slot, buf []byte) ([]byte, error) {
 	at := int64(binary.LittleEndian.Uint32(slot[8:])) * ndbUnit
 	var head [ndbUnit]byte
 	if err := readPage(f, head[:], at); err != nil {
@@ -64,7 +65,7 @@ func ndbBlob(f *file, slot, buf []byte) ([]byte, error) {
 	}
 	size := int64(binary.LittleEndian.Uint32(head[12:]))
 	if binary.LittleEndian.Uint32(head[:]) != ndbBlobMagic || string(head[4:8]) != string(slot[4:8]) ||
-		size > maxHeader || at+ndbUnit+size > f.size {
+		size > maxHeader || at+ndbUnit+size > f.Size {
 		return nil, clair.Invalid("rpm", "a block of the database is damaged")
 	}
 	if int64(cap(buf)) < size {

@@ -1,4 +1,4 @@
-package index
+package lang
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"oriel/index/reader"
 )
 
 // gemName and gemVersion are the assignments of a gem's specification, as
@@ -16,26 +18,26 @@ var (
 	gemStub    = regexp.MustCompile(`(?m)^# stub: (\S+) (\S+) `)
 )
 
-func rubyReader() reader {
-	return reader{
-		name: "ruby", version: 1, limit: 4 << 20, repository: "rubygems", ownable: true,
-		wants: func(p string, _ fs.FileMode) bool {
+func rubyReader() reader.Reader {
+	return reader.Reader{
+		Name: "ruby", Version: 1, Limit: 4 << 20, Repository: "rubygems", Ownable: true,
+		Wants: func(p string, _ fs.FileMode) bool {
 			dir := path.Dir(p)
 			return path.Ext(p) == ".gemspec" && (path.Base(dir) == "specifications" || strings.HasSuffix(dir, "specifications/default"))
 		},
-		read: func(_ context.Context, f *file, out *found) error {
-			text, err := f.whole()
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			text, err := f.Bytes()
 			if err != nil {
 				return err
 			}
 			if m := gemStub.FindSubmatch(text); m != nil {
-				return out.add(languagePackage("rubygems", string(m[1]), string(m[2])))
+				return out.Add(reader.LanguagePackage("rubygems", string(m[1]), string(m[2])))
 			}
 			name, ver := gemName.FindSubmatch(text), gemVersion.FindSubmatch(text)
 			if name == nil || ver == nil {
 				return nil
 			}
-			return out.add(languagePackage("rubygems", string(name[1]), string(ver[1])))
+			return out.Add(reader.LanguagePackage("rubygems", string(name[1]), string(ver[1])))
 		},
 	}
 }

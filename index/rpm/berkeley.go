@@ -1,9 +1,10 @@
-package index
+package rpm
 
 import (
 	"encoding/binary"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // A Berkeley DB hash table, as rpm used it until 4.16: pages of one size, the
@@ -25,7 +26,7 @@ func isBerkeley(head []byte) bool {
 
 // berkeley reads one table.
 type berkeley struct {
-	f     *file
+	f     *reader.File
 	order binary.ByteOrder
 	size  int64 // of a page
 	pages int64
@@ -35,7 +36,7 @@ type berkeley struct {
 }
 
 // berkeleyHeaders gives the headers in a table.
-func berkeleyHeaders(f *file, each func([]byte) error) error {
+func berkeleyHeaders(f *reader.File, each func([]byte) error) error {
 	var meta [72]byte
 	if err := readPage(f, meta[:], 0); err != nil {
 		return err
@@ -51,8 +52,8 @@ func berkeleyHeaders(f *file, each func([]byte) error) error {
 		return clair.Invalid("rpm", "the database is encrypted")
 	case meta[25] != berkeleyMeta || db.size < 512 || db.size > 64<<10 || db.size&(db.size-1) != 0:
 		return clair.Invalid("rpm", "the database's first page is damaged")
-	case db.pages*db.size > f.size:
-		return clair.Invalid("rpm", "the database should have %d bytes and has %d", db.pages*db.size, f.size)
+	case db.pages*db.size > f.Size:
+		return clair.Invalid("rpm", "the database should have %d bytes and has %d", db.pages*db.size, f.Size)
 	}
 	page, overflow := make([]byte, db.size), make([]byte, db.size)
 	var value []byte

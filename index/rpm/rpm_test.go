@@ -1,12 +1,10 @@
-package index
+package rpm
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,31 +17,9 @@ import (
 	_ "modernc.org/sqlite" // the other reader's
 
 	"oriel/clair"
-	"oriel/internal/corpus"
+	"oriel/index/reader"
+	"oriel/index/reader/readertest"
 )
-
-// unzipped reads a file of the corpus, compressed or not.
-func unzipped(t testing.TB, elem ...string) []byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join(append([]string{corpus.Dir(t), "corpus"}, elem...)...))
-	require.NoError(t, err)
-	defer f.Close()
-	var r io.Reader = f
-	if filepath.Ext(f.Name()) == ".gz" {
-		r, err = gzip.NewReader(f)
-		require.NoError(t, err)
-	}
-	b, err := io.ReadAll(r)
-	require.NoError(t, err)
-	return b
-}
-
-func readBytes(t testing.TB, r reader, path string, b []byte) ([]clair.Package, error) {
-	t.Helper()
-	out := &found{owned: func(string) {}}
-	err := r.guard(t.Context(), &file{path, int64(len(b)), bytes.NewReader(b)}, out)
-	return out.packages, err
-}
 
 // realRPM lists the real databases that come with the other reader.
 func realRPM(t testing.TB) []string {
@@ -75,11 +51,11 @@ func TestRPM_SameAsOtherReader(t *testing.T) {
 				if p.Epoch != nil && *p.Epoch != 0 {
 					epoch = fmt.Sprint(*p.Epoch, ":")
 				}
-				want = append(want, strings.Join([]string{p.Name, epoch + p.Version + "-" + p.Release, p.Arch, moduleStream(p.Modularitylabel), p.SourceRpm}, " "))
+				want = append(want, strings.Join([]string{p.Name, epoch + p.Version + "-" + p.Release, p.Arch, ModuleStream(p.Modularitylabel), p.SourceRpm}, " "))
 			}
 			b, err := os.ReadFile(name)
 			require.NoError(t, err)
-			got, err := readBytes(t, rpmReader(), "var/lib/rpm/"+filepath.Base(name), b)
+			got, err := readertest.Read(t, Reader(), "var/lib/rpm/"+filepath.Base(name), b)
 			require.NoError(t, err)
 			require.Equal(t, sorted(want), rpmLines(got))
 		})
@@ -120,7 +96,7 @@ func TestRPM_PublishedLists(t *testing.T) {
 		}
 		t.Run(list, func(t *testing.T) {
 			var want []string
-			for line := range strings.Lines(string(unzipped(t, "inventories", "rpm", "rpmdb-"+list+".tsv.gz"))) {
+			for line := range strings.Lines(string(readertest.Corpus(t, "inventories", "rpm", "rpmdb-"+list+".tsv.gz"))) {
 				f := strings.Split(strings.TrimRight(line, "\n"), "\t")
 				if strings.HasPrefix(line, "#") || f[0] == "gpg-pubkey" {
 					continue
@@ -129,11 +105,11 @@ func TestRPM_PublishedLists(t *testing.T) {
 				if f[1] != "" && f[1] != "0" {
 					version = f[1] + ":" + version
 				}
-				want = append(want, strings.Join([]string{f[0], version, f[4], moduleStream(f[7]), f[5]}, " "))
+				want = append(want, strings.Join([]string{f[0], version, f[4], ModuleStream(f[7]), f[5]}, " "))
 			}
 			b, err := os.ReadFile(name)
 			require.NoError(t, err)
-			got, err := readBytes(t, rpmReader(), "var/lib/rpm/x", b)
+			got, err := readertest.Read(t, Reader(), "var/lib/rpm/x", b)
 			require.NoError(t, err)
 			require.Equal(t, sorted(want), rpmLines(got))
 		})
@@ -149,10 +125,10 @@ func TestRPM_Damaged(t *testing.T) {
 		if len(b) > 4<<20 {
 			continue
 		}
-		whole, err := readBytes(t, rpmReader(), "x", b)
+		whole, err := readertest.Read(t, Reader(), "x", b)
 		require.NoError(t, err)
 		for _, cut := range []int{0, 1, 16, 40, 100, 512, 4095, 4096, len(b) / 2, len(b) - 4096} {
-			_, err := readBytes(t, rpmReader(), "x", b[:cut])
+			_, err := readertest.Read(t, Reader(), "x", b[:cut])
 			require.ErrorIs(t, err, clair.ErrInvalid, "%s cut at %d", name, cut)
 		}
 		for i := range 60 {
@@ -162,7 +138,7 @@ func TestRPM_Damaged(t *testing.T) {
 			at -= at % 4096
 			at += (i * 13) % 64
 			binary.LittleEndian.PutUint32(bad[min(at, len(bad)-4):], uint32(i)*2654435761)
-			got, err := readBytes(t, rpmReader(), "x", bad)
+			got, err := readertest.Read(t, Reader(), "x", bad)
 			if err == nil {
 				require.LessOrEqual(t, len(got), len(whole)+1)
 			}
@@ -186,7 +162,7 @@ func TestRPM_CirclesEnd(t *testing.T) {
 	le.PutUint32(page[512+108:], 1<<20)
 	page[1024+25] = berkeleyOverflow
 	le.PutUint32(page[1024+16:], 2)
-	_, err := readBytes(t, rpmReader(), "x", page)
+	_, err := readertest.Read(t, Reader(), "x", page)
 	require.ErrorIs(t, err, clair.ErrInvalid)
 }
 
@@ -194,7 +170,14 @@ func FuzzRPM(f *testing.F) {
 	f.Add([]byte(sqliteMagic + strings.Repeat("\x00", 600)))
 	f.Add([]byte("RpmP" + strings.Repeat("\x00", 4096)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out := &found{owned: func(string) {}}
-		_ = parseRPM(context.Background(), &file{"x", int64(len(b)), bytes.NewReader(b)}, out)
+		out := &reader.Found{Owned: func(string) {}}
+		_ = parseRPM(context.Background(), &reader.File{Path: "x", Size: int64(len(b)), ReaderAt: bytes.NewReader(b)}, out)
 	})
+}
+
+func TestRPM_BerkeleyOfOnePackage(t *testing.T) {
+	got, err := readertest.Read(t, Reader(), Paths()[0], readertest.Corpus(t, "inventories", "rpm", "libuuid-bdb-Packages.gz"))
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, "libuuid", got[0].Name)
 }

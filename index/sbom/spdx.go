@@ -1,4 +1,4 @@
-package index
+package sbom
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // spdx is what is read of an SPDX 2 document.
@@ -52,7 +53,7 @@ func readSPDXTags(b []byte) (*bill, error) {
 	var doc spdx
 	var p *spdxPackage
 	text := false
-	err := lines(bytes.NewReader(b), func(line string) error {
+	err := reader.Lines(bytes.NewReader(b), func(line string) error {
 		if text {
 			text = !strings.Contains(line, "</text>")
 			return nil

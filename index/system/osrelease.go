@@ -1,9 +1,7 @@
-package index
+package system
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"regexp"
@@ -11,13 +9,15 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
+	"oriel/internal/cpe"
 )
 
 // What a file says of the distribution counts less the higher its rank.
 const (
 	rankOSRelease = iota
 	rankVendorOSRelease
-	rankHearsay
+	RankInferred
 )
 
 const (
@@ -25,18 +25,18 @@ const (
 	vendorOSRelease = "usr/lib/os-release"
 )
 
-func osReleaseReader() reader {
-	return reader{
-		name: "os-release", version: 1, limit: 64 << 10,
-		wants: func(p string, _ fs.FileMode) bool { return p == osRelease || p == vendorOSRelease },
-		read: func(_ context.Context, f *file, out *found) error {
-			d, err := parseOSRelease(f.stream())
+func osReleaseReader() reader.Reader {
+	return reader.Reader{
+		Name: "os-release", Version: 1, Limit: 64 << 10,
+		Wants: func(p string, _ fs.FileMode) bool { return p == osRelease || p == vendorOSRelease },
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			d, err := parseOSRelease(f.Stream())
 			if err != nil || d.DID == "" && d.Name == "" {
 				return err
 			}
-			out.dist = d
-			if f.path == vendorOSRelease {
-				out.rank = rankVendorOSRelease
+			out.Distribution = d
+			if f.Path == vendorOSRelease {
+				out.Rank = rankVendorOSRelease
 			}
 			return nil
 		},
@@ -50,15 +50,17 @@ func parseOSRelease(r io.Reader) (*clair.Distribution, error) {
 		"ID": &d.DID, "NAME": &d.Name, "VERSION": &d.Version, "VERSION_ID": &d.VersionID,
 		"VERSION_CODENAME": &d.VersionCodeName, "PRETTY_NAME": &d.PrettyName, "CPE_NAME": &d.CPE,
 	}
-	err := lines(r, func(line string) error {
+	err := reader.Lines(r, func(line string) error {
 		key, value, ok := strings.Cut(line, "=")
-		if field := fields[key]; ok && field != nil && len(value) <= maxWord {
+		if field := fields[key]; ok && field != nil && len(value) <= reader.MaxWord {
 			*field = unquote(value)
 		}
 		return nil
 	})
-	if err := readyCPE("os-release", &d.CPE); err != nil {
-		d.CPE = "" // what is no CPE names nothing
+	if name, err := cpe.Parse(d.CPE); err == nil {
+		d.CPE = name.String()
+	} else {
+		d.CPE = ""
 	}
 	return d, err
 }
@@ -90,18 +92,18 @@ var releaseFiles = []string{
 	"etc/SuSE-release", "etc/photon-release",
 }
 
-func releaseFileReader() reader {
-	return reader{
-		name: "release-file", version: 1, limit: 4 << 10,
-		wants: func(p string, _ fs.FileMode) bool { return slices.Contains(releaseFiles, p) },
-		read: func(_ context.Context, f *file, out *found) error {
-			text, err := f.whole()
+func releaseFileReader() reader.Reader {
+	return reader.Reader{
+		Name: "release-file", Version: 1, Limit: 4 << 10,
+		Wants: func(p string, _ fs.FileMode) bool { return slices.Contains(releaseFiles, p) },
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			text, err := f.Bytes()
 			if err != nil {
 				return err
 			}
 			line, _, _ := strings.Cut(string(text), "\n")
-			if d := distributionOf(f.path, strings.TrimSpace(line)); d != nil {
-				out.dist, out.rank = d, rankHearsay+slices.Index(releaseFiles, f.path)
+			if d := distributionOf(f.Path, strings.TrimSpace(line)); d != nil {
+				out.Distribution, out.Rank = d, RankInferred+slices.Index(releaseFiles, f.Path)
 			}
 			return nil
 		},
@@ -126,23 +128,4 @@ func distributionOf(name, line string) *clair.Distribution {
 		return nil
 	}
 	return r.Distribution()
-}
-
-// maxLine is the longest line that is read from any of the text formats; apk
-// and dpkg have lines of some ten kilobytes.
-const maxLine = 1 << 20
-
-// lines gives the lines of a text without their ends.
-func lines(r io.Reader, each func(line string) error) error {
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, 8<<10), maxLine)
-	for s.Scan() {
-		if err := each(strings.TrimSuffix(s.Text(), "\r")); err != nil {
-			return err
-		}
-	}
-	if err := s.Err(); err != nil {
-		return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
-	}
-	return nil
 }

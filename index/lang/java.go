@@ -1,4 +1,4 @@
-package index
+package lang
 
 import (
 	"archive/zip"
@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 const (
@@ -34,14 +35,14 @@ var jarExtensions = []string{".jar", ".war", ".ear", ".par", ".sar", ".nar", ".j
 
 func isJar(name string) bool { return slices.Contains(jarExtensions, strings.ToLower(path.Ext(name))) }
 
-func javaReader() reader {
-	return reader{
-		name: "java", version: 1, limit: 2 << 30, repository: "maven", ownable: true,
-		wants: func(p string, _ fs.FileMode) bool { return isJar(p) },
-		magic: func(head []byte) bool { return bytes.HasPrefix(head, []byte("PK")) },
-		read: func(ctx context.Context, f *file, out *found) error {
+func javaReader() reader.Reader {
+	return reader.Reader{
+		Name: "java", Version: 1, Limit: 2 << 30, Repository: "maven", Ownable: true,
+		Wants: func(p string, _ fs.FileMode) bool { return isJar(p) },
+		Magic: func(head []byte) bool { return bytes.HasPrefix(head, []byte("PK")) },
+		Read: func(ctx context.Context, f *reader.File, out *reader.Found) error {
 			j := &jars{ctx: ctx, out: out}
-			return j.read(f.path, f.ReaderAt, f.size, 0)
+			return j.read(f.Path, f.ReaderAt, f.Size, 0)
 		},
 	}
 }
@@ -49,7 +50,7 @@ func javaReader() reader {
 // jars reads an archive and those in it.
 type jars struct {
 	ctx    context.Context
-	out    *found
+	out    *reader.Found
 	files  int
 	nested int64
 }
@@ -143,7 +144,7 @@ func (j *jars) pom(f *zip.File) (bool, error) {
 	if group == "" || artifact == "" || ver == "" {
 		return false, nil
 	}
-	return true, j.out.add(languagePackage("maven", group+":"+artifact, ver))
+	return true, j.out.Add(reader.LanguagePackage("maven", group+":"+artifact, ver))
 }
 
 // jarName is the name of an archive's file, ARTIFACT-VERSION.
@@ -175,9 +176,9 @@ func (j *jars) manifest(name string, f *zip.File) error {
 	bundle, _, _ := strings.Cut(prop["Bundle-SymbolicName"], ";")
 	group := cmp.Or(prop["Implementation-Vendor-Id"], strings.TrimSuffix(bundle, "."+artifact))
 	if group == "" {
-		return j.out.add(languagePackage("maven", artifact, ver))
+		return j.out.Add(reader.LanguagePackage("maven", artifact, ver))
 	}
-	return j.out.add(languagePackage("maven", group+":"+artifact, ver))
+	return j.out.Add(reader.LanguagePackage("maven", group+":"+artifact, ver))
 }
 
 // properties reads KEY SEP VALUE lines.

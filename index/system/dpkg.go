@@ -1,4 +1,4 @@
-package index
+package system
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 const (
@@ -18,30 +19,31 @@ const (
 	dpkgInfoDir   = "var/lib/dpkg/info"
 )
 
-func dpkgReader() reader {
-	return reader{
-		name: "dpkg", version: 1, limit: 256 << 20, database: true,
-		wants: func(p string, _ fs.FileMode) bool {
+// Dpkg returns the reader of dpkg's database.
+func Dpkg() reader.Reader {
+	return reader.Reader{
+		Name: "dpkg", Version: 1, Limit: 256 << 20, Database: true,
+		Wants: func(p string, _ fs.FileMode) bool {
 			return p == dpkgStatus || path.Dir(p) == dpkgStatusDir && path.Ext(p) != ".md5sums"
 		},
-		read: func(_ context.Context, f *file, out *found) error { return parseDpkg(f.stream(), out) },
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error { return parseDpkg(f.Stream(), out) },
 	}
 }
 
 // dpkgFilesReader reads which files dpkg's packages brought.
-func dpkgFilesReader() reader {
-	return reader{
-		name: "dpkg-files", version: 1, limit: 64 << 20,
-		wants: func(p string, _ fs.FileMode) bool {
+func dpkgFilesReader() reader.Reader {
+	return reader.Reader{
+		Name: "dpkg-files", Version: 1, Limit: 64 << 20,
+		Wants: func(p string, _ fs.FileMode) bool {
 			dir, ext := path.Dir(p), path.Ext(p)
 			return dir == dpkgInfoDir && ext == ".list" || dir == dpkgStatusDir && ext == ".md5sums"
 		},
-		read: func(_ context.Context, f *file, out *found) error {
-			return lines(f.stream(), func(line string) error {
-				if path.Ext(f.path) == ".md5sums" {
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			return reader.Lines(f.Stream(), func(line string) error {
+				if path.Ext(f.Path) == ".md5sums" {
 					_, line, _ = strings.Cut(line, "  ")
 				}
-				out.owned(line)
+				out.Owned(line)
 				return nil
 			})
 		},
@@ -50,16 +52,16 @@ func dpkgFilesReader() reader {
 
 // parseDpkg reads a dpkg status file, which is in paragraphs of "Key: value"
 // lines (deb822(5)).
-func parseDpkg(r io.Reader, out *found) error {
+func parseDpkg(r io.Reader, out *reader.Found) error {
 	paragraph := map[string]string{}
 	some := false
 	flush := func() error {
 		defer clear(paragraph)
 		some = some || paragraph["Package"] != ""
-		return out.add(dpkgPackage(paragraph))
+		return out.Add(dpkgPackage(paragraph))
 	}
 	blank := true
-	err := lines(r, func(line string) error {
+	err := reader.Lines(r, func(line string) error {
 		if strings.TrimSpace(line) == "" {
 			return flush()
 		}

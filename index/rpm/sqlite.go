@@ -1,10 +1,11 @@
-package index
+package rpm
 
 import (
 	"encoding/binary"
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // The SQLite database that rpm has since 4.16, of which one table is read from
@@ -21,7 +22,7 @@ const (
 )
 
 type sqliteFile struct {
-	f      *file
+	f      *reader.File
 	size   int64 // of a page
 	usable int64
 	pages  int64
@@ -33,7 +34,7 @@ type sqliteFile struct {
 var errSQLite = clair.Invalid("rpm", "the SQLite database is damaged")
 
 // sqliteBlobs gives the last column of every row of a table.
-func sqliteBlobs(f *file, table string, each func([]byte) error) error {
+func sqliteBlobs(f *reader.File, table string, each func([]byte) error) error {
 	var head [100]byte
 	if err := readPage(f, head[:], 0); err != nil {
 		return err
@@ -43,10 +44,10 @@ func sqliteBlobs(f *file, table string, each func([]byte) error) error {
 		db.size = 64 << 10
 	}
 	db.usable = db.size - int64(head[20])
-	if db.size < 512 || db.size&(db.size-1) != 0 || db.usable < 480 || f.size%db.size != 0 {
+	if db.size < 512 || db.size&(db.size-1) != 0 || db.usable < 480 || f.Size%db.size != 0 {
 		return errSQLite
 	}
-	db.pages = f.size / db.size
+	db.pages = f.Size / db.size
 	root := int64(0)
 	err := db.walk(1, 0, func(row []byte) error {
 		var col [5][]byte

@@ -1,4 +1,4 @@
-package index
+package lang
 
 import (
 	"bytes"
@@ -10,17 +10,18 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // composerReader reads what PHP's Composer has locked or installed.
-func composerReader() reader {
-	return reader{
-		name: "composer", version: 1, limit: 16 << 20, repository: "packagist", ownable: true,
-		wants: func(p string, _ fs.FileMode) bool {
+func composerReader() reader.Reader {
+	return reader.Reader{
+		Name: "composer", Version: 1, Limit: 16 << 20, Repository: "packagist", Ownable: true,
+		Wants: func(p string, _ fs.FileMode) bool {
 			return path.Base(p) == "composer.lock" || strings.HasSuffix("/"+p, "/composer/installed.json")
 		},
-		read: func(_ context.Context, f *file, out *found) error {
-			text, err := f.whole()
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			text, err := f.Bytes()
 			if err != nil {
 				return err
 			}
@@ -36,7 +37,7 @@ func composerReader() reader {
 				return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 			}
 			for _, p := range lock.Packages {
-				if err := out.add(languagePackage("packagist", p.Name, strings.TrimPrefix(p.Version, "v"))); err != nil {
+				if err := out.Add(reader.LanguagePackage("packagist", p.Name, strings.TrimPrefix(p.Version, "v"))); err != nil {
 					return err
 				}
 			}

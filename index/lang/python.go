@@ -1,4 +1,4 @@
-package index
+package lang
 
 import (
 	"context"
@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"oriel/index/reader"
 )
 
-func pythonReader() reader {
-	return reader{
-		name: "python", version: 1, limit: 16 << 20, repository: "pypi", ownable: true,
-		wants: func(p string, _ fs.FileMode) bool {
+func pythonReader() reader.Reader {
+	return reader.Reader{
+		Name: "python", Version: 1, Limit: 16 << 20, Repository: "pypi", Ownable: true,
+		Wants: func(p string, _ fs.FileMode) bool {
 			dir, base := path.Split(p)
 			switch base {
 			case "METADATA":
@@ -21,12 +23,12 @@ func pythonReader() reader {
 			}
 			return strings.HasSuffix(base, ".egg-info")
 		},
-		read: func(_ context.Context, f *file, out *found) error {
-			name, ver, err := parseMetadata(f.stream())
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			name, ver, err := parseMetadata(f.Stream())
 			if err != nil || name == "" || ver == "" {
 				return err
 			}
-			return out.add(languagePackage("pypi", name, ver))
+			return out.Add(reader.LanguagePackage("pypi", name, ver))
 		},
 	}
 }
@@ -34,7 +36,7 @@ func pythonReader() reader {
 // parseMetadata reads name and version from the headers of a package's core
 // metadata; the description that follows them is not looked at.
 func parseMetadata(r io.Reader) (name, ver string, err error) {
-	err = lines(r, func(line string) error {
+	err = reader.Lines(r, func(line string) error {
 		if line == "" {
 			return io.EOF
 		}

@@ -1,4 +1,4 @@
-package index
+package system
 
 import (
 	"context"
@@ -8,23 +8,25 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // apkPaths are where apk keeps its database, before and after Alpine's merge
 // of /lib into /usr/lib. Nothing writes to it.
 var apkPaths = []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"}
 
-func apkReader() reader {
-	return reader{
-		name: "apk", version: 1, limit: 256 << 20, database: true,
-		wants: func(p string, _ fs.FileMode) bool { return slices.Contains(apkPaths, p) },
-		read:  func(_ context.Context, f *file, out *found) error { return parseApk(f.stream(), out) },
+// Apk returns the reader of apk's database.
+func Apk() reader.Reader {
+	return reader.Reader{
+		Name: "apk", Version: 1, Limit: 256 << 20, Database: true,
+		Wants: func(p string, _ fs.FileMode) bool { return slices.Contains(apkPaths, p) },
+		Read:  func(_ context.Context, f *reader.File, out *reader.Found) error { return parseApk(f.Stream(), out) },
 	}
 }
 
 // parseApk reads apk's database: paragraphs of lines that begin with a letter
 // and a colon (apk-installed(5)). F is a directory, R a file in it.
-func parseApk(r io.Reader, out *found) error {
+func parseApk(r io.Reader, out *reader.Found) error {
 	var p clair.Package
 	var origin, dir string
 	flush := func() error {
@@ -39,11 +41,11 @@ func parseApk(r io.Reader, out *found) error {
 			}
 			p.Source = &src
 		}
-		err := out.add(p)
+		err := out.Add(p)
 		p, origin, dir = clair.Package{}, "", ""
 		return err
 	}
-	err := lines(r, func(line string) error {
+	err := reader.Lines(r, func(line string) error {
 		if line == "" {
 			return flush()
 		}
@@ -63,8 +65,8 @@ func parseApk(r io.Reader, out *found) error {
 		case 'F':
 			dir = value
 		case 'R':
-			if out.owned != nil {
-				out.owned(strings.TrimPrefix(dir+"/"+value, "/"))
+			if out.Owned != nil {
+				out.Owned(strings.TrimPrefix(dir+"/"+value, "/"))
 			}
 		}
 		return nil

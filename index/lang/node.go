@@ -1,30 +1,30 @@
-package index
+package lang
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
-func nodeReader() reader {
-	return reader{
-		name: "node", version: 1, limit: 1 << 20, repository: "npm", ownable: true,
-		wants: func(p string, _ fs.FileMode) bool { return isInstalledNode(p) },
-		read: func(_ context.Context, f *file, out *found) error {
+func nodeReader() reader.Reader {
+	return reader.Reader{
+		Name: "node", Version: 1, Limit: 1 << 20, Repository: "npm", Ownable: true,
+		Wants: func(p string, _ fs.FileMode) bool { return isInstalledNode(p) },
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			var p struct{ Name, Version string }
-			if err := decodeFile(f, &p); err != nil {
+			if err := reader.DecodeJSON(f, &p); err != nil {
 				return err
 			}
 			if p.Name == "" || p.Version == "" {
 				return nil // one that only says how to load what is beside it
 			}
-			return out.add(languagePackage("npm", p.Name, p.Version))
+			return out.Add(reader.LanguagePackage("npm", p.Name, p.Version))
 		},
 	}
 }
@@ -45,18 +45,18 @@ func isInstalledNode(p string) bool {
 
 // nodeLockReader reads what a project would have installed, for projects whose
 // node_modules are packed away. What is only for development is not.
-func nodeLockReader() reader {
-	return reader{
-		name: "node-lock", version: 1, limit: 24 << 20, repository: "npm", ownable: true,
-		wants: func(p string, _ fs.FileMode) bool {
+func nodeLockReader() reader.Reader {
+	return reader.Reader{
+		Name: "node-lock", Version: 1, Limit: 24 << 20, Repository: "npm", Ownable: true,
+		Wants: func(p string, _ fs.FileMode) bool {
 			return path.Base(p) == "package-lock.json" && !strings.Contains("/"+p, "/node_modules/")
 		},
-		read: func(_ context.Context, f *file, out *found) error {
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			var lock struct {
 				Packages     map[string]nodeLock
 				Dependencies map[string]nodeLock
 			}
-			if err := decodeFile(f, &lock); err != nil {
+			if err := reader.DecodeJSON(f, &lock); err != nil {
 				return err
 			}
 			if len(lock.Packages) == 0 {
@@ -67,7 +67,7 @@ func nodeLockReader() reader {
 				if !installed || p.Dev || p.Link {
 					continue // the project itself, or a directory of it
 				}
-				if err := out.add(languagePackage("npm", cmp.Or(p.Name, name), p.Version)); err != nil {
+				if err := out.Add(reader.LanguagePackage("npm", cmp.Or(p.Name, name), p.Version)); err != nil {
 					return err
 				}
 			}
@@ -95,13 +95,13 @@ func (t *nodeTree) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func addNodeTree(tree map[string]nodeLock, out *found, depth int) error {
+func addNodeTree(tree map[string]nodeLock, out *reader.Found, depth int) error {
 	if depth > 100 {
 		return clair.Invalid("package-lock", "it is nested too deep")
 	}
 	for name, p := range tree {
 		if !p.Dev {
-			if err := out.add(languagePackage("npm", name, p.Version)); err != nil {
+			if err := out.Add(reader.LanguagePackage("npm", name, p.Version)); err != nil {
 				return err
 			}
 		}
@@ -117,12 +117,4 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 		return s[:i], s[i+len(sep):], true
 	}
 	return s, "", false
-}
-
-// decodeFile reads a file of JSON.
-func decodeFile(f *file, into any) error {
-	if err := json.NewDecoder(f.stream()).Decode(into); err != nil {
-		return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
-	}
-	return nil
 }

@@ -1,4 +1,8 @@
-package index
+// Package rpm reads the databases of rpm in all three formats: Berkeley DB,
+// ndb and SQLite. They are parsed here and not by a library: the one that
+// exists reads in goroutines of its own, in which a corrupt page ends the
+// process, and reads a page that names itself as the next one forever.
+package rpm
 
 import (
 	"context"
@@ -12,6 +16,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // rpmPaths are where rpm keeps its database: the three places that
@@ -22,19 +27,28 @@ var rpmPaths = []string{
 	"usr/share/rpm/Packages", "usr/share/rpm/Packages.db", "usr/share/rpm/rpmdb.sqlite",
 }
 
-func rpmReader() reader {
-	return reader{
-		name: "rpm", version: 1, limit: 1 << 30, database: true,
-		wants: func(p string, _ fs.FileMode) bool { return slices.Contains(rpmPaths, p) },
-		read:  parseRPM,
+// Reader returns the reader of rpm's database.
+func Reader() reader.Reader {
+	return reader.Reader{
+		Name: "rpm", Version: 1, Limit: 1 << 30, Database: true,
+		Wants: func(p string, _ fs.FileMode) bool { return slices.Contains(rpmPaths, p) },
+		Read:  parseRPM,
 	}
+}
+
+// Paths returns the paths of the databases.
+func Paths() []string { return slices.Clone(rpmPaths) }
+
+// IsDatabase reports by its first bytes whether a file is a database of rpm.
+func IsDatabase(head []byte) bool {
+	return len(head) >= 16 && (string(head[:16]) == sqliteMagic || binary.LittleEndian.Uint32(head) == ndbMagic || isBerkeley(head))
 }
 
 // parseRPM reads an rpm database in any of its three formats. The formats are
 // read here and not by a library: the one there is reads in goroutines of its
 // own, where a corrupt page ends the process, and a page that names itself as
 // the next one is read for ever.
-func parseRPM(ctx context.Context, f *file, out *found) error {
+func parseRPM(ctx context.Context, f *reader.File, out *reader.Found) error {
 	var head [16]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil {
 		return clair.Invalid("rpm", "the database has no header: %v", err)
@@ -53,7 +67,7 @@ func parseRPM(ctx context.Context, f *file, out *found) error {
 	case isBerkeley(head[:]):
 		return berkeleyHeaders(f, each)
 	}
-	return clair.Invalid("rpm", "the database %s is of no known format", path.Base(f.path))
+	return clair.Invalid("rpm", "the database %s is of no known format", path.Base(f.Path))
 }
 
 // The tags of an rpm header that are read (rpmtag.h).
@@ -119,7 +133,7 @@ func (h rpmHeader) text(tag uint32) string {
 	if !ok || t.kind == rpmInt32 {
 		return ""
 	}
-	s, _, _ := strings.Cut(string(h.data[t.offset:min(len(h.data), int(t.offset)+maxWord+1)]), "\x00")
+	s, _, _ := strings.Cut(string(h.data[t.offset:min(len(h.data), int(t.offset)+reader.MaxWord+1)]), "\x00")
 	if s == "(none)" {
 		return ""
 	}
@@ -153,12 +167,12 @@ func (h rpmHeader) number(tag uint32, i int) (uint32, bool) {
 }
 
 // rpmPackage makes the package of a header.
-func rpmPackage(b []byte, out *found) error {
+func rpmPackage(b []byte, out *reader.Found) error {
 	h, err := readHeader(b)
 	if err != nil {
 		return err
 	}
-	p := clair.Package{Name: h.text(tagName), Arch: h.text(tagArch), Module: moduleStream(h.text(tagModularity))}
+	p := clair.Package{Name: h.text(tagName), Arch: h.text(tagArch), Module: ModuleStream(h.text(tagModularity))}
 	v, r := h.text(tagVersion), h.text(tagRelease)
 	switch {
 	case p.Name == "" || v == "":
@@ -171,7 +185,7 @@ func rpmPackage(b []byte, out *found) error {
 	if n, ok := h.number(tagEpoch, 0); ok && n != 0 {
 		epoch = strconv.FormatUint(uint64(n), 10) + ":"
 	}
-	p.Source = sourceOf(h.text(tagSourceRPM))
+	p.Source = Source(h.text(tagSourceRPM))
 	if p.Source != nil {
 		p.Source.Module = p.Module
 		if p.Source.Version == p.Version {
@@ -181,10 +195,10 @@ func rpmPackage(b []byte, out *found) error {
 		}
 	}
 	p.Version = epoch + p.Version
-	if out.owned != nil {
-		h.owned(out.owned)
+	if out.Owned != nil {
+		h.owned(out.Owned)
 	}
-	return out.add(p)
+	return out.Add(p)
 }
 
 // owned lists the package's files.
@@ -199,8 +213,9 @@ func (h rpmHeader) owned(each func(string)) {
 	})
 }
 
-// sourceOf reads the name of a source package, NAME-VERSION-RELEASE.src.rpm.
-func sourceOf(name string) *clair.Package {
+// Source parses the file name of a source package,
+// NAME-VERSION-RELEASE.src.rpm; it returns nil for any other text.
+func Source(name string) *clair.Package {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, ".rpm"), ".src")
 	name = strings.TrimSuffix(name, ".nosrc")
 	i := strings.LastIndexByte(name, '-')
@@ -214,8 +229,8 @@ func sourceOf(name string) *clair.Package {
 	return &clair.Package{Name: name[:j], Version: name[j+1:], Kind: clair.Source}
 }
 
-// moduleStream gives NAME:STREAM of a label NAME:STREAM:VERSION:CONTEXT.
-func moduleStream(label string) string {
+// ModuleStream gives NAME:STREAM of a label NAME:STREAM:VERSION:CONTEXT.
+func ModuleStream(label string) string {
 	part := strings.Split(label, ":")
 	if len(part) < 2 {
 		return ""
@@ -224,9 +239,9 @@ func moduleStream(label string) string {
 }
 
 // readPage reads exactly what is asked for.
-func readPage(f *file, buf []byte, at int64) error {
+func readPage(f *reader.File, buf []byte, at int64) error {
 	if n, err := f.ReadAt(buf, at); n < len(buf) {
-		return clair.Invalid("rpm", "the database ends early, at %d of %d bytes: %v", at+int64(n), f.size, errors.Join(err))
+		return clair.Invalid("rpm", "the database ends early, at %d of %d bytes: %v", at+int64(n), f.Size, errors.Join(err))
 	}
 	return nil
 }
