@@ -10,52 +10,60 @@ import (
 
 // Config is the [window] table.
 type Config struct {
-	// MaxActive is how many sessions of one platform read together, and
-	// MaxQueued how many of all platforms wait for their turn.
+	// MaxActive is the maximum number of sessions of one platform that read
+	// together, and MaxQueued the maximum number of queued sessions of all
+	// platforms.
 	MaxActive int `toml:"max_active"`
 	MaxQueued int `toml:"max_queued"`
-	// MaxPerClient is how many sessions one client address has; 0 is any
-	// number.
+	// MaxPerClient is the maximum number of sessions of one client address; 0
+	// means no limit.
 	MaxPerClient int `toml:"max_per_client"`
 	// SessionTimeout ends a session that makes no request, PaneTimeout one
-	// that does not get through a pane, and PassTimeout one that does not
-	// get through the list.
+	// that does not finish a pane, and PassTimeout one that does not finish
+	// the list.
 	SessionTimeout quantity.Duration `toml:"session_timeout"`
 	PaneTimeout    quantity.Duration `toml:"pane_timeout"`
 	PassTimeout    quantity.Duration `toml:"pass_timeout"`
-	// MaxWait bounds how long a request is held that asks to wait.
+	// MaxWait is the longest time for which a request that asks to wait is
+	// held.
 	MaxWait quantity.Duration `toml:"max_wait"`
-	// PaneRows and PageRows are the most rows of a pane and of one answer.
+	// PaneRows and PageRows are the maximum numbers of rows of a pane and of
+	// one response.
 	PaneRows int `toml:"pane_rows"`
 	PageRows int `toml:"page_rows"`
-	// Memory bounds all panes, their compressed copies and what is being
-	// sent, of all platforms together.
+	// Memory bounds the bytes of all panes, their compressed copies and the
+	// responses being sent, over all platforms.
 	Memory quantity.Bytes `toml:"memory"`
 }
 
-// Default is the configuration of an empty table.
+// Default returns the configuration that an empty table stands for.
 func Default() Config {
 	return Config{
-		MaxActive: 128, MaxQueued: 1024,
-		SessionTimeout: quantity.Duration(30 * time.Second), PaneTimeout: quantity.Duration(2 * time.Minute),
-		PassTimeout: quantity.Duration(15 * time.Minute), MaxWait: quantity.Duration(30 * time.Second),
-		PaneRows: 8000, PageRows: 128, Memory: 16 << 20,
+		MaxActive:      128,
+		MaxQueued:      1024,
+		SessionTimeout: quantity.Duration(30 * time.Second),
+		PaneTimeout:    quantity.Duration(2 * time.Minute),
+		PassTimeout:    quantity.Duration(15 * time.Minute),
+		MaxWait:        quantity.Duration(30 * time.Second),
+		PaneRows:       8000,
+		PageRows:       128,
+		Memory:         16 << 20,
 	}
 }
 
 const (
-	// shares is into how many parts the memory is divided: one is for the
-	// rows that are being read, each other one for a pane.
+	// shares is the number of parts that the memory is divided into: one for
+	// the rows being read, each of the others for a pane.
 	shares = 8
-	// minMemory lets a share hold a few hundred rows.
+	// minMemory makes a share large enough for a few hundred rows.
 	minMemory = 1 << 20
-	// maxSessions bounds what a configuration may ask for; a session takes
-	// about a kilobyte.
+	// maxSessions is the largest number of sessions that a configuration may
+	// allow; a session takes about 1 KB.
 	maxSessions = 1 << 20
 )
 
-// Validate names the keys whose values are impossible; the error is an
-// ErrInvalid.
+// Validate returns an error that wraps clair.ErrInvalid and names each key
+// whose value is out of range.
 func (c Config) Validate() error {
 	var errs []error
 	for _, n := range []struct {

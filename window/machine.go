@@ -8,52 +8,58 @@ import (
 	"time"
 )
 
-// Machine is all sessions and windows. Its methods may be called from many
-// goroutines.
+// Machine holds all sessions and windows. Its methods are safe for concurrent
+// use.
 type Machine struct {
 	cfg   Config
 	newID func() string
-	work  chan struct{} // has something in it when there may be a Task; never closed
+	work  chan struct{} // holds a value if there may be a Task; never closed
 
-	// mu guards what follows, and all that it leads to.
+	// mu guards the fields below and everything reachable from them.
 	mu        sync.Mutex
 	now       time.Time
 	sessions  map[SessionID]*session
 	platforms map[string]*platform
-	clients   map[string]int // sessions by client, where they are limited
+	clients   map[string]int // sessions by client; empty if MaxPerClient is 0
 	queued    int
-	// finished and gone remember the sessions that are over; two rings, so
-	// that those who are expelled by the thousand crowd out nobody else.
-	finished, gone ring
-	memory         memory
-	tasks          []Task
-	passes         int // how many there have been
+	// finished and expelled remember ended sessions. There are two rings so
+	// that many expelled sessions do not push out the finished ones, which may
+	// still repeat their last request.
+	finished, expelled ring
+	memory             memory
+	tasks              []Task
+	passes             int // number of passes so far
 }
 
-// platform is one that has sessions.
+// platform is a platform that has sessions.
 type platform struct {
 	name  string
 	queue []*session
-	pass  *pass // nil before the first is activated
+	pass  *pass // nil until the first session is activated
 }
 
-// remembered is how many sessions that are over are remembered of each kind.
+// remembered is the size of each ring of ended sessions.
 const remembered = 16 << 10
 
-// New makes a machine. newID makes ids that cannot be guessed and do not
-// repeat.
+// New returns a Machine without sessions. newID must return unguessable ids
+// that do not repeat.
 func New(c Config, newID func() string) *Machine {
 	return &Machine{
-		cfg: c, newID: newID, work: make(chan struct{}, 1),
-		sessions: map[SessionID]*session{}, platforms: map[string]*platform{}, clients: map[string]int{},
-		finished: newRing(remembered), gone: newRing(remembered),
-		memory: memory{limit: int64(c.Memory) / shares * (shares - 1), share: int64(c.Memory) / shares},
+		cfg:       c,
+		newID:     newID,
+		work:      make(chan struct{}, 1),
+		sessions:  map[SessionID]*session{},
+		platforms: map[string]*platform{},
+		clients:   map[string]int{},
+		finished:  newRing(remembered),
+		expelled:  newRing(remembered),
+		memory:    memory{limit: int64(c.Memory) / shares * (shares - 1), share: int64(c.Memory) / shares},
 	}
 }
 
-// at takes the time and holds the mutex until the function it returns is
-// called.
-func (m *Machine) at(now time.Time) func() {
+// lock advances the time to now, acquires the mutex and returns the function
+// that releases it.
+func (m *Machine) lock(now time.Time) func() {
 	m.mu.Lock()
 	if now.After(m.now) {
 		m.now = now
@@ -61,10 +67,10 @@ func (m *Machine) at(now time.Time) func() {
 	return m.mu.Unlock
 }
 
-// Open opens a session of a client. The error is an ErrQueueFull or an
+// Open opens a session for a client. The error is ErrQueueFull or
 // ErrClientFull.
 func (m *Machine) Open(now time.Time, platformName, client string) (Session, error) {
-	defer m.at(now)()
+	defer m.lock(now)()
 	if m.cfg.MaxPerClient > 0 && m.clients[client] >= m.cfg.MaxPerClient {
 		return Session{}, ErrClientFull
 	}
@@ -85,18 +91,18 @@ func (m *Machine) Open(now time.Time, platformName, client string) (Session, err
 	}
 	if joins {
 		pl.pass.join(s, m.now)
-		return m.view(s), nil
+		return m.describe(s), nil
 	}
 	pl.queue = append(pl.queue, s)
 	m.queued++
 	if first {
-		m.begin(pl)
+		m.startPass(pl)
 	}
-	return m.view(s), nil
+	return m.describe(s), nil
 }
 
-// begin starts a pass with those who have waited longest.
-func (m *Machine) begin(pl *platform) {
+// startPass starts a pass with the sessions that have waited longest.
+func (m *Machine) startPass(pl *platform) {
 	m.passes++
 	n := min(len(pl.queue), m.cfg.MaxActive)
 	pl.pass = &pass{id: m.passes, token: m.newID(), platform: pl, first: true, active: map[*session]struct{}{}}
@@ -109,10 +115,10 @@ func (m *Machine) begin(pl *platform) {
 	m.want(pl.pass)
 }
 
-// Session says how a session is. It counts as a request. Errors are
-// ErrUnknown and EndedError.
+// Session returns the state of a session. The call counts as a request of the
+// session. The error is ErrUnknown or an *EndedError.
 func (m *Machine) Session(now time.Time, id SessionID) (Session, error) {
-	defer m.at(now)()
+	defer m.lock(now)()
 	s, err := m.find(id)
 	if err != nil {
 		if e, ok := m.finished.by[id]; ok && m.now.Before(e.until) {
@@ -121,10 +127,11 @@ func (m *Machine) Session(now time.Time, id SessionID) (Session, error) {
 		return Session{}, err
 	}
 	s.seen = m.now
-	return m.view(s), nil
+	return m.describe(s), nil
 }
 
-// find gives a session that is not over, having ended it if its time is up.
+// find returns a session that has not ended. It first ends the session if it
+// is overdue.
 func (m *Machine) find(id SessionID) (*session, error) {
 	if s, ok := m.sessions[id]; ok {
 		reason := s.overdue(m.now, m.cfg)
@@ -136,15 +143,21 @@ func (m *Machine) find(id SessionID) (*session, error) {
 	if _, ok := m.finished.by[id]; ok {
 		return nil, &EndedError{Finished}
 	}
-	if e, ok := m.gone.by[id]; ok {
+	if e, ok := m.expelled.by[id]; ok {
 		return nil, &EndedError{e.reason}
 	}
 	return nil, ErrUnknown
 }
 
-func (m *Machine) view(s *session) Session {
-	out := Session{ID: s.id, Platform: s.platform.name, State: s.state(), Expires: s.seen.Add(time.Duration(m.cfg.SessionTimeout))}
-	// Often enough not to expire, and seldom enough not to be a burden.
+// describe returns what the client of a session is told.
+func (m *Machine) describe(s *session) Session {
+	out := Session{
+		ID:       s.id,
+		Platform: s.platform.name,
+		State:    s.state(),
+		Expires:  s.seen.Add(time.Duration(m.cfg.SessionTimeout)),
+	}
+	// A session that polls this often does not expire.
 	third := time.Duration(m.cfg.SessionTimeout) / 3
 	switch {
 	case s.pass == nil:
@@ -156,32 +169,33 @@ func (m *Machine) view(s *session) Session {
 	return out
 }
 
-// Leave ends a session at its client's wish. The error is an ErrUnknown.
+// Leave ends a session at the request of its client. The error is ErrUnknown.
 func (m *Machine) Leave(now time.Time, id SessionID) error {
-	defer m.at(now)()
+	defer m.lock(now)()
 	if s, ok := m.sessions[id]; ok {
 		m.end(s, "")
 		return nil
 	}
-	if m.finished.remove(id) || m.gone.remove(id) {
+	if m.finished.remove(id) || m.expelled.remove(id) {
 		return nil
 	}
 	return ErrUnknown
 }
 
-// end takes a session out, and remembers why if there is a reason.
+// end ends a session and remembers the reason unless it is "".
 func (m *Machine) end(s *session, reason Reason) {
-	m.forget(s)
+	m.remove(s)
 	if reason != "" {
-		m.gone.add(s.id, ended{platform: s.platform.name, reason: reason})
+		m.expelled.add(s.id, ended{platform: s.platform.name, reason: reason})
 	}
 	if s.pass != nil {
 		m.slide(s.pass)
 	}
 }
 
-// forget takes a session out of everything but its pass's progress.
-func (m *Machine) forget(s *session) {
+// remove removes a session from its platform's queue or pass. The caller
+// slides the pass.
+func (m *Machine) remove(s *session) {
 	delete(m.sessions, s.id)
 	if m.clients[s.client]--; m.clients[s.client] <= 0 {
 		delete(m.clients, s.client)
@@ -196,33 +210,33 @@ func (m *Machine) forget(s *session) {
 	s.signal()
 }
 
-// Tick ends the sessions whose time is up. It is to be called now and then.
+// Tick ends overdue sessions. The driver calls it periodically.
 func (m *Machine) Tick(now time.Time) {
-	defer m.at(now)()
-	late := map[*session]Reason{}
+	defer m.lock(now)()
+	overdue := map[*session]Reason{}
 	for _, s := range m.sessions {
 		if reason := s.overdue(m.now, m.cfg); reason != "" {
-			late[s] = reason
+			overdue[s] = reason
 		}
 	}
-	// Ending one may slide a window, and so start the clocks of others, but
-	// neither makes another late nor ends it.
-	for s, reason := range late {
+	// Ending a session may slide its window and start the clocks of others,
+	// but makes no other session overdue.
+	for s, reason := range overdue {
 		m.end(s, reason)
 	}
 }
 
-// Status is how things stand.
+// Status is the state of all sessions and windows.
 type Status struct {
 	Active, Queued     int
 	MemoryUsed, Memory int64
-	// Windows are those of platforms with active sessions, by name.
+	// Windows are those of the platforms with active sessions, sorted by name.
 	Windows []Window
 }
 
-// Window is a platform's window: rows First up to, and not including, Last of
-// its pass; none while a pane is being prepared. Rows is what has been read of
-// the pass so far.
+// Window is a platform's window: the rows of its pass from First up to, but
+// not including, Last. Both are 0 while a pane is being prepared. Rows is the
+// number of rows read so far in the pass.
 type Window struct {
 	Platform       string
 	Rows           int
@@ -231,11 +245,16 @@ type Window struct {
 	Active, Queued int
 }
 
-// Status says how things stand.
+// Status returns the state of all sessions and windows.
 func (m *Machine) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := Status{Active: len(m.sessions) - m.queued, Queued: m.queued, MemoryUsed: m.memory.used, Memory: int64(m.cfg.Memory)}
+	out := Status{
+		Active:     len(m.sessions) - m.queued,
+		Queued:     m.queued,
+		MemoryUsed: m.memory.used,
+		Memory:     int64(m.cfg.Memory),
+	}
 	for _, pl := range slices.SortedFunc(maps.Values(m.platforms), func(a, b *platform) int { return cmp.Compare(a.name, b.name) }) {
 		w := Window{Platform: pl.name, Rows: pl.pass.rows, Active: len(pl.pass.active), Queued: len(pl.queue)}
 		if p := pl.pass.open; p != nil {

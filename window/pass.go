@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Page is a stretch of rows, ready to be sent. The machine counts its rows and
-// knows nothing of what is in it.
+// Page is a sequence of encoded rows. The machine only counts them.
 type Page interface{ Rows() int }
 
-// Pane is what a pass reads at a time.
+// Pane is the part of a list that a pass holds in memory at a time.
 type Pane struct {
 	Pages []Page
-	// Bytes is what the pages take.
+	// Bytes is the size of the pages.
 	Bytes int64
-	// Last says that no rows come after these.
+	// Last reports whether these are the last rows of the list.
 	Last bool
 }
 
-// pane is a Pane in its place. Its bytes are in use until it has been released
-// and refs, the requests that are being answered with pages of it, is 0.
+// pane is a Pane at its position in the list. Its bytes are in use until it has
+// been released and refs, the number of requests being answered with its pages,
+// is 0.
 type pane struct {
 	Pane
 	start, end int
-	bytes      int64 // with the copies that were made of its pages
+	bytes      int64 // including copies of its pages
 	refs       int
 	released   bool
 }
@@ -31,26 +31,27 @@ type pane struct {
 // pass is one walk through the list of a platform.
 type pass struct {
 	id       int
-	token    string // begins its cursors
+	token    string // prefix of its cursors
 	platform *platform
 	active   map[*session]struct{}
-	// first says that the window has not slid yet.
+	// first reports whether the window has not slid yet.
 	first bool
-	// open is the pane that is being read, nil while there is none; ready is
-	// the next.
+	// open is the pane being read by the sessions, nil if none is prepared;
+	// ready is the next one, read ahead.
 	open, ready *pane
-	rows        int // read so far
+	rows        int // rows read so far
 	exhausted   bool
 	over        bool
 	stage       stage
-	// reserved is what it may read into, and needs what its next row takes
-	// where that is more than a share. What a pass that is over was reading
-	// into is given back at once: the driver does one task at a time, and so
-	// lets go of it before it reads into what was reserved since.
+	// reserved is the number of bytes reserved for the pane being read; needs
+	// is the size of the next row if it is larger than a share. The
+	// reservation of a pass that is over is returned at once: the driver
+	// performs one task at a time, so it drops those rows before it reads into
+	// memory reserved later.
 	reserved, needs int64
 }
 
-// stage is what a pass is doing about its next pane.
+// stage is the progress of a pass towards its next pane.
 type stage int
 
 const (
@@ -65,31 +66,33 @@ func (p *pass) join(s *session, now time.Time) {
 	s.start(now)
 }
 
-// memory is the budget, and who waits for it in order of arrival.
+// memory is the budget of bytes and the passes that wait for some, in order of
+// arrival.
 type memory struct {
 	limit, share, used int64
 	waiting            []*pass
 }
 
-// Task is something to be done by the driver.
+// Task is a piece of work for the driver.
 type Task struct {
 	Pass     int
 	Platform string
-	// Read asks for the next pane of the pass, of at most so many bytes; 0
-	// says that the pass is over and its snapshot no longer wanted.
-	Read int64
-	// row is the first of that pane, and token begins the pass's cursors.
+	// MaxBytes is the maximum size of the pane to be read next; 0 means that
+	// the pass is over and its snapshot can be closed.
+	MaxBytes int64
+	// row is the pane's first row, and token the prefix of the pass's cursors.
 	row   int
 	token string
 }
 
-// Cursor acknowledges the first rows of the pane that is asked for, so many.
-func (t Task) Cursor(rows int) string { return cursor(t.token, t.row+rows) }
+// Cursor returns the cursor that acknowledges the first n rows of the pane.
+func (t Task) Cursor(n int) string { return cursor(t.token, t.row+n) }
 
-// Work has something in it when there may be a Task.
+// Work returns a channel that receives a value when there may be a Task. It is
+// never closed.
 func (m *Machine) Work() <-chan struct{} { return m.work }
 
-// Task gives the next thing to do, once.
+// Task returns the next task and removes it from the list.
 func (m *Machine) Task() (Task, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -101,7 +104,7 @@ func (m *Machine) Task() (Task, bool) {
 	return t, true
 }
 
-func (m *Machine) task(t Task) {
+func (m *Machine) addTask(t Task) {
 	m.tasks = append(m.tasks, t)
 	select {
 	case m.work <- struct{}{}:
@@ -109,7 +112,7 @@ func (m *Machine) task(t Task) {
 	}
 }
 
-// want has a pass wait for memory if there is more to read and room for it.
+// want queues a pass for memory if it has more to read and no pane ahead.
 func (m *Machine) want(p *pass) {
 	if p.stage == idle && !p.over && !p.exhausted && p.ready == nil {
 		p.stage = wanting
@@ -118,25 +121,29 @@ func (m *Machine) want(p *pass) {
 	m.grant()
 }
 
-// grant hands out memory. Those with no pane to read come first; only when
-// there is none of them do others read ahead.
+// grant distributes memory. Passes without an open pane come first; the others
+// read ahead only if no such pass waits.
 func (m *Machine) grant() {
-	for m.grantOne(func(p *pass) bool { return p.open == nil }) {
+	for m.grantOne(blocked) {
 	}
-	if !slices.ContainsFunc(m.memory.waiting, func(p *pass) bool { return p.open == nil }) {
+	if !slices.ContainsFunc(m.memory.waiting, blocked) {
 		for m.grantOne(func(*pass) bool { return true }) {
 		}
 	}
 }
 
-// grantOne serves the first of those that may be served, if there is room.
-func (m *Machine) grantOne(may func(*pass) bool) bool {
-	i := slices.IndexFunc(m.memory.waiting, may)
+// blocked reports whether the sessions of a pass wait for its next pane.
+func blocked(p *pass) bool { return p.open == nil }
+
+// grantOne grants memory to the first waiting pass for which eligible returns
+// true, and reports whether it did.
+func (m *Machine) grantOne(eligible func(*pass) bool) bool {
+	i := slices.IndexFunc(m.memory.waiting, eligible)
 	if i < 0 {
 		return false
 	}
 	p := m.memory.waiting[i]
-	// What is larger than all there is gets all there is.
+	// A row larger than the whole budget is granted the whole budget.
 	need := min(max(m.memory.share, p.needs), m.memory.limit)
 	if m.memory.used+need > m.memory.limit {
 		return false
@@ -144,12 +151,13 @@ func (m *Machine) grantOne(may func(*pass) bool) bool {
 	m.memory.waiting = slices.Delete(m.memory.waiting, i, i+1)
 	m.memory.used += need
 	p.stage, p.reserved = reading, need
-	m.task(Task{Pass: p.id, Platform: p.platform.name, Read: need, row: p.rows, token: p.token})
+	m.addTask(Task{Pass: p.id, Platform: p.platform.name, MaxBytes: need, row: p.rows, token: p.token})
 	return true
 }
 
-// reserve takes back what a pass reserved, now that it has read.
-func (m *Machine) reserve(id int) *pass {
+// takeReading returns the pass with this id if it is reading, and releases its
+// reservation. It returns nil if the pass is over.
+func (m *Machine) takeReading(id int) *pass {
 	for _, pl := range m.platforms {
 		if pl.pass.id == id && pl.pass.stage == reading {
 			p := pl.pass
@@ -161,11 +169,11 @@ func (m *Machine) reserve(id int) *pass {
 	return nil
 }
 
-// Prepared says that a pane has been read. It says whether the pass is still
-// on; if it is not, the pane is not kept.
+// Prepared hands over the pane that a task asked for. It returns false, and
+// drops the pane, if the pass is over.
 func (m *Machine) Prepared(now time.Time, id int, read Pane) bool {
-	defer m.at(now)()
-	p := m.reserve(id)
+	defer m.lock(now)()
+	p := m.takeReading(id)
 	if p == nil {
 		return false
 	}
@@ -176,7 +184,7 @@ func (m *Machine) Prepared(now time.Time, id int, read Pane) bool {
 	m.memory.used += n.bytes
 	p.rows, p.exhausted, p.needs = n.end, read.Last, 0
 	if p.open == nil {
-		m.show(p, n)
+		m.openPane(p, n)
 	} else {
 		p.ready = n
 	}
@@ -184,10 +192,11 @@ func (m *Machine) Prepared(now time.Time, id int, read Pane) bool {
 	return true
 }
 
-// TooSmall says that the next row takes more bytes than there were.
+// TooSmall reports that the next row alone is larger than Task.MaxBytes: it
+// takes needs bytes.
 func (m *Machine) TooSmall(now time.Time, id int, needs int64) {
-	defer m.at(now)()
-	p := m.reserve(id)
+	defer m.lock(now)()
+	p := m.takeReading(id)
 	if p == nil {
 		return
 	}
@@ -196,34 +205,35 @@ func (m *Machine) TooSmall(now time.Time, id int, needs int64) {
 	m.grant()
 }
 
-// Failed says that the list cannot be read. It ends the pass's sessions.
+// Failed reports that the list cannot be read. It ends the sessions of the
+// pass.
 func (m *Machine) Failed(now time.Time, id int) {
-	defer m.at(now)()
-	p := m.reserve(id)
+	defer m.lock(now)()
+	p := m.takeReading(id)
 	if p == nil {
 		return
 	}
 	for s := range p.active {
-		m.forget(s)
-		m.gone.add(s.id, ended{platform: s.platform.name, reason: Failing})
+		m.remove(s)
+		m.expelled.add(s.id, ended{platform: s.platform.name, reason: Failing})
 	}
 	m.slide(p)
 }
 
-// show opens a pane to the sessions of its pass.
-func (m *Machine) show(p *pass, n *pane) {
+// openPane opens a pane to the sessions of its pass.
+func (m *Machine) openPane(p *pass, n *pane) {
 	p.open = n
 	for s := range p.active {
 		s.start(m.now)
 		s.signal()
 	}
 	if n.start == n.end && !n.Last {
-		m.slide(p) // nothing is in it
+		m.slide(p) // the pane is empty
 	}
 }
 
-// slide moves on from a pane that every active session has acknowledged, and
-// ends a pass that has no session left.
+// slide releases the open pane if every active session has acknowledged it,
+// and opens the next. It finishes a pass that has no sessions left.
 func (m *Machine) slide(p *pass) {
 	if p.over {
 		return
@@ -245,12 +255,12 @@ func (m *Machine) slide(p *pass) {
 	p.open, p.ready = nil, nil
 	m.release(old)
 	if next != nil {
-		m.show(p, next)
+		m.openPane(p, next)
 	}
 	m.want(p)
 }
 
-// finish ends a pass and begins the next if anybody waits for it.
+// finish ends a pass and starts the next if sessions are queued.
 func (m *Machine) finish(p *pass) {
 	p.over = true
 	for _, n := range []*pane{p.open, p.ready} {
@@ -263,21 +273,22 @@ func (m *Machine) finish(p *pass) {
 		i := slices.Index(m.memory.waiting, p)
 		m.memory.waiting = slices.Delete(m.memory.waiting, i, i+1)
 	}
-	m.memory.used -= p.reserved // what is being read into it will not be kept
+	m.memory.used -= p.reserved // the pane being read will be dropped
 	p.reserved, p.stage = 0, idle
-	// Nor is what has not been begun: sessions may come and go faster than
-	// anything can be read for them.
+	// Drop its pending tasks too: sessions may come and go faster than the
+	// driver reads.
 	m.tasks = slices.DeleteFunc(m.tasks, func(t Task) bool { return t.Pass == p.id })
-	m.task(Task{Pass: p.id, Platform: p.platform.name})
+	m.addTask(Task{Pass: p.id, Platform: p.platform.name})
 	if len(p.platform.queue) > 0 {
-		m.begin(p.platform)
+		m.startPass(p.platform)
 	} else {
 		delete(m.platforms, p.platform.name)
 	}
 	m.grant()
 }
 
-// release gives a pane's bytes back once nobody is sent any of them.
+// release returns the bytes of a pane to the budget, or leaves that to the last
+// request that is being answered with its pages.
 func (m *Machine) release(n *pane) {
 	n.released = true
 	if n.refs == 0 {

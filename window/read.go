@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// Reading is the answer to one request for rows. Whoever asked closes it once
-// the request has been answered.
+// Reading is the result of one request for rows. The caller closes it once the
+// response has been sent.
 type Reading struct {
 	Session Session
-	// Page holds the rows from From up to To, counted within the page; it is
-	// nil where there is nothing to read yet, or nothing more.
+	// Page holds the rows; those from index From up to, but not including, To
+	// are the result. It is nil if there are no rows yet, or no more.
 	Page     Page
 	From, To int
-	// Next is the cursor that acknowledges them.
+	// Next is the cursor that acknowledges the rows.
 	Next string
-	// Last says that no rows come after these.
+	// Last reports whether these are the last rows of the list.
 	Last bool
-	// Deadline is when the session will be ended if it has not acknowledged
-	// its pane by then: nobody need send to it any longer.
+	// Deadline is when the session is ended unless it acknowledges its pane.
+	// There is no point in sending to it after that.
 	Deadline time.Time
-	// Wake closes when there may be something to read, where there was
-	// nothing.
+	// Wake is closed when there may be rows to read. It is nil if Page is not,
+	// or if the session is done.
 	Wake <-chan struct{}
 
 	m *Machine
@@ -29,12 +29,13 @@ type Reading struct {
 	n *pane
 }
 
-// Close says that the request has been answered, or given up.
+// Close reports that the response has been sent or abandoned. It may be called
+// more than once.
 func (r *Reading) Close(now time.Time) {
 	if r.m == nil {
 		return
 	}
-	defer r.m.at(now)()
+	defer r.m.lock(now)()
 	if r.s != nil {
 		r.s.busy--
 		r.s.seen = r.m.now
@@ -48,13 +49,12 @@ func (r *Reading) Close(now time.Time) {
 	r.m = nil
 }
 
-// Grow asks for so many bytes more for a copy of a page that will be kept with
-// it. False says that there is no room.
+// Grow reserves memory for a copy that will be kept with the page, and reports
+// whether there was enough.
 func (r *Reading) Grow(bytes int64) bool {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
-	hungry := slices.ContainsFunc(r.m.memory.waiting, func(p *pass) bool { return p.open == nil })
-	if hungry || r.m.memory.used+bytes > r.m.memory.limit {
+	if slices.ContainsFunc(r.m.memory.waiting, blocked) || r.m.memory.used+bytes > r.m.memory.limit {
 		return false
 	}
 	r.m.memory.used += bytes
@@ -62,7 +62,7 @@ func (r *Reading) Grow(bytes int64) bool {
 	return true
 }
 
-// Shrink gives back some of what Grow gave.
+// Shrink returns some of the bytes that Grow reserved.
 func (r *Reading) Shrink(bytes int64) {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
@@ -71,16 +71,16 @@ func (r *Reading) Shrink(bytes int64) {
 	r.m.grant()
 }
 
-// Read acknowledges what a session was given before the cursor and gives what
-// comes after it, at most limit rows (0 is any number) and no more than a page.
-// The same cursor again gives the same. Errors are ErrUnknown, ErrBusy,
-// ErrCursor and EndedError.
+// Read acknowledges the rows before the cursor and returns the rows after it:
+// at most a page, and at most limit rows unless limit is 0. The same cursor
+// returns the same rows again. The error is ErrUnknown, ErrBusy, ErrCursor or
+// an *EndedError.
 func (m *Machine) Read(now time.Time, id SessionID, after string, limit int) (*Reading, error) {
-	defer m.at(now)()
+	defer m.lock(now)()
 	s, err := m.find(id)
 	if err != nil {
 		if e, ok := m.finished.by[id]; ok && e.cursor == after && m.now.Before(e.until) {
-			return m.done(id, e), nil
+			return doneReading(id, e), nil
 		}
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (m *Machine) Read(now time.Time, id SessionID, after string, limit int) (*R
 		if after != "" {
 			return nil, ErrCursor
 		}
-		return m.nothing(s), nil
+		return m.emptyReading(s), nil
 	}
 	row, ok := parseCursor(s.pass, after)
 	switch {
@@ -102,18 +102,18 @@ func (m *Machine) Read(now time.Time, id SessionID, after string, limit int) (*R
 	default:
 		return nil, ErrCursor
 	}
-	return m.give(s, limit), nil
+	return m.nextReading(s, limit), nil
 }
 
-// Take gives a page and takes it for acknowledged at once, as the original
-// protocol has it. The errors are Read's, without ErrCursor. A session that is
-// done remains so until it is forgotten.
+// Take returns the next page and counts it as acknowledged at once, as the
+// original protocol does. The errors are those of Read, except ErrCursor. A
+// session that is done stays done until it is forgotten.
 func (m *Machine) Take(now time.Time, id SessionID) (*Reading, error) {
-	defer m.at(now)()
+	defer m.lock(now)()
 	s, err := m.find(id)
 	if err != nil {
 		if e, ok := m.finished.by[id]; ok {
-			return m.done(id, e), nil
+			return doneReading(id, e), nil
 		}
 		return nil, err
 	}
@@ -122,9 +122,9 @@ func (m *Machine) Take(now time.Time, id SessionID) (*Reading, error) {
 	}
 	s.seen = m.now
 	if s.pass == nil {
-		return m.nothing(s), nil
+		return m.emptyReading(s), nil
 	}
-	r := m.give(s, 0)
+	r := m.nextReading(s, 0)
 	if r.Page != nil {
 		s.acked = s.sent
 		m.advance(s)
@@ -132,13 +132,13 @@ func (m *Machine) Take(now time.Time, id SessionID) (*Reading, error) {
 	return r, nil
 }
 
-// give answers with the rows that follow what has been acknowledged.
-func (m *Machine) give(s *session, limit int) *Reading {
+// nextReading returns the rows that follow those acknowledged.
+func (m *Machine) nextReading(s *session, limit int) *Reading {
 	if m.advance(s) {
-		return m.done(s.id, m.finished.by[s.id])
+		return doneReading(s.id, m.finished.by[s.id])
 	}
 	if !s.readable() {
-		return m.nothing(s)
+		return m.emptyReading(s)
 	}
 	n := s.pass.open
 	at := n.start
@@ -155,16 +155,23 @@ func (m *Machine) give(s *session, limit int) *Reading {
 		s.busy++
 		n.refs++
 		return &Reading{
-			Session: m.view(s), Page: page, From: s.acked - at, To: s.sent - at,
-			Next: cursor(s.pass.token, s.sent), Last: n.Last && s.sent == n.end, Deadline: s.deadline(m.cfg),
-			m: m, s: s, n: n,
+			Session:  m.describe(s),
+			Page:     page,
+			From:     s.acked - at,
+			To:       s.sent - at,
+			Next:     cursor(s.pass.token, s.sent),
+			Last:     n.Last && s.sent == n.end,
+			Deadline: s.deadline(m.cfg),
+			m:        m,
+			s:        s,
+			n:        n,
 		}
 	}
-	return m.nothing(s)
+	return m.emptyReading(s)
 }
 
-// advance follows up an acknowledgement, and says whether the session is done.
-// The pane that a window slides to may have nothing in it but the end.
+// advance slides the window after an acknowledgement and reports whether the
+// session is done. It loops because the next pane may be empty and the last.
 func (m *Machine) advance(s *session) bool {
 	for {
 		n := s.pass.open
@@ -173,23 +180,25 @@ func (m *Machine) advance(s *session) bool {
 		}
 		s.stop(m.now)
 		if n.Last {
-			m.forget(s)
+			m.remove(s)
 			m.finished.add(s.id, ended{
-				platform: s.platform.name, reason: Finished,
-				cursor: lastCursor(s), until: m.now.Add(time.Duration(m.cfg.SessionTimeout)),
+				platform: s.platform.name,
+				reason:   Finished,
+				cursor:   lastCursor(s),
+				until:    m.now.Add(time.Duration(m.cfg.SessionTimeout)),
 			})
 			m.slide(s.pass)
 			return true
 		}
 		m.slide(s.pass)
 		if s.pass.open == n {
-			return false // others have not read it yet
+			return false // other sessions have not acknowledged it
 		}
 	}
 }
 
-// lastCursor is the one with which a session found that it was done: none where
-// the list is empty.
+// lastCursor returns the cursor of the request that found the session done; ""
+// if the list is empty.
 func lastCursor(s *session) string {
 	if s.acked == 0 {
 		return ""
@@ -197,13 +206,14 @@ func lastCursor(s *session) string {
 	return cursor(s.pass.token, s.acked)
 }
 
-// nothing answers that there is nothing to read yet.
-func (m *Machine) nothing(s *session) *Reading {
+// emptyReading returns a Reading without rows for a session that must wait.
+func (m *Machine) emptyReading(s *session) *Reading {
 	s.busy++
-	return &Reading{Session: m.view(s), Wake: s.waiter(), m: m, s: s}
+	return &Reading{Session: m.describe(s), Wake: s.waiter(), m: m, s: s}
 }
 
-// done answers that everything has been read.
-func (m *Machine) done(id SessionID, e ended) *Reading {
-	return &Reading{Session: Session{ID: id, Platform: e.platform, State: Done, Expires: e.until}, Next: e.cursor, Last: true}
+// doneReading returns the final Reading of a session that has read everything.
+func doneReading(id SessionID, e ended) *Reading {
+	session := Session{ID: id, Platform: e.platform, State: Done, Expires: e.until}
+	return &Reading{Session: session, Next: e.cursor, Last: true}
 }

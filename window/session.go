@@ -10,13 +10,13 @@ import (
 	"oriel/clair"
 )
 
-// SessionID names a session. It cannot be guessed.
+// SessionID identifies a session. It is unguessable.
 type SessionID string
 
-// State is what a session is doing.
+// State is the state of a session, as clients see it.
 type State string
 
-// The states that a client is told.
+// The states of a session; see the package documentation.
 const (
 	Queued  State = "queued"
 	Active  State = "active"
@@ -24,41 +24,43 @@ const (
 	Done    State = "done"
 )
 
-// Session is what a client is told of a session.
+// Session describes a session to its client.
 type Session struct {
 	ID       SessionID
 	Platform string
 	State    State
-	// Position is the place in the queue, from 1, and 0 where it is not in
-	// one.
+	// Position is the position in the queue, from 1; 0 if the session is not
+	// queued.
 	Position int
-	// PollAfter is when to ask again, and Expires when the session ends if
-	// nobody does.
+	// PollAfter is how long to wait before the next request, and Expires when
+	// the session ends without one.
 	PollAfter time.Duration
 	Expires   time.Time
 }
 
-// Errors of Open, beside which there are none.
+// The errors of Open.
 var (
-	// ErrQueueFull says that max_queued sessions wait already.
+	// ErrQueueFull is returned if max_queued sessions are queued.
 	ErrQueueFull = fmt.Errorf("%w: the queue of sessions is full", clair.ErrUnavailable)
-	// ErrClientFull says that a client has max_per_client sessions.
-	ErrClientFull = fmt.Errorf("%w: this address has as many sessions as it may have", clair.ErrUnavailable)
+	// ErrClientFull is returned if the client has max_per_client sessions.
+	ErrClientFull = fmt.Errorf("%w: this address has reached its maximum number of sessions", clair.ErrUnavailable)
 )
 
+// The errors of requests, in addition to EndedError.
 var (
-	// ErrUnknown says that there is no such session, or has not been for long.
+	// ErrUnknown is returned if no session has the id, or it was forgotten.
 	ErrUnknown = fmt.Errorf("%w: no session has this id", clair.ErrNotFound)
-	// ErrBusy says that a session has too many requests under way.
-	ErrBusy = fmt.Errorf("%w: this session has other requests under way", clair.ErrUnavailable)
-	// ErrCursor says that a cursor is not one that the session was given last.
-	ErrCursor = errors.New("the cursor is not the one that this session was given last, nor the one before")
+	// ErrBusy is returned if too many requests of a session are in progress.
+	ErrBusy = fmt.Errorf("%w: this session has other requests in progress", clair.ErrUnavailable)
+	// ErrCursor is returned if the cursor is neither the session's latest nor
+	// the one before it.
+	ErrCursor = errors.New("the cursor is neither this session's latest nor the one before it")
 )
 
-// Reason is why a session is over, as clients are told.
+// Reason is why a session ended, as clients see it.
 type Reason string
 
-// The reasons.
+// The reasons for the end of a session; see the package documentation.
 const (
 	Finished Reason = "session-finished"
 	Expired  Reason = "session-expired"
@@ -66,50 +68,50 @@ const (
 	Failing  Reason = "session-failed"
 )
 
-// EndedError says that a session is over.
+// EndedError is returned for requests of a session that has ended.
 type EndedError struct{ Reason Reason }
 
-// Error says it in words.
+// Error describes the reason.
 func (e *EndedError) Error() string {
 	switch e.Reason {
 	case Finished:
 		return "the session has read the whole list"
 	case Expired:
-		return "the session made no request for too long"
+		return "the session made no request within session_timeout"
 	case TooSlow:
-		return "the session did not get through the list fast enough, while others waited for it"
+		return "the session did not finish the pane or the list in time, while others waited for it"
 	}
-	return "the list could not be read to its end; open another session"
+	return "the list could not be read to its end; open a new session"
 }
 
-// session is one that is queued or active. The machine's mutex guards it.
+// session is a queued or active session, guarded by the machine's mutex.
 type session struct {
 	id       SessionID
 	client   string
 	platform *platform
-	pass     *pass // nil while it is queued
+	pass     *pass // nil while queued
 	// The rows before acked have been acknowledged; those from acked to sent
-	// have been sent and not acknowledged.
+	// have been sent but not acknowledged.
 	acked, sent int
-	// seen is when the last request began or ended, and busy how many are
-	// under way.
+	// seen is when the last request began or ended, and busy the number of
+	// requests in progress.
 	seen time.Time
 	busy int
-	// since is when there came to be something to read, the zero time while
-	// there is nothing; used is how long there was before.
+	// since is when rows became available, the zero time if none are; used is
+	// the total of earlier such periods.
 	since time.Time
 	used  time.Duration
-	// wake closes when there may be something new; nil while nobody waits.
-	// signal alone closes it.
+	// wake is closed, by signal alone, when there may be rows; nil if no
+	// request waits.
 	wake chan struct{}
 }
 
-// maxBusy is how many requests of one session may be under way: two, when a
-// client asks again before it notices that its first request is lost, and some
-// to spare.
+// maxBusy is the maximum number of requests of one session in progress. A
+// client that repeats a request before it notices that the first is lost makes
+// two.
 const maxBusy = 4
 
-// signal wakes whoever waits for the session.
+// signal wakes the requests that wait for the session.
 func (s *session) signal() {
 	if s.wake != nil {
 		close(s.wake)
@@ -117,7 +119,7 @@ func (s *session) signal() {
 	}
 }
 
-// waiter gives the channel that signal closes.
+// waiter returns the channel that signal closes.
 func (s *session) waiter() <-chan struct{} {
 	if s.wake == nil {
 		s.wake = make(chan struct{})
@@ -125,18 +127,20 @@ func (s *session) waiter() <-chan struct{} {
 	return s.wake
 }
 
-// readable says whether there is anything to read.
+// readable reports whether there are rows to read.
 func (s *session) readable() bool {
 	return s.pass != nil && s.pass.open != nil && s.acked < s.pass.open.end
 }
 
-// start and stop run the clocks of a session that has something to read.
+// start starts the clocks of pane_timeout and pass_timeout if there are rows to
+// read.
 func (s *session) start(now time.Time) {
 	if s.readable() && s.since.IsZero() {
 		s.since = now
 	}
 }
 
+// stop stops the clocks.
 func (s *session) stop(now time.Time) {
 	if !s.since.IsZero() {
 		s.used += now.Sub(s.since)
@@ -144,12 +148,12 @@ func (s *session) stop(now time.Time) {
 	}
 }
 
-// deadline is when a session that has something to read is too slow.
+// deadline returns when a session whose clocks run is too slow.
 func (s *session) deadline(c Config) time.Time {
 	return s.since.Add(min(time.Duration(c.PaneTimeout), time.Duration(c.PassTimeout)-s.used))
 }
 
-// overdue is the reason for which a session is to be ended, "" if there is
+// overdue returns the reason for which a session must be ended, "" if there is
 // none.
 func (s *session) overdue(now time.Time, c Config) Reason {
 	switch {
@@ -171,10 +175,10 @@ func (s *session) state() State {
 	return Active
 }
 
-// cursor is how a client names the row of a pass after which it goes on.
+// cursor returns the cursor that acknowledges the rows of a pass before row.
 func cursor(token string, row int) string { return token + "-" + strconv.Itoa(row) }
 
-// parseCursor gives the row of a cursor of the pass; "" is the first.
+// parseCursor returns the row of a cursor of the pass; "" stands for row 0.
 func parseCursor(p *pass, text string) (row int, ok bool) {
 	if text == "" {
 		return 0, true
@@ -187,7 +191,7 @@ func parseCursor(p *pass, text string) (row int, ok bool) {
 	return row, err == nil && digits == strconv.Itoa(row) && row >= 0
 }
 
-// ring remembers sessions that are over, so many of the last ones.
+// ring remembers the last size sessions that ended.
 type ring struct {
 	size  int
 	next  int
@@ -195,11 +199,12 @@ type ring struct {
 	by    map[SessionID]ended
 }
 
-// ended is what is remembered.
+// ended is an ended session.
 type ended struct {
 	platform string
 	reason   Reason
-	// A session that is done may ask again with its last cursor until then.
+	// cursor is the last cursor of a session that is done, which may be
+	// repeated until the given time.
 	cursor string
 	until  time.Time
 }
@@ -217,7 +222,7 @@ func (r *ring) add(id SessionID, e ended) {
 	r.by[id] = e
 }
 
-// remove forgets a session and says whether it was remembered.
+// remove forgets a session and reports whether it was remembered.
 func (r *ring) remove(id SessionID) bool {
 	_, ok := r.by[id]
 	delete(r.by, id)

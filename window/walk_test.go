@@ -173,7 +173,7 @@ func walk(t *testing.T, seed uint64, seen map[string]int) {
 		case k < 75:
 			d.do()
 		case k < 76:
-			if task, ok := d.m.Task(); ok && task.Read > 0 {
+			if task, ok := d.m.Task(); ok && task.MaxBytes > 0 {
 				d.m.Failed(d.now, task.Pass)
 			}
 		case k < 90 && len(held) > 0:

@@ -45,7 +45,7 @@ func (d *driver) do() bool {
 	if !ok {
 		return false
 	}
-	if task.Read == 0 {
+	if task.MaxBytes == 0 {
 		delete(d.at, task.Pass)
 		return true
 	}
@@ -58,7 +58,7 @@ func (d *driver) do() bool {
 		if s, ok := l.large[at]; ok {
 			size = s
 		}
-		if pane.Bytes+size > task.Read && (n > 0 || task.Read < limitOf(d.cfg)) {
+		if pane.Bytes+size > task.MaxBytes && (n > 0 || task.MaxBytes < limitOf(d.cfg)) {
 			if n == 0 {
 				d.m.TooSmall(d.now, task.Pass, size)
 				return true
@@ -423,7 +423,7 @@ func TestMachine_ComeAndGo(t *testing.T) {
 		require.NoError(t, d.m.Leave(d.now, d.open("a")))
 	}
 	for task, ok := d.m.Task(); ok; task, ok = d.m.Task() {
-		require.Zero(t, task.Read)
+		require.Zero(t, task.MaxBytes)
 	}
 	require.Zero(t, d.m.Status().MemoryUsed)
 }

@@ -22,7 +22,7 @@ type pass struct {
 
 // do does one task.
 func (s *Service) do(ctx context.Context, t window.Task) {
-	if t.Read == 0 {
+	if t.MaxBytes == 0 {
 		if p := s.passes[t.Pass]; p != nil {
 			p.snapshot.Close()
 			delete(s.passes, t.Pass)
@@ -96,7 +96,7 @@ func (s *Service) begin(ctx context.Context, platform string) (*pass, error) {
 // not 0 where there is not room for a single one, and says what that takes.
 func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.Pane, mark clair.RowMark, needs int64, err error) {
 	mark = p.mark
-	room := t.Read
+	room := t.MaxBytes
 	// Where less was given than was asked for, there is no more.
 	alone := p.needs > room
 	limit := s.cfg.PageRows
