@@ -1,10 +1,10 @@
-// Package scanner is the other end of the window: it reads the lists of the
-// platforms that an index report needs from a server, and matches them here.
+// Package scanner is the client end of the window: it reads the lists of the
+// platforms that an index report needs from a server, and matches them locally.
 //
-// What a host holds never leaves it. Of the lists only what affects the host is
-// kept, so the memory a scan takes does not depend on their length. Responses
-// that are lost are asked for again; where the server has forgotten the session,
-// because it was started anew or because the scanner was too slow, the list is
-// read again from its beginning, from a newer snapshot, and what had been found
-// in it is forgotten.
+// The contents of the host are never sent. Only rows that affect the host are
+// kept, so the memory of a scan does not depend on the length of the lists.
+// Lost responses are requested again. If the server no longer knows the session,
+// because it was restarted or the scanner was too slow, the findings from that
+// list are dropped and it is read again from the beginning, from a newer
+// snapshot.
 package scanner

@@ -17,41 +17,43 @@ import (
 	"oriel/match"
 )
 
-// Options are what a Scanner works with.
+// Options configure a Scanner.
 type Options struct {
 	// Server is the address of the server, such as "http://127.0.0.1:6060".
 	Server string
-	// Token is sent as a bearer token where it is not "".
+	// Token is sent as a bearer token unless it is "".
 	Token string
 	// Client sends the requests. Default http.DefaultClient.
 	Client *http.Client
-	// UserAgent names the scanner to the server.
+	// UserAgent identifies the scanner to the server.
 	UserAgent string
-	// GiveUp is how long the server may fail to answer, or may answer that it
-	// cannot, before the scan fails. Default 5 minutes.
+	// GiveUp is how long requests may fail, or be refused as temporarily
+	// impossible, before the scan fails. Default 5 minutes.
 	GiveUp time.Duration
-	// Progress is told how far each list has been read, from several
-	// goroutines, if it is not nil.
+	// Progress, if not nil, is called from several goroutines as lists are
+	// read.
 	Progress func(Progress)
 }
 
-// Progress is how far the reading of a list has come.
+// Progress is the progress of reading a list.
 type Progress struct {
 	Platform string
-	// Rows of about Total have been read; Total is 0 where it is not known.
+	// Rows of about Total have been read; Total is 0 if it is not known.
 	Rows, Total int
-	// Position is the place in the server's queue, 0 where it is not in one.
+	// Position is the position in the server's queue; 0 if not queued.
 	Position int
 	Done     bool
 }
 
-// Scanner scans. Its methods may be called from many goroutines.
+// Scanner matches hosts against a server's lists. Its methods are safe for
+// concurrent use.
 type Scanner struct {
 	Options
 	base string
 }
 
-// New makes a scanner. An address that is none is an ErrInvalid.
+// New returns a Scanner. If the address is not an HTTP URL, the error wraps
+// clair.ErrInvalid.
 func New(o Options) (*Scanner, error) {
 	u, err := url.Parse(o.Server)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -69,22 +71,22 @@ func New(o Options) (*Scanner, error) {
 	return &Scanner{o, strings.TrimSuffix(o.Server, "/") + "/patches/v1"}, nil
 }
 
-// Result is what a scan came to.
+// Result is the result of a scan.
 type Result struct {
 	*match.Result
 	// Platforms are those whose lists were read, and Unknown those for which
-	// the server has no vulnerabilities at all.
+	// the server has no vulnerabilities.
 	Platforms, Unknown []string
-	// Rows is how many vulnerabilities were read.
+	// Rows is the number of vulnerabilities read.
 	Rows int
 }
 
-// together is how many lists are read at a time.
-const together = 8
+// concurrency is the number of lists read at a time.
+const concurrency = 8
 
-// Scan finds what affects the packages of an index report. It fails where a
-// list could not be read to its end: what was found until then would look like
-// all there is.
+// Scan returns the vulnerabilities that affect the packages of an index report.
+// It fails if a list cannot be read to its end, since partial findings would
+// look complete.
 func (s *Scanner) Scan(ctx context.Context, index *clair.IndexReport) (*Result, error) {
 	platforms := match.PlatformsFor(index)
 	totals, err := s.totals(ctx)
@@ -93,7 +95,7 @@ func (s *Scanner) Scan(ctx context.Context, index *clair.IndexReport) (*Result, 
 	}
 	lists := make([]*list, len(platforms))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(together)
+	g.SetLimit(concurrency)
 	for i, p := range platforms {
 		lists[i] = &list{s: s, platform: p, total: totals[p], found: match.NewCollector(index)}
 		g.Go(func() error {
@@ -131,10 +133,11 @@ type list struct {
 	unknown  bool
 }
 
-// maxRestarts is how often a list is begun again.
+// maxRestarts is the maximum number of attempts to read a list.
 const maxRestarts = 20
 
-// read reads the list to its end, as often from its beginning as it takes.
+// read reads the list to its end. If the session ends early, it starts again
+// from the beginning of the list.
 func (l *list) read(ctx context.Context) error {
 	pause := newPause(l.s.GiveUp)
 	for range maxRestarts {
@@ -142,11 +145,11 @@ func (l *list) read(ctx context.Context) error {
 		refused, ok := errors.AsType[*refusal](err)
 		switch {
 		case err == nil:
-			l.tell(0, true)
+			l.report(0, true)
 			return nil
 		case ok && refused.code == "unknown-platform":
 			l.unknown = true
-			l.tell(0, true)
+			l.report(0, true)
 			return nil
 		case !ok || !refused.restarts():
 			return err
@@ -160,12 +163,13 @@ func (l *list) read(ctx context.Context) error {
 	return fmt.Errorf("%w: the session was ended %d times before the end of the list", clair.ErrUnavailable, maxRestarts)
 }
 
-func (l *list) tell(position int, done bool) {
+// report passes the progress of the list to the caller of Scan.
+func (l *list) report(position int, done bool) {
 	l.s.Progress(Progress{Platform: l.platform, Rows: l.rows, Total: l.total, Position: position, Done: done})
 }
 
-// pass opens a session and reads the list from its beginning. A refusal that
-// ends the session is an error.
+// pass opens a session and reads the list from its beginning. It returns a
+// *refusal if the session ends early.
 func (l *list) pass(ctx context.Context, pause *pause) (err error) {
 	var session session
 	err = pause.until(ctx, func() (err error) {
@@ -177,10 +181,10 @@ func (l *list) pass(ctx context.Context, pause *pause) (err error) {
 	}
 	defer func() {
 		if err != nil && ctx.Err() != nil {
-			l.s.leave(ctx, session.ID) // so that nobody waits for this one
+			l.s.leave(ctx, session.ID) // so that no other session waits for it
 		}
 	}()
-	l.tell(session.Position, false)
+	l.report(session.Position, false)
 	for after := ""; ; {
 		var got *page
 		err := pause.until(ctx, func() (err error) {
@@ -193,7 +197,7 @@ func (l *list) pass(ctx context.Context, pause *pause) (err error) {
 		case got.state == "done":
 			return nil
 		case got.rows == nil:
-			l.tell(got.session.Position, false)
+			l.report(got.session.Position, false)
 			if err := pause.wait(ctx, time.Duration(got.session.PollAfterMS)*time.Millisecond, nil); err != nil {
 				return err
 			}
@@ -204,17 +208,17 @@ func (l *list) pass(ctx context.Context, pause *pause) (err error) {
 		}
 		l.rows += len(got.rows)
 		after = got.next
-		l.tell(0, false)
+		l.report(0, false)
 	}
 }
 
-// pause waits between requests: as long as the server says or, where it says
-// nothing, longer each time; and never for the same time as another scanner.
+// pause waits between requests: for the time that the server names, otherwise
+// with exponential backoff, and with jitter in both cases.
 type pause struct {
 	backoff *backoff.ExponentialBackOff
 	giveUp  time.Duration
-	// failing is since when nothing has succeeded, the zero time if the last
-	// request did.
+	// failing is the time of the first failure since the last success; zero if
+	// the last request succeeded.
 	failing time.Time
 }
 
@@ -230,7 +234,8 @@ func newPause(giveUp time.Duration) *pause {
 	return &pause{backoff: b, giveUp: giveUp}
 }
 
-// until repeats a request for as long as it may succeed later.
+// until repeats a request until it succeeds, fails permanently, or has failed
+// for too long.
 func (p *pause) until(ctx context.Context, request func() error) error {
 	for {
 		err := request()
@@ -255,8 +260,8 @@ func (p *pause) until(ctx context.Context, request func() error) error {
 	}
 }
 
-// wait waits for a time, 0 for as long as is usual after so many failures. A
-// failure that has gone on for too long is returned.
+// wait waits for about d, or for the next backoff interval if d is 0. If
+// requests have failed for longer than giveUp, it returns the failure instead.
 func (p *pause) wait(ctx context.Context, d time.Duration, failure error) error {
 	if failure != nil && p.failing.IsZero() {
 		p.failing = time.Now()
@@ -279,12 +284,12 @@ func (p *pause) wait(ctx context.Context, d time.Duration, failure error) error 
 	}
 }
 
-// refusal is an answer that is not what was asked for.
+// refusal is a response with an error status.
 type refusal struct {
 	status  int
 	code    string
 	message string
-	// after is when the server says to come back, 0 where it does not.
+	// after is the server's Retry-After, 0 if there is none.
 	after time.Duration
 }
 
@@ -292,12 +297,12 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("the server answers %d %s: %s", r.status, r.code, r.message)
 }
 
-// later says whether the same request may succeed later.
+// later reports whether the same request may succeed later.
 func (r *refusal) later() bool {
 	return r.status == http.StatusTooManyRequests || r.status == http.StatusRequestTimeout || r.status >= 500
 }
 
-// restarts says whether the session is over and another may do better.
+// restarts reports whether the session is over, so that a new one may succeed.
 func (r *refusal) restarts() bool {
 	return r.status == http.StatusGone || slices.Contains([]string{"unknown-session", "bad-cursor"}, r.code)
 }

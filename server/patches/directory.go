@@ -12,34 +12,38 @@ import (
 	"oriel/match"
 )
 
-// directory knows which platforms there are, and which rows are in their lists.
+// directory lists the platforms and the store's sections that make up their
+// lists.
 type directory struct {
 	source Source
 
-	// lock has room for the one who looks, and guards what follows.
-	lock chan struct{}
-	at   time.Time
-	rows map[string]int // by the names of match.PlatformsOf
+	// lock is a semaphore of size 1 that serializes counting and guards the
+	// two fields below. It is a channel so that a canceled request stops
+	// waiting.
+	lock      chan struct{}
+	countedAt time.Time
+	rows      map[string]int // by the names that match.PlatformsOf returns
 
-	// mu guards of: the platforms of each distribution and repository, by
-	// their ids. There are a few thousand at the most.
-	mu sync.Mutex
-	of map[[2]int64][]string
+	// mu guards platforms: the platforms of each distribution and repository,
+	// by their ids. There are at most a few thousand.
+	mu        sync.Mutex
+	platforms map[[2]int64][]string
 }
 
-// fresh is how long what was found out is good enough to say which platforms
-// there are. A pass looks for itself.
-const fresh = time.Second
+// countAge is how long a count of rows by platform may be reused. A pass counts
+// for itself.
+const countAge = time.Second
 
-// look gives the number of rows by platform. The map must not be changed.
-func (d *directory) look(ctx context.Context) (map[string]int, error) {
+// rowCounts returns the number of rows by platform. The caller must not modify
+// the map.
+func (d *directory) rowCounts(ctx context.Context) (map[string]int, error) {
 	select {
 	case d.lock <- struct{}{}:
 		defer func() { <-d.lock }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if d.rows != nil && time.Since(d.at) < fresh {
+	if d.rows != nil && time.Since(d.countedAt) < countAge {
 		return d.rows, nil
 	}
 	snap, err := d.source.Snapshot(ctx)
@@ -57,23 +61,24 @@ func (d *directory) look(ctx context.Context) (map[string]int, error) {
 			rows[name] += s.Rows
 		}
 	}
-	d.rows, d.at = rows, time.Now()
+	d.rows, d.countedAt = rows, time.Now()
 	return rows, nil
 }
 
+// platformsOf returns the platforms whose lists include a section.
 func (d *directory) platformsOf(s clair.Section) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	key := [2]int64{s.ID.Dist, s.ID.Repo}
-	names, known := d.of[key]
+	names, known := d.platforms[key]
 	if !known {
 		names = match.PlatformsOf(s.Dist, s.Repo)
-		d.of[key] = names
+		d.platforms[key] = names
 	}
 	return names
 }
 
-// sections are those that the list of a platform consists of.
+// sections returns the sections that make up the list of a platform.
 func (d *directory) sections(ctx context.Context, snap Snapshot, platform string) ([]clair.SectionID, error) {
 	all, err := snap.Sections(ctx)
 	if err != nil {
@@ -88,9 +93,10 @@ func (d *directory) sections(ctx context.Context, snap Snapshot, platform string
 	return out, nil
 }
 
-// find gives the platform that a text names, if there are rows for it.
+// find returns the platform that a text names. If there are no rows for it, the
+// error is an *UnknownPlatformError.
 func (d *directory) find(ctx context.Context, text string) (string, error) {
-	rows, err := d.look(ctx)
+	rows, err := d.rowCounts(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -100,8 +106,8 @@ func (d *directory) find(ctx context.Context, text string) (string, error) {
 	return "", &UnknownPlatformError{Name: text, Known: list(rows)}
 }
 
-// count is about how many rows the list of a platform has: a row that is in it
-// for two reasons counts twice.
+// count estimates the number of rows in the list of a platform: a row that
+// belongs to it for two reasons counts twice.
 func count(rows map[string]int, platform string) (n int) {
 	for of, k := range rows {
 		if match.Belongs(of, platform) {
@@ -111,8 +117,9 @@ func count(rows map[string]int, platform string) (n int) {
 	return n
 }
 
+// list returns the platforms that have rows, sorted by name.
 func (d *directory) list(ctx context.Context) ([]Platform, error) {
-	rows, err := d.look(ctx)
+	rows, err := d.rowCounts(ctx)
 	if err != nil {
 		return nil, err
 	}

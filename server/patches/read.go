@@ -14,14 +14,14 @@ type pass struct {
 	snapshot Snapshot
 	sections []clair.SectionID
 	mark     clair.RowMark
-	// needs is what was asked for, for the next row alone; 0 is nothing.
+	// needs is the size reported for a next row that was too large, else 0.
 	needs int64
-	// lost says that the snapshot no longer holds what it did.
+	// lost is set if the snapshot could not be renewed: its rows may be gone.
 	lost error
 }
 
-// do does one task.
-func (s *Service) do(ctx context.Context, t window.Task) {
+// perform performs one task.
+func (s *Service) perform(ctx context.Context, t window.Task) {
 	if t.MaxBytes == 0 {
 		if p := s.passes[t.Pass]; p != nil {
 			p.snapshot.Close()
@@ -45,8 +45,8 @@ func (s *Service) do(ctx context.Context, t window.Task) {
 }
 
 const (
-	// attempts is how often a pane is tried to be read before its sessions are
-	// told, and retryAfter how long it is to the second; it doubles.
+	// attempts is how often reading a pane is tried before its sessions are
+	// ended. retryAfter is the pause before the second attempt; it doubles.
 	attempts   = 3
 	retryAfter = 50 * time.Millisecond
 )
@@ -56,7 +56,7 @@ func (s *Service) read(ctx context.Context, t window.Task) error {
 	p := s.passes[t.Pass]
 	if p == nil {
 		var err error
-		if p, err = s.begin(ctx, t.Platform); err != nil {
+		if p, err = s.startPass(ctx, t.Platform); err != nil {
 			return err
 		}
 		s.passes[t.Pass] = p
@@ -78,8 +78,8 @@ func (s *Service) read(ctx context.Context, t window.Task) error {
 	return nil
 }
 
-// begin takes a snapshot for a pass.
-func (s *Service) begin(ctx context.Context, platform string) (*pass, error) {
+// startPass takes the snapshot of a pass.
+func (s *Service) startPass(ctx context.Context, platform string) (*pass, error) {
 	snap, err := s.source.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -92,12 +92,13 @@ func (s *Service) begin(ctx context.Context, platform string) (*pass, error) {
 	return &pass{snapshot: snap, sections: sections}, nil
 }
 
-// pane reads and encodes rows until they fill what there is room for. needs is
-// not 0 where there is not room for a single one, and says what that takes.
+// pane reads and encodes rows until the pane is full. If not even the next row
+// fits, needs is the size of that row, else 0.
 func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.Pane, mark clair.RowMark, needs int64, err error) {
 	mark = p.mark
 	room := t.MaxBytes
-	// Where less was given than was asked for, there is no more.
+	// If less was granted than was asked for, the row is larger than the whole
+	// budget: it is served alone.
 	alone := p.needs > room
 	limit := s.cfg.PageRows
 	for rows := 0; rows < s.cfg.PaneRows && !out.Last; {
@@ -117,7 +118,7 @@ func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.
 		}
 		fits := got.Needs == 0 && (out.Bytes+next.bytes() <= room || alone && n == 1 && rows == 0)
 		if !fits && rows == 0 && n > 1 {
-			limit = n / 2 // their size had been taken for smaller
+			limit = n / 2 // the store underestimated their encoded size
 			continue
 		}
 		if !fits && rows == 0 {
@@ -131,7 +132,7 @@ func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.
 		}
 		mark, out.Last = got.Next, got.Done
 		if alone || n < want {
-			break // or else there would be ever smaller pages
+			break // otherwise the pages would get smaller and smaller
 		}
 	}
 	return out, mark, 0, nil

@@ -13,51 +13,56 @@ import (
 	"oriel/window"
 )
 
-// Source takes snapshots of all vulnerabilities; the store does.
+// Source takes snapshots of all vulnerabilities. The store implements it.
 type Source interface {
-	// Snapshot takes the current state, for the caller to close.
+	// Snapshot returns the current state. The caller closes it.
 	Snapshot(ctx context.Context) (Snapshot, error)
 }
 
 // Snapshot is the state of all vulnerabilities at one moment.
 type Snapshot interface {
-	// Sections lists all the rows there are, in parts.
+	// Sections returns the sections that all rows are divided into.
 	Sections(ctx context.Context) ([]clair.Section, error)
-	// Page reads the rows of some parts that come after a mark: at most limit
-	// of them, and no more than about size bytes.
+	// Page reads rows of the given sections that follow a cursor: at most
+	// limit rows and about size bytes.
 	Page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (clair.SectionPage, error)
-	// Renew keeps the snapshot for another hour. It fails when it has been
-	// let go of already.
+	// Renew keeps the snapshot for another hour. It fails if the snapshot has
+	// already expired.
 	Renew() error
 	Close()
 }
 
-// Service lets scanners read lists. Its methods may be called from many
-// goroutines; sessions get something to read while Run runs.
+// Service lets scanners read lists. Its methods are safe for concurrent use.
+// Panes are prepared only while Run runs.
 type Service struct {
 	cfg       window.Config
 	source    Source
 	log       *slog.Logger
 	machine   *window.Machine
 	directory directory
-	coders    coders
+	pages     compressor
 	rowsRead  atomic.Int64
-	// stopped closes at the end of Run, which alone closes it.
+	// stopped is closed by Run when it returns.
 	stopped chan struct{}
-	// passes are those that are being read. Only Run's goroutine uses them.
+	// passes are the passes with an open snapshot, by id. Only Run's goroutine
+	// uses them.
 	passes map[int]*pass
 }
 
-// New makes a service that reads nothing yet.
+// New returns a service; Run starts its work.
 func New(cfg window.Config, source Source, log *slog.Logger) *Service {
 	return &Service{
-		cfg: cfg, source: source, log: log, machine: window.New(cfg, newID), stopped: make(chan struct{}),
-		directory: directory{source: source, lock: make(chan struct{}, 1), of: map[[2]int64][]string{}},
+		cfg:       cfg,
+		source:    source,
+		log:       log,
+		machine:   window.New(cfg, newID),
+		directory: directory{source: source, lock: make(chan struct{}, 1), platforms: map[[2]int64][]string{}},
+		stopped:   make(chan struct{}),
 		passes:    map[int]*pass{},
 	}
 }
 
-// newID gives 128 random bits.
+// newID returns 128 random bits in hexadecimal.
 func newID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -70,12 +75,12 @@ type Platform struct {
 	Rows int
 }
 
-// Platforms lists the platforms whose lists can be read, by name.
+// Platforms returns the platforms whose lists can be read, sorted by name.
 func (s *Service) Platforms(ctx context.Context) ([]Platform, error) { return s.directory.list(ctx) }
 
-// Open opens a session for a client, known by its address. A platform without
-// vulnerabilities is an *UnknownPlatformError; the other errors are those of
-// window.Machine.Open.
+// Open opens a session for a client, which is identified by its address. If
+// there are no vulnerabilities for the platform, the error is an
+// *UnknownPlatformError; the other errors are those of window.Machine.Open.
 func (s *Service) Open(ctx context.Context, platform, client string) (window.Session, error) {
 	name, err := s.directory.find(ctx, platform)
 	if err != nil {
@@ -84,7 +89,7 @@ func (s *Service) Open(ctx context.Context, platform, client string) (window.Ses
 	return s.machine.Open(time.Now(), name, client)
 }
 
-// Session says how a session is; see window.Machine.Session.
+// Session returns the state of a session; see window.Machine.Session.
 func (s *Service) Session(id window.SessionID) (window.Session, error) {
 	return s.machine.Session(time.Now(), id)
 }
@@ -92,15 +97,15 @@ func (s *Service) Session(id window.SessionID) (window.Session, error) {
 // Leave ends a session; see window.Machine.Leave.
 func (s *Service) Leave(id window.SessionID) error { return s.machine.Leave(time.Now(), id) }
 
-// Take gives a session its next page, for the original protocol; see
+// Take returns the next page of a session of the original protocol; see
 // window.Machine.Take. The caller closes the reading.
 func (s *Service) Take(id window.SessionID) (*window.Reading, error) {
 	return s.machine.Take(time.Now(), id)
 }
 
-// Read gives what follows a cursor; see window.Machine.Read. Where there is
-// nothing yet, it waits for so long at the most, and no longer than the
-// configuration allows or Run runs. The caller closes the reading.
+// Read returns the rows after a cursor; see window.Machine.Read. If there are
+// none yet, it waits for at most the given time, bounded by max_wait, and no
+// longer than Run runs. The caller closes the reading.
 func (s *Service) Read(ctx context.Context, id window.SessionID, after string, limit int, wait time.Duration) (*window.Reading, error) {
 	r, err := s.machine.Read(time.Now(), id, after, limit)
 	if err != nil || r.Wake == nil || wait <= 0 {
@@ -127,26 +132,26 @@ func (s *Service) Read(ctx context.Context, id window.SessionID, after string, l
 	return r, nil
 }
 
-// Status is how things stand.
+// Status is the state of all sessions and windows.
 type Status struct {
 	window.Status
-	// RowsRead counts the rows that have been read from the store.
+	// RowsRead is the number of rows read from the store so far.
 	RowsRead int64
 }
 
-// Status says how things stand.
+// Status returns the state of all sessions and windows.
 func (s *Service) Status() Status { return Status{s.machine.Status(), s.rowsRead.Load()} }
 
 const (
-	// minTick and maxTick bound how often sessions are looked at whose time
-	// may be up.
+	// minTick and maxTick bound the interval between checks for overdue
+	// sessions, which is a twentieth of the shortest timeout.
 	minTick, maxTick = 20 * time.Millisecond, time.Second
 	// renewal is how often the snapshots of long passes are renewed.
 	renewal = 5 * time.Minute
 )
 
-// Run reads what sessions wait for, until the context ends. It may be called
-// once.
+// Run prepares panes and ends overdue sessions until the context ends. It may
+// be called once.
 func (s *Service) Run(ctx context.Context) error {
 	defer close(s.stopped)
 	defer s.closeAll()
@@ -155,7 +160,7 @@ func (s *Service) Run(ctx context.Context) error {
 	renew := time.NewTicker(renewal)
 	defer renew.Stop()
 	for {
-		// Time goes on while there is work.
+		// Overdue sessions are ended even if tasks follow one another.
 		select {
 		case <-ctx.Done():
 			return nil
@@ -166,7 +171,7 @@ func (s *Service) Run(ctx context.Context) error {
 		default:
 		}
 		if task, ok := s.machine.Task(); ok {
-			s.do(ctx, task)
+			s.perform(ctx, task)
 			continue
 		}
 		select {
@@ -190,25 +195,25 @@ func (s *Service) closeAll() {
 func (s *Service) renewAll() {
 	for _, p := range s.passes {
 		if err := p.snapshot.Renew(); err != nil {
-			p.lost = err // the next read says so
+			p.lost = err // the next read returns it
 		}
 	}
 }
 
-// UnknownPlatformError says that a platform is not known, or that there are no
+// UnknownPlatformError is returned if a platform is not known or there are no
 // vulnerabilities for it.
 type UnknownPlatformError struct {
 	Name  string
 	Known []Platform
 }
 
-// Error names some of the platforms that are known.
+// Error names some of the known platforms.
 func (e *UnknownPlatformError) Error() string {
 	if len(e.Known) == 0 {
-		return fmt.Sprintf("platform: there are no vulnerabilities for %.60q, nor for any other platform yet", e.Name)
+		return fmt.Sprintf("platform: no vulnerabilities for %.60q, nor for any other platform yet", e.Name)
 	}
 	const shown = 100
-	text := fmt.Sprintf("platform: there are no vulnerabilities for %.60q; the platforms are", e.Name)
+	text := fmt.Sprintf("platform: no vulnerabilities for %.60q; the known platforms are", e.Name)
 	for i, p := range e.Known {
 		if i == shown {
 			return text + fmt.Sprintf(" and %d more", len(e.Known)-shown)
@@ -218,5 +223,5 @@ func (e *UnknownPlatformError) Error() string {
 	return text
 }
 
-// Unwrap makes it an ErrNotFound.
+// Unwrap returns clair.ErrNotFound.
 func (e *UnknownPlatformError) Unwrap() error { return clair.ErrNotFound }

@@ -9,19 +9,20 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// coders compress pages, one at a time: each page is compressed once, and a
-// coder takes more memory than a page.
-type coders struct {
-	mu   sync.Mutex
+// compressor compresses one page at a time. Each page is compressed once, and
+// an encoder takes more memory than a page.
+type compressor struct {
+	mu   sync.Mutex // guards the encoders, which are made when first used
 	gzip *gzip.Writer
 	zstd *zstd.Encoder
 }
 
-// gzipLevel is worth its time, since a copy is sent to many.
+// gzipLevel favors size over time, since a copy is sent to many sessions.
 const gzipLevel = 5
 
-// code writes what write writes, compressed.
-func (c *coders) code(to *bytes.Buffer, coding string, write func(io.Writer) error) error {
+// compress calls write with a writer that compresses to a buffer. The coding
+// is "gzip", "zstd", or "" for none.
+func (c *compressor) compress(to *bytes.Buffer, coding string, write func(io.Writer) error) error {
 	if coding == "" {
 		return write(to)
 	}
@@ -33,7 +34,7 @@ func (c *coders) code(to *bytes.Buffer, coding string, write func(io.Writer) err
 	}
 	switch {
 	case coding == "gzip" && c.gzip == nil:
-		// With these options neither constructor fails.
+		// With these options the constructors do not fail.
 		c.gzip, _ = gzip.NewWriterLevel(nil, gzipLevel)
 		w = c.gzip
 	case coding == "gzip":
