@@ -14,7 +14,7 @@ func parsePackagist(s string) (semantic.Version, error) {
 	s, _, _ = strings.Cut(s, "+")
 	s = strings.TrimPrefix(strings.TrimPrefix(s, "v"), "V")
 	end := 0
-	for end < len(s) && (s[end] == '.' || '0' <= s[end] && s[end] <= '9') {
+	for end < len(s) && (s[end] == '.' || isDigit(s[end])) {
 		end++
 	}
 	release := strings.TrimRight(s[:end], ".")

@@ -45,7 +45,7 @@ type parser func(string) (semantic.Version, error)
 // parsers has every scheme there is. Nothing writes to it.
 var parsers = map[Scheme]parser{
 	Debian: from(semantic.ParseDebianVersion),
-	Alpine: from(semantic.ParseAlpineVersion),
+	Alpine: parseApk,
 	// To rpm any text is a version.
 	RPM: func(s string) (semantic.Version, error) { return semantic.ParseRedHatVersion(s), nil },
 
@@ -56,7 +56,7 @@ var parsers = map[Scheme]parser{
 	"swift":     always(semantic.ParseSemverVersion),
 	"julia":     always(semantic.ParseSemverVersion),
 	"conan":     always(semantic.ParseSemverVersion),
-	"pub":       always(semantic.ParsePubVersion),
+	"pub":       parsePub,
 	"pypi":      from(semantic.ParsePyPIVersion),
 	"maven":     parseMaven,
 	"rubygems":  parseRubyGems,
@@ -82,12 +82,14 @@ func always[V semantic.Version](parse func(string) V) parser {
 
 func hasDigit(s string) bool {
 	for i := range len(s) {
-		if '0' <= s[i] && s[i] <= '9' {
+		if isDigit(s[i]) {
 			return true
 		}
 	}
 	return false
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // Known says whether there is such a scheme.
 func Known(s Scheme) bool { return parsers[s] != nil }
