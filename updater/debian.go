@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // debianIssue is what Debian's security tracker knows of one issue in one
@@ -118,7 +119,7 @@ func (p *debianParser) issue(of debianRow, in debianRelease) error {
 		Description:        of.description,
 		Links:              "https://security-tracker.debian.org/tracker/" + of.id,
 		Severity:           in.Urgency,
-		NormalizedSeverity: severityOf(strings.TrimRight(in.Urgency, "*")),
+		NormalizedSeverity: severity.Of(strings.TrimRight(in.Urgency, "*")),
 		Package:            &clair.Package{Name: of.pkg, Kind: clair.Source},
 		Dist:               release.Distribution(),
 		FixedInVersion:     fixed,

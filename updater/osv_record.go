@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 	"oriel/internal/version"
 )
 
@@ -137,11 +138,11 @@ func (p *osvParser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffe
 	if err != nil && len(bounds) == 0 {
 		return err
 	}
-	severity, normalized := r.severity(a)
+	word, normalized := r.severity(a)
 	pkg := clair.Package{Name: at.packageName(a.Package.Name), Kind: at.kind}
 	for _, b := range bounds {
 		v := *base
-		v.Severity, v.NormalizedSeverity = severity, normalized
+		v.Severity, v.NormalizedSeverity = word, normalized
 		v.Dist, v.Repo = at.dist, at.repo
 		one := pkg
 		v.Package = &one
@@ -161,14 +162,14 @@ func (p *osvParser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffe
 func (r *osvRecord) severity(a *osvAffected) (string, clair.Severity) {
 	for _, s := range slices.Concat(a.Severity, r.Severity) {
 		if s.Type == "Ubuntu" {
-			return s.Score, severityOf(s.Score)
+			return s.Score, severity.Of(s.Score)
 		}
 	}
-	text, s := preferred(texts(a.Severity, a.Ecosystem, a.Database))
+	text, s := severity.Preferred(texts(a.Severity, a.Ecosystem, a.Database))
 	if text != "" {
 		return text, s
 	}
-	return preferred(texts(r.Severity, r.Specific))
+	return severity.Preferred(texts(r.Severity, r.Specific))
 }
 
 func texts(list []osvSeverity, words ...osvSpecific) []string {

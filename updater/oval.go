@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // parseOVAL reads OVAL definitions of vulnerabilities and patches, as Ubuntu,
@@ -189,7 +190,7 @@ func (p *ovalParser) rowsOf(d ovalDefinition, id string, found []ovalRow) error 
 	case advisory != "":
 		aliases = []string{advisory}
 	}
-	severity := m.Advisory.Severity + m.Severity
+	word := m.Advisory.Severity + m.Severity
 	issued := ovalDate(m.Advisory.Issued.Date, m.Date, m.Advisory.Public)
 	for _, name := range names {
 		for _, row := range found {
@@ -197,7 +198,7 @@ func (p *ovalParser) rowsOf(d ovalDefinition, id string, found []ovalRow) error 
 			v.Name, v.Aliases = name, aliases
 			v.Description = strings.TrimSpace(m.Description)
 			v.Issued, v.Links = issued, strings.Join(links, " ")
-			v.Severity, v.NormalizedSeverity = severity, severityOf(severity)
+			v.Severity, v.NormalizedSeverity = word, severity.Of(word)
 			if err := p.row(v); err != nil {
 				return err
 			}

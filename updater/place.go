@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // distroPlace is where the packages of a distribution's OSV ecosystem live.
@@ -75,7 +76,7 @@ func (r *osvRecord) distribute(v *clair.Vulnerability) {
 	v.Name, v.Aliases = name, aliases
 	word, module := summaryOf(r.Summary)
 	if v.Severity == "" {
-		v.Severity, v.NormalizedSeverity = word, severityOf(word)
+		v.Severity, v.NormalizedSeverity = word, severity.Of(word)
 	}
 	if ofModule(v.FixedInVersion) {
 		v.Package.Module = module

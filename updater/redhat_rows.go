@@ -8,6 +8,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/purl"
+	"oriel/internal/severity"
 )
 
 // The keys of Red Hat's repositories, by which Clair's matchers know them.
@@ -280,7 +281,7 @@ func (w *vexWriter) vulnerability(r vexRow, kind string) *clair.Vulnerability {
 	if impact == "" {
 		impact = w.doc.Meta.Severity.Text
 	}
-	v.NormalizedSeverity = severityOf(impact)
+	v.NormalizedSeverity = severity.Of(impact)
 	if len(r.arches) > 0 {
 		slices.Sort(r.arches)
 		v.Package.Arch, v.ArchOperation = strings.Join(r.arches, "|"), clair.ArchPattern

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // updateInfo is an update in an updateinfo.xml.
@@ -174,7 +175,7 @@ func (u *updateInfo) vulnerability(name string, r clair.Release, p updateInfoPac
 		Issued:             ovalDate(u.Issued.Date),
 		Links:              u.links(),
 		Severity:           strings.TrimSpace(u.Severity),
-		NormalizedSeverity: severityOf(u.Severity),
+		NormalizedSeverity: severity.Of(u.Severity),
 		Package:            &clair.Package{Name: p.Name, Kind: clair.Binary, Arch: p.Arch},
 		Dist:               r.Distribution(),
 		FixedInVersion:     p.evr(),
