@@ -32,7 +32,7 @@ func (w world) with(change func(*server.Options)) world {
 	change(&o)
 	srv := httptest.NewServer(server.New(o))
 	w.Cleanup(srv.Close)
-	return world{w.T, w.db, w.feeds, srv.URL}
+	return world{T: w.T, db: w.db, feeds: w.feeds, url: srv.URL}
 }
 
 // token is a bearer token as Clair's clients make them.

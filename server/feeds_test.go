@@ -266,7 +266,7 @@ func TestVulnerabilityReport_Partial(t *testing.T) {
 		Manifests: w.db, Updates: w.db, Matcher: partial{matcher{w.db}}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
 	}))
 	defer srv.Close()
-	a := world{t, w.db, w.feeds, srv.URL}.do("GET", vRep+hashA, "")
+	a := world{T: t, db: w.db, feeds: w.feeds, url: srv.URL}.do("GET", vRep+hashA, "")
 	require.Equal(t, 200, a.StatusCode)
 	require.Equal(t, "clair.epss,clair.kev", a.Header.Get("Oriel-Partial"))
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))

@@ -33,7 +33,7 @@ func (w world) from(change func(*server.Options)) world {
 		s.ServeHTTP(rw, r)
 	}))
 	w.Cleanup(srv.Close)
-	return world{w.T, w.db, w.feeds, srv.URL}
+	return world{T: w.T, db: w.db, feeds: w.feeds, url: srv.URL}
 }
 
 func TestLimits_Rate(t *testing.T) {
@@ -162,7 +162,7 @@ func TestLimits_BodyAndHeaders(t *testing.T) {
 	l := server.DefaultLimits()
 	l.Body, l.Headers = 64<<10, 4<<10
 	addr := run(t, server.Options{Manifests: w.db, Updates: w.db, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, Limits: l})
-	w = world{t, w.db, w.feeds, "http://" + addr}
+	w = world{T: t, db: w.db, feeds: w.feeds, url: "http://" + addr}
 	w.refuses(w.do("PUT", iRep+hashA, `{"packages":{"1":{"name":"`+strings.Repeat("x", 65<<10)+`"}}}`), 413, "request-too-large")
 	res, err := http.DefaultTransport.RoundTrip(func() *http.Request {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+iState, nil)

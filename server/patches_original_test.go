@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +34,10 @@ func (w world) original(query string, status int) original {
 
 // PAT-01 to PAT-04, PAT-06 and PAT-08, in both dialects.
 func TestPatches_Original(t *testing.T) {
-	w := newWindows(t, func(c *window.Config) { c.MaxActive, c.MaxQueued = 2, 2 })
+	windowsInBubble(t, func(c *window.Config) { c.MaxActive, c.MaxQueued = 2, 2 }, testOriginal)
+}
+
+func testOriginal(t *testing.T, w world) {
 	w.fill("ubuntu:18.04", 110)
 	require.NotNil(t, w.original("", http.StatusBadRequest).Error)
 	require.NotNil(t, w.original("patches", http.StatusBadRequest).Error)
@@ -100,9 +103,8 @@ func TestPatches_Original(t *testing.T) {
 		require.Equal(t, names("ubuntu:18.04", 110), g)
 	}
 	// The queue moves on, and who is unknown or ended is told so.
-	require.Eventually(t, func() bool {
-		return w.do("GET", "/?requestID="+queued[0].RequestID, "").StatusCode == http.StatusOK
-	}, 5*time.Second, 10*time.Millisecond)
+	synctest.Wait()
+	require.Equal(t, http.StatusOK, w.do("GET", "/?requestID="+queued[0].RequestID, "").StatusCode)
 	require.Equal(t, "unknown-session", w.original("?requestID=0", http.StatusNotFound).State)
 	require.Equal(t, "unknown-session", w.original("?session=", http.StatusNotFound).State)
 	// Ids do not repeat.

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -42,8 +43,30 @@ func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
 	return snap, nil
 }
 
-// newWindows is a server with a window on a real database.
+// newWindows returns a server with a window on a real database.
 func newWindows(t *testing.T, change func(*window.Config)) world {
+	t.Helper()
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	w := newWindowsHandler(t, change)
+	srv := httptest.NewUnstartedServer(w.handler)
+	srv.Config.WriteTimeout = time.Minute // makes net/http reset the deadline after each response
+	srv.Start()
+	t.Cleanup(func() {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		srv.Close()
+	})
+	w.url, w.handler = srv.URL, nil
+	return w
+}
+
+// windowsInBubble runs a test of a server with a window in a synctest bubble.
+func windowsInBubble(t *testing.T, change func(*window.Config), test func(*testing.T, world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newWindowsHandler(t, change)) })
+}
+
+// newWindowsHandler is newWindows without a listener.
+func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 	t.Helper()
 	schema, err := os.ReadFile("../schema.sql")
 	require.NoError(t, err)
@@ -57,21 +80,15 @@ func newWindows(t *testing.T, change func(*window.Config)) world {
 	require.NoError(t, cfg.Validate())
 	log := slog.New(slog.DiscardHandler)
 	windows := patches.New(cfg, snapshots{db}, log)
-	srv := httptest.NewUnstartedServer(server.New(server.Options{Manifests: db, Updates: db, Patches: windows, Log: log}))
-	srv.Config.WriteTimeout = time.Minute // makes net/http forget the deadline of the answer before
-	srv.Start()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- windows.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-done)
-		srv.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 		require.NoError(t, db.Close())
-		goleak.VerifyNone(t)
 	})
-	return world{t, db, newFeeds(db), srv.URL}
+	return world{T: t, db: db, feeds: newFeeds(db), handler: server.New(server.Options{Manifests: db, Updates: db, Patches: windows, Log: log})}
 }
 
 // fill makes a feed with n rows for a release current, each named after it.
@@ -291,9 +308,12 @@ func TestPatches_Empty(t *testing.T) {
 	require.JSONEq(t, `{"platforms":[]}`, w.do("GET", pV1+"/platforms", "").body)
 }
 
-// A request that is held is answered when its turn comes.
+// A held request is answered when the session's turn comes.
 func TestPatches_Holds(t *testing.T) {
-	w := newWindows(t, func(c *window.Config) { c.MaxActive = 1 })
+	windowsInBubble(t, func(c *window.Config) { c.MaxActive = 1 }, testHolds)
+}
+
+func testHolds(t *testing.T, w world) {
 	w.fill("debian:12", 30)
 	first, second, third := w.session("debian:12"), w.session("debian:12"), w.session("debian:12")
 	require.True(t, third.step("&wait=1ms"))
@@ -313,7 +333,10 @@ func TestPatches_Holds(t *testing.T) {
 // PAT-05, PAT-10: readers of different speed, updates in the middle, and one that
 // leaves; everyone has the list as of the beginning of the pass.
 func TestPatches_TogetherFromOneSnapshot(t *testing.T) {
-	w := newWindows(t, func(c *window.Config) { c.MaxActive = 3 })
+	windowsInBubble(t, func(c *window.Config) { c.MaxActive = 3 }, testTogetherFromOneSnapshot)
+}
+
+func testTogetherFromOneSnapshot(t *testing.T, w world) {
 	w.fill("debian:12", 160)
 	readers := []*session{w.session("debian:12"), w.session("debian:12")}
 	leaving := w.session("debian:12")
@@ -349,30 +372,78 @@ func TestPatches_TogetherFromOneSnapshot(t *testing.T) {
 
 // PAT-07, PAT-08.
 func TestPatches_Expires(t *testing.T) {
-	w := newWindows(t, func(c *window.Config) {
-		c.MaxActive, c.SessionTimeout = 2, quantity.Duration(400*time.Millisecond)
-	})
+	windowsInBubble(t, func(c *window.Config) { c.MaxActive = 2 }, testExpires)
+}
+
+func testExpires(t *testing.T, w world) {
 	w.fill("debian:12", 70)
 	silent, reader, queued := w.session("debian:12"), w.session("debian:12"), w.session("debian:12")
-	// The reader is held while it waits for the silent one.
+	// The reader waits for the silent session, whose session_timeout is 30s.
+	start := time.Now()
 	require.Equal(t, names("debian:12", 70), reader.all())
+	require.InDelta(t, 30*time.Second, time.Since(start), float64(2*time.Second))
 	w.refuses(silent.ask("", ""), http.StatusGone, "session-expired")
 	w.refuses(w.do("GET", pV1+"/sessions/"+silent.ID, ""), http.StatusGone, "session-expired")
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(31 * time.Second)
 	w.refuses(queued.ask("", ""), http.StatusGone, "session-expired")
 	w.refuses(reader.ask(reader.after, ""), http.StatusGone, "session-finished")
 	require.Equal(t, http.StatusNoContent, w.do("DELETE", pV1+"/sessions/"+reader.ID, "").StatusCode)
 }
 
+// A list holds the rows of the operation that was current when its pass began:
+// neither a row that the next operation added nor one that this operation
+// removed, also if the next operation is made in the middle of the pass.
+func TestPatches_RowsOfOneOperation(t *testing.T) {
+	w := newWindows(t, func(c *window.Config) { c.PaneRows, c.PageRows = 8, 4 })
+	const rows, operations = 20, 5
+	// Operation k holds some rows that stay, and two behind them in the list,
+	// numbers k and k+1: the next operation removes the first of these and adds
+	// a third.
+	list := func(k int) (names []string) {
+		for i := range rows {
+			names = append(names, fmt.Sprintf("CVE-%03d", i))
+		}
+		return append(names, fmt.Sprintf("CVE-9%02d", k), fmt.Sprintf("CVE-9%02d", k+1))
+	}
+	update := func(k int) {
+		release, ok := clair.ReleaseByName("debian:12")
+		require.True(t, ok)
+		_, err := w.db.UpdateVulnerabilities(t.Context(), "feed", clair.Fingerprint(fmt.Sprint(k)), func(yield func(*clair.Vulnerability, error) bool) {
+			for _, name := range list(k) {
+				v := &clair.Vulnerability{
+					Name: name, Aliases: []string{"alias-" + name}, NormalizedSeverity: clair.Low,
+					Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: release.Distribution(), FixedInVersion: "1",
+				}
+				if !yield(v, nil) {
+					return
+				}
+			}
+		})
+		require.NoError(t, err)
+	}
+	update(0)
+	for k := range operations {
+		s := w.session("debian:12")
+		require.True(t, s.step("&wait=5s"))
+		update(k + 1)
+		require.Equal(t, list(k), s.all(), "operation %d", k)
+	}
+}
+
 // A client that reads nothing of what it asked for, and one that goes away in
 // the middle, harm nobody, and what they held is given back.
 func TestPatches_BadClients(t *testing.T) {
-	w := newWindows(t, func(c *window.Config) {
+	w := newWindowsHandler(t, func(c *window.Config) {
 		c.PaneTimeout, c.PaneRows, c.PageRows = quantity.Duration(3*time.Second), 10_000, 5_000
 		if testing.Short() { // with the race detector the good one needs longer
 			c.PaneTimeout *= 5
 		}
 	})
+	handler, srv := w.handler, httptest.NewUnstartedServer(w.handler)
+	srv.Config.WriteTimeout = time.Minute
+	srv.Start()
+	defer srv.Close()
+	w.url, w.handler = srv.URL, nil
 	const rows = 6000
 	w.fill("debian:12", rows)
 	good := w.session("debian:12")
@@ -398,16 +469,18 @@ func TestPatches_BadClients(t *testing.T) {
 	for _, s := range stuck {
 		w.refuses(s.ask("", ""), http.StatusGone, "session-too-slow")
 	}
-	require.Eventually(t, func() bool {
-		return strings.Contains(w.do("GET", pV1+"/status", "").body, `"memory":{"used":0,`)
-	}, time.Minute, 20*time.Millisecond)
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	srv.Close() // waits for the requests in progress
+	w.handler = handler
+	require.Contains(t, w.do("GET", pV1+"/status", "").body, `"memory":{"used":0,`)
 }
 
-// Ids that were invented and sessions that were abandoned leave nothing behind.
+// Invented ids and abandoned sessions take no memory for long.
 func TestPatches_Bogus(t *testing.T) {
-	w := newWindows(t, func(c *window.Config) {
-		c.MaxQueued, c.SessionTimeout = 50, quantity.Duration(200*time.Millisecond)
-	})
+	windowsInBubble(t, func(c *window.Config) { c.MaxQueued = 50 }, testBogus)
+}
+
+func testBogus(t *testing.T, w world) {
 	w.fill("debian:12", 10)
 	used := func() uint64 {
 		runtime.GC()
@@ -429,9 +502,8 @@ func TestPatches_Bogus(t *testing.T) {
 	before := used()
 	round(4000 / share())
 	require.Less(t, used(), before+8<<20)
-	require.Eventually(t, func() bool {
-		return strings.Contains(w.do("GET", pV1+"/status", "").body, `"active":0,"queued":0`)
-	}, time.Minute, 20*time.Millisecond)
+	time.Sleep(time.Minute)
+	require.Contains(t, w.do("GET", pV1+"/status", "").body, `"active":0,"queued":0`)
 }
 
 // share is by what tests are made smaller that would take long with the race

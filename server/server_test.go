@@ -52,12 +52,15 @@ func (m matcher) Report(ctx context.Context, r *clair.IndexReport) (*match.Resul
 	return match.NewMatcher(m.db).Report(ctx, r)
 }
 
-// world is a server with a real database behind it.
+// world is a server with a real database behind it. Requests go over loopback,
+// or, inside a synctest bubble, straight to the handler: a bubble's clock does
+// not advance while a goroutine waits for the network.
 type world struct {
 	*testing.T
-	db    *store.DB
-	feeds *feeds // none at first
-	url   string
+	db      *store.DB
+	feeds   *feeds // empty at first
+	url     string
+	handler http.Handler // if not nil, requests are passed to it
 }
 
 func newWorld(t *testing.T) world {
@@ -94,7 +97,7 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 		require.NoError(t, <-done)
 		require.NoError(t, db.Close())
 	})
-	return world{t, db, f, srv.URL}
+	return world{T: t, db: db, feeds: f, url: srv.URL}
 }
 
 // answer is a response with its body read.
@@ -114,8 +117,7 @@ func (w world) do(method, path, body string, headers ...string) answer {
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
-	require.NoError(w, err)
+	res := w.roundTrip(req)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	require.NoError(w, err)
@@ -124,7 +126,20 @@ func (w world) do(method, path, body string, headers ...string) answer {
 	return a
 }
 
-// refuses checks an error's status and code.
+func (w world) roundTrip(req *http.Request) *http.Response {
+	w.Helper()
+	if w.handler != nil {
+		rec := httptest.NewRecorder()
+		req.RemoteAddr = "127.0.0.1:1"
+		w.handler.ServeHTTP(rec, req)
+		return rec.Result()
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(w, err)
+	return res
+}
+
+// refuses checks the status and code of an error.
 func (w world) refuses(a answer, status int, code string) {
 	w.Helper()
 	require.Equal(w, status, a.StatusCode, a.body)
@@ -240,7 +255,7 @@ func TestIndexReport_PutRefuses(t *testing.T) {
 		"bad_normalized":  {indexReport(set("packages", "1", "normalized_version", "semver:1.2")), "packages.1.normalized_version"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := world{t, w.db, w.feeds, w.url}
+			w := world{T: t, db: w.db, feeds: w.feeds, url: w.url}
 			a := w.do("PUT", iRep+hashA, c.body)
 			w.refuses(a, 400, "bad-request")
 			require.Contains(t, a.body, c.says)
@@ -575,7 +590,7 @@ func TestServer_Fails(t *testing.T) {
 			Manifests: w.db, Updates: w.db, Matcher: failing{matcher{w.db}, fail}, Log: slog.New(slog.DiscardHandler), IndexState: state,
 		}))
 		t.Run(name, func(t *testing.T) {
-			w := world{t, w.db, w.feeds, srv.URL}
+			w := world{T: t, db: w.db, feeds: w.feeds, url: srv.URL}
 			a := w.do("GET", vRep+hashA, "")
 			w.refuses(a, 500, "internal-error")
 			require.NotContains(t, a.body, "secret")
