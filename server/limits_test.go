@@ -1,10 +1,8 @@
 package server_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -96,65 +94,6 @@ func TestLimits_ManyClients(t *testing.T) {
 		}
 	}
 	require.Equal(t, 200, ask("10.0.0.1:9"), "forgotten, as it was heard of the longest ago")
-}
-
-// More connections than may be open wait while those are busy, and take the
-// place of one that is idle.
-func TestLimits_Connections(t *testing.T) {
-	w := newWorld(t)
-	l := server.DefaultLimits()
-	l.Connections = 2
-	addr := run(t, server.Options{Manifests: w.db, Updates: w.db, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, Limits: l})
-	const head, rest = "GET /healthz HTTP/1.1\r\nHost: x\r\n", "\r\n"
-	open := func() (net.Conn, *bufio.Reader) {
-		c, err := net.Dial("tcp", addr)
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		return c, bufio.NewReader(c)
-	}
-	ask := func(c net.Conn, text string) {
-		_, err := io.WriteString(c, text)
-		require.NoError(t, err)
-	}
-	answered := func(r *bufio.Reader) {
-		res, err := http.ReadResponse(r, nil)
-		require.NoError(t, err)
-		_, err = io.Copy(io.Discard, res.Body)
-		require.NoError(t, err)
-		require.Equal(t, 200, res.StatusCode)
-	}
-	// Two that are in the middle of a request, and a third, which waits.
-	first, fromFirst := open()
-	ask(first, head)
-	second, fromSecond := open()
-	ask(second, head)
-	third, fromThird := open()
-	ask(third, head+rest)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_, _ = fromThird.Peek(1)
-	}()
-	select {
-	case <-served:
-		t.Fatal("a third connection was served")
-	case <-time.After(50 * time.Millisecond):
-	}
-	// Once the first has its answer it has nothing to do, and makes room.
-	ask(first, rest)
-	answered(fromFirst)
-	<-served
-	answered(fromThird)
-	_, err := fromFirst.ReadByte()
-	require.ErrorIs(t, err, io.EOF)
-	// The third has nothing to do by now, so a fourth takes its place.
-	fourth, fromFourth := open()
-	ask(fourth, head+rest)
-	answered(fromFourth)
-	_, err = fromThird.ReadByte()
-	require.ErrorIs(t, err, io.EOF)
-	ask(second, rest)
-	answered(fromSecond)
 }
 
 func TestLimits_BodyAndHeaders(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -179,8 +180,10 @@ func TestOpenAPI_Sound(t *testing.T) {
 func TestOpenAPI_Handlers(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
 	w.add(updater.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true})
-	w.run()
-	w.list()
+	w.update("osv/Go", row("GO-1", "go", "p", ""))
+	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
+		Updater: "osv/Go", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now(),
+	}))
 	first := w.update("osv/PyPI", row("PYSEC-1", "pypi", "requests", "fixed=2.31.0"))
 	second := w.update("osv/PyPI", row("PYSEC-2", "pypi", "requests", "fixed=2.31.0"))
 	l := r.add(layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0")), "")

@@ -171,7 +171,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	h.Protocols.SetHTTP1(true)
 	if s.Limits.Connections > 0 {
 		limited := limitConnections(l, s.Limits.Connections)
-		l, h.ConnState = limited, limited.state
+		l, h.ConnState = limited, limited.connState
 	}
 	failed := make(chan error, 1)
 	if s.Certificate != nil {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -68,9 +69,25 @@ func newWorld(t *testing.T) world {
 	return newWorldWith(t, 5*time.Second, 20)
 }
 
-// newWorldWith is newWorld where indexing a manifest may take so long, and so
-// many may be indexed at once.
+// newWorldWith is newWorld with a limit on the time that indexing a manifest
+// may take, and on the number of manifests indexed at once.
 func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
+	t.Helper()
+	w := newWorldHandler(t, timeout, indexing)
+	srv := httptest.NewServer(w.handler)
+	t.Cleanup(srv.Close)
+	w.url, w.handler = srv.URL, nil
+	return w
+}
+
+// worldInBubble runs a test in a synctest bubble.
+func worldInBubble(t *testing.T, test func(*testing.T, world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newWorldHandler(t, 5*time.Second, 20)) })
+}
+
+// newWorldHandler is newWorldWith without a listener.
+func newWorldHandler(t *testing.T, timeout time.Duration, indexing int) world {
 	t.Helper()
 	schema, err := os.ReadFile("../schema.sql")
 	require.NoError(t, err)
@@ -82,22 +99,31 @@ func newWorldWith(t *testing.T, timeout time.Duration, indexing int) world {
 	layers := index.NewFetcher(cfg, t.TempDir())
 	t.Cleanup(layers.CloseIdleConnections)
 	f := newFeeds(db)
-	windows := patches.New(window.Default(), snapshots{db}, slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	windows := patches.New(window.Default(), snapshots{db}, log)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- windows.Run(ctx) }()
-	srv := httptest.NewServer(server.New(server.Options{
-		Patches: windows, Feeds: f, ReadyAfter: time.Hour,
-		Indexer: index.NewIndexer(cfg, db, layers, slog.New(slog.DiscardHandler)), Indexing: indexing,
-		Changes: db, Notifications: db, Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler), IndexState: index.State(), CacheAge: time.Hour,
-	}))
 	t.Cleanup(func() {
-		srv.Close()
 		stop()
 		require.NoError(t, <-done)
 		require.NoError(t, db.Close())
 	})
-	return world{T: t, db: db, feeds: f, url: srv.URL}
+	return world{T: t, db: db, feeds: f, handler: server.New(server.Options{
+		Patches:       windows,
+		Feeds:         f,
+		ReadyAfter:    time.Hour,
+		Indexer:       index.NewIndexer(cfg, db, layers, log),
+		Indexing:      indexing,
+		Changes:       db,
+		Notifications: db,
+		Manifests:     db,
+		Updates:       db,
+		Matcher:       matcher{db},
+		Log:           log,
+		IndexState:    index.State(),
+		CacheAge:      time.Hour,
+	})}
 }
 
 // answer is a response with its body read.

@@ -14,7 +14,7 @@ import (
 	"oriel/window"
 )
 
-// reader is what the walk knows of a session.
+// reader is a session of the walk.
 type reader struct {
 	id       window.SessionID
 	platform string
@@ -26,13 +26,18 @@ type reader struct {
 	order    int
 }
 
-// TestMachine_Walk walks the table of the package's documentation at random,
-// with many sessions at once, and holds the machine against what a list of
-// sessions and their rows must come to.
+// TestMachine_Walk walks the tables of the package's documentation at random,
+// with many sessions at once, and compares what the sessions receive with the
+// lists.
 func TestMachine_Walk(t *testing.T) {
 	seen := map[string]int{}
 	for seed := range uint64(300) {
-		walk(t, seed, seen)
+		w := newWalker(t, seed, seen)
+		for order := range 400 {
+			w.step(order)
+			w.check()
+		}
+		w.finish()
 	}
 	for _, step := range []string{
 		"-:active", "-:queued", "-:denied", "queued:active", "active:active", "active:waiting", "active:done",
@@ -44,180 +49,212 @@ func TestMachine_Walk(t *testing.T) {
 	}
 }
 
-func walk(t *testing.T, seed uint64, seen map[string]int) {
+// walker walks a machine with a random but repeatable sequence of steps.
+type walker struct {
+	*testing.T
+	seed    uint64
+	r       *rand.Rand
+	d       *driver
+	lists   map[string]list
+	readers []*reader
+	held    []*window.Reading // not closed yet
+	seen    map[string]int    // transitions, by "from:to"
+}
+
+func platforms() []string { return []string{"a", "b", "c"} }
+
+func newWalker(t *testing.T, seed uint64, seen map[string]int) *walker {
 	r := rand.New(rand.NewPCG(seed, 1))
 	lists := map[string]list{}
-	for _, name := range []string{"a", "b", "c"} {
+	for _, name := range platforms() {
 		lists[name] = list{rows: r.IntN(90), late: r.IntN(2) == 0, large: map[int]int64{r.IntN(90): 20_000 + r.Int64N(200_000)}}
 	}
 	d := newDriver(t, func(c *window.Config) { c.Memory = quantity.Bytes(80_000 + r.IntN(200_000)) }, lists)
-	var readers []*reader
-	var held []*window.Reading
-	activated := map[string]int{}
-	names := []string{"a", "b", "c"}
-	note := func(w *reader, to window.State) {
-		from := w.state
-		if from == "" {
-			from = "-"
-		}
-		seen[string(from)+":"+string(to)]++
-		if to != window.Queued && (from == window.Queued || from == "-") {
-			// Those who were open before and are still queued come later.
-			for _, o := range readers {
-				if o.platform == w.platform && o.order < w.order && o.over == "" && o.state == window.Queued {
-					s, err := d.m.Session(d.now, o.id)
-					require.True(t, err != nil || s.State != window.Queued, "seed %d: %s was activated before %s", seed, w.id, o.id)
-				}
-			}
-			activated[w.platform]++
-		}
-		w.state = to
+	return &walker{T: t, seed: seed, r: r, d: d, lists: lists, seen: seen}
+}
+
+// note records the transition of a session.
+func (w *walker) note(s *reader, to window.State) {
+	from := s.state
+	if from == "" {
+		from = "-"
 	}
-	ended := func(w *reader, err error) {
-		reason := "unknown"
-		if e, ok := errors.AsType[*window.EndedError](err); ok {
-			reason = string(e.Reason)
+	w.seen[string(from)+":"+string(to)]++
+	if to != window.Queued && (from == window.Queued || from == "-") {
+		// No session that was opened earlier is still queued.
+		for _, o := range w.readers {
+			if o.platform == s.platform && o.order < s.order && o.over == "" && o.state == window.Queued {
+				other, err := w.d.m.Session(w.d.now, o.id)
+				require.True(w, err != nil || other.State != window.Queued, "seed %d: %s was activated before %s", w.seed, s.id, o.id)
+			}
 		}
-		seen[string(w.state)+":"+reason]++
-		w.over = reason
 	}
-	request := func(w *reader) {
-		before := w.state
-		if w.original {
-			rd, err := d.m.Take(d.now, w.id)
-			if errors.Is(err, window.ErrBusy) {
-				return
-			}
-			if err != nil {
-				ended(w, err)
-				return
-			}
-			if rd.Page != nil {
-				w.rows = append(w.rows, rd.Page.(page)[rd.From:rd.To]...)
-				note(w, window.Active)
-				held = append(held, rd)
-				return
-			}
-			note(w, rd.Session.State)
-			rd.Close(d.now)
-			return
-		}
-		rd, err := d.m.Read(d.now, w.id, w.after, r.IntN(3)*5)
-		switch {
-		case errors.Is(err, window.ErrBusy):
-			return
-		case err != nil:
-			require.NotErrorIs(t, err, window.ErrCursor, "seed %d", seed)
-			ended(w, err)
-			return
-		case rd.Page == nil:
-			note(w, rd.Session.State)
-			rd.Close(d.now)
-			return
-		}
-		note(w, window.Active)
-		held = append(held, rd)
-		if r.IntN(4) == 0 {
-			seen["active:repeated"]++ // the answer is lost
-			w.state = before
-			if before == window.Queued {
-				w.state = window.Active
-			}
-			return
-		}
-		w.rows = append(w.rows, rd.Page.(page)[rd.From:rd.To]...)
-		w.after = rd.Next
+	s.state = to
+}
+
+// ended records the end of a session.
+func (w *walker) ended(s *reader, err error) {
+	reason := "unknown"
+	if e, ok := errors.AsType[*window.EndedError](err); ok {
+		reason = string(e.Reason)
 	}
-	check := func() {
-		st := d.m.Status()
-		require.GreaterOrEqual(t, st.MemoryUsed, int64(0))
-		panes := 0
-		for _, w := range st.Windows {
-			require.LessOrEqual(t, w.Active, d.cfg.MaxActive, "seed %d", seed)
-			if w.Bytes > 0 {
-				panes++
-			}
-		}
-		if st.MemoryUsed > limitOf(d.cfg) {
-			require.LessOrEqual(t, panes, 1, "seed %d: over the limit, and not for one row alone", seed)
-		}
-		require.LessOrEqual(t, st.Queued, d.cfg.MaxQueued)
+	w.seen[string(s.state)+":"+reason]++
+	s.over = reason
+}
+
+// take requests rows in the original protocol.
+func (w *walker) take(s *reader) {
+	rd, err := w.d.m.Take(w.d.now, s.id)
+	switch {
+	case errors.Is(err, window.ErrBusy):
+	case err != nil:
+		w.ended(s, err)
+	case rd.Page != nil:
+		s.rows = append(s.rows, rd.Page.(page)[rd.From:rd.To]...)
+		w.note(s, window.Active)
+		w.held = append(w.held, rd)
+	default:
+		w.note(s, rd.Session.State)
+		rd.Close(w.d.now)
 	}
-	for step := range 400 {
-		switch k := r.IntN(100); {
-		case k < 12:
-			w := &reader{platform: names[r.IntN(3)], original: r.IntN(4) == 0, order: step}
-			s, err := d.m.Open(d.now, w.platform, "x")
-			if err != nil {
-				seen["-:denied"]++
-				break
-			}
-			w.id = s.ID
-			readers = append(readers, w)
-			note(w, s.State)
-		case k < 55 && len(readers) > 0:
-			if w := readers[r.IntN(len(readers))]; w.over == "" {
-				request(w)
-			}
-		case k < 58 && len(readers) > 0:
-			w := readers[r.IntN(len(readers))]
-			if _, err := d.m.Read(d.now, w.id, "id1-7x", 0); errors.Is(err, window.ErrCursor) {
-				seen["any:bad-cursor"]++
-			}
-		case k < 60 && len(readers) > 0:
-			w := readers[r.IntN(len(readers))]
-			if w.over == "" && d.m.Leave(d.now, w.id) == nil {
-				seen[string(w.state)+":left"]++
-				w.over = "left"
-			}
-		case k < 75:
-			d.do()
-		case k < 76:
-			if task, ok := d.m.Task(); ok && task.MaxBytes > 0 {
-				d.m.Failed(d.now, task.Pass)
-			}
-		case k < 90 && len(held) > 0:
-			i := r.IntN(len(held))
-			held[i].Close(d.now)
-			held = slices.Delete(held, i, i+1)
-		case k < 95:
-			d.now = d.now.Add(time.Duration(r.IntN(9000)) * time.Millisecond)
-			d.m.Tick(d.now)
-		case k < 96:
-			d.now = d.now.Add(-time.Second)
+}
+
+// request requests rows. One response in four is lost.
+func (w *walker) request(s *reader) {
+	if s.original {
+		w.take(s)
+		return
+	}
+	before := s.state
+	rd, err := w.d.m.Read(w.d.now, s.id, s.after, w.r.IntN(3)*5)
+	switch {
+	case errors.Is(err, window.ErrBusy):
+		return
+	case err != nil:
+		require.NotErrorIs(w, err, window.ErrCursor, "seed %d", w.seed)
+		w.ended(s, err)
+		return
+	case rd.Page == nil:
+		w.note(s, rd.Session.State)
+		rd.Close(w.d.now)
+		return
+	}
+	w.note(s, window.Active)
+	w.held = append(w.held, rd)
+	if w.r.IntN(4) == 0 {
+		w.seen["active:repeated"]++
+		s.state = before
+		if before == window.Queued {
+			s.state = window.Active
 		}
-		check()
+		return
 	}
-	for _, rd := range held {
-		rd.Close(d.now)
+	s.rows = append(s.rows, rd.Page.(page)[rd.From:rd.To]...)
+	s.after = rd.Next
+}
+
+// check checks the invariants that Status shows.
+func (w *walker) check() {
+	st := w.d.m.Status()
+	require.GreaterOrEqual(w, st.MemoryUsed, int64(0))
+	panes := 0
+	for _, of := range st.Windows {
+		require.LessOrEqual(w, of.Active, w.d.cfg.MaxActive, "seed %d", w.seed)
+		if of.Bytes > 0 {
+			panes++
+		}
 	}
-	// Whoever is left reads to the end, all together.
+	if st.MemoryUsed > limitOf(w.d.cfg) {
+		require.LessOrEqual(w, panes, 1, "seed %d: over the limit, and not for a single row", w.seed)
+	}
+	require.LessOrEqual(w, st.Queued, w.d.cfg.MaxQueued)
+}
+
+func (w *walker) open(order int) {
+	s := &reader{platform: platforms()[w.r.IntN(3)], original: w.r.IntN(4) == 0, order: order}
+	opened, err := w.d.m.Open(w.d.now, s.platform, "x")
+	if err != nil {
+		w.seen["-:denied"]++
+		return
+	}
+	s.id = opened.ID
+	w.readers = append(w.readers, s)
+	w.note(s, opened.State)
+}
+
+// step takes one random step.
+func (w *walker) step(order int) {
+	r, d := w.r, w.d
+	switch k := r.IntN(100); {
+	case k < 12:
+		w.open(order)
+	case k < 55 && len(w.readers) > 0:
+		if s := w.readers[r.IntN(len(w.readers))]; s.over == "" {
+			w.request(s)
+		}
+	case k < 58 && len(w.readers) > 0:
+		s := w.readers[r.IntN(len(w.readers))]
+		if _, err := d.m.Read(d.now, s.id, "id1-7x", 0); errors.Is(err, window.ErrCursor) {
+			w.seen["any:bad-cursor"]++
+		}
+	case k < 60 && len(w.readers) > 0:
+		s := w.readers[r.IntN(len(w.readers))]
+		if s.over == "" && d.m.Leave(d.now, s.id) == nil {
+			w.seen[string(s.state)+":left"]++
+			s.over = "left"
+		}
+	case k < 75:
+		d.do()
+	case k < 76:
+		if task, ok := d.m.Task(); ok && task.MaxBytes > 0 {
+			d.m.Failed(d.now, task.Pass)
+		}
+	case k < 90 && len(w.held) > 0:
+		i := r.IntN(len(w.held))
+		w.held[i].Close(d.now)
+		w.held = slices.Delete(w.held, i, i+1)
+	case k < 95:
+		d.now = d.now.Add(time.Duration(r.IntN(9000)) * time.Millisecond)
+		d.m.Tick(d.now)
+	case k < 96:
+		d.now = d.now.Add(-time.Second)
+	}
+}
+
+func (w *walker) closeHeld() {
+	for _, rd := range w.held {
+		rd.Close(w.d.now)
+	}
+	w.held = nil
+}
+
+// finish lets the remaining sessions read to the end, and checks what each
+// has read.
+func (w *walker) finish() {
+	w.closeHeld()
 	for range 2000 {
 		busy := false
-		for _, w := range readers {
-			if w.over == "" && w.state != window.Done {
-				request(w)
+		for _, s := range w.readers {
+			if s.over == "" && s.state != window.Done {
+				w.request(s)
 				busy = true
 			}
-			for _, rd := range held {
-				rd.Close(d.now)
-			}
-			held = nil
+			w.closeHeld()
 		}
-		d.doAll()
-		d.now = d.now.Add(100 * time.Millisecond)
-		d.m.Tick(d.now)
-		check()
+		w.d.doAll()
+		w.d.now = w.d.now.Add(100 * time.Millisecond)
+		w.d.m.Tick(w.d.now)
+		w.check()
 		if !busy {
 			break
 		}
 	}
-	for _, w := range readers {
-		require.True(t, w.over != "" || w.state == window.Done, "seed %d: %s of %s never ended: %s", seed, w.id, w.platform, w.state)
-		if w.over == "" || w.over == string(window.Finished) {
-			require.Equal(t, numbers(lists[w.platform].rows), append([]int{}, w.rows...), "seed %d: %s", seed, w.id)
+	for _, s := range w.readers {
+		require.True(w, s.over != "" || s.state == window.Done, "seed %d: %s of %s never ended: %s", w.seed, s.id, s.platform, s.state)
+		if s.over == "" || s.over == string(window.Finished) {
+			require.Equal(w, numbers(w.lists[s.platform].rows), append([]int{}, s.rows...), "seed %d: %s", w.seed, s.id)
 		}
 	}
-	require.Zero(t, d.m.Status().MemoryUsed, "seed %d", seed)
-	require.Empty(t, d.m.Status().Windows)
+	require.Zero(w, w.d.m.Status().MemoryUsed, "seed %d", w.seed)
+	require.Empty(w, w.d.m.Status().Windows)
 }

@@ -17,18 +17,18 @@ type page []int
 
 func (p page) Rows() int { return len(p) }
 
-// list is what a platform's list looks like to a driver: rows of a size each,
-// except for those that are given another one.
+// list describes a platform's list: all rows have the same size, except the
+// large ones.
 type list struct {
 	rows  int
 	large map[int]int64
-	// late says that its end is noticed only when there is nothing more.
+	// late reports whether its end is noticed only when no rows are left.
 	late bool
 }
 
 const rowBytes = 1000
 
-// driver does the machine's tasks as the real one does.
+// driver performs the machine's tasks, as package patches does.
 type driver struct {
 	t     testing.TB
 	m     *window.Machine
@@ -39,7 +39,7 @@ type driver struct {
 	now   time.Time
 }
 
-// do does one task and says whether there was one.
+// do performs one task and reports whether there was one.
 func (d *driver) do() bool {
 	task, ok := d.m.Task()
 	if !ok {
@@ -123,7 +123,7 @@ func (d *driver) read(id window.SessionID, after string) (rows []int, next strin
 	return r.Page.(page)[r.From:r.To], r.Next, r.Session.State
 }
 
-// readAll reads until there is nothing more to read for now.
+// readAll reads until no rows are available.
 func (d *driver) readAll(id window.SessionID, after string) (all []int, next string, state window.State) {
 	d.t.Helper()
 	for next = after; ; {
@@ -225,7 +225,7 @@ func TestMachine_RepeatsAndRefuses(t *testing.T) {
 	d.ends(a, end, window.Finished)
 	_, err := d.m.Read(d.now, "invented", "", 0)
 	require.ErrorIs(t, err, window.ErrUnknown)
-	// A smaller limit cuts a page, and a repetition gives the same cut.
+	// A smaller limit cuts a page, and a repeated request returns the same rows.
 	c := d.open("a")
 	d.doAll()
 	for range 2 {
@@ -269,11 +269,11 @@ func TestMachine_Expels(t *testing.T) {
 		poll(queued)
 	}
 	d.ends(slow, held, window.TooSlow)
-	// One that waited is off that clock, and goes on.
+	// The clocks of a waiting session are stopped.
 	rows, _, state := d.readAll(good, next)
 	require.Equal(t, window.Done, state)
 	require.Equal(t, 49, rows[len(rows)-1])
-	// The clock going back harms nobody.
+	// A clock that is set back changes nothing.
 	d.now = d.now.Add(-time.Hour)
 	d.m.Tick(d.now)
 	poll(queued)
@@ -282,8 +282,8 @@ func TestMachine_Expels(t *testing.T) {
 	require.Equal(t, numbers(50), all)
 }
 
-// A request that is held or answered for long counts as one all the time, but
-// does not stop the clock of the pane.
+// A request in progress counts as activity, but does not stop the clock of
+// pane_timeout.
 func TestMachine_LongRequests(t *testing.T) {
 	d := newDriver(t, nil, map[string]list{"a": {rows: 10}})
 	a := d.open("a")
@@ -298,7 +298,7 @@ func TestMachine_LongRequests(t *testing.T) {
 	d.now = d.now.Add(time.Minute)
 	d.m.Tick(d.now)
 	d.ends(a, "", window.TooSlow)
-	require.NotZero(t, d.m.Status().MemoryUsed, "what is being sent still counts")
+	require.NotZero(t, d.m.Status().MemoryUsed, "bytes being sent are in use")
 	require.True(t, r.Grow(10))
 	r.Close(d.now)
 	r.Close(d.now)
@@ -320,8 +320,8 @@ func TestMachine_Denies(t *testing.T) {
 	require.ErrorIs(t, err, window.ErrClientFull)
 }
 
-// Rows larger than a pane's share are served, one by one, and so is one that
-// is larger than all the memory.
+// Rows larger than a share are served one by one, and so is one that is larger
+// than the whole budget.
 func TestMachine_LargeRows(t *testing.T) {
 	d := newDriver(t, nil, map[string]list{"a": {rows: 30, large: map[int]int64{0: 60_000, 7: 100_000, 8: 500_000, 29: 170_000}}, "b": {rows: 30}})
 	a, b := d.open("a"), d.open("b")
@@ -345,8 +345,8 @@ func TestMachine_LargeRows(t *testing.T) {
 	require.Zero(t, d.m.Status().MemoryUsed)
 }
 
-// Whoever is told that there is nothing yet is woken as soon as there is, the
-// end included, also where it comes as a pane without rows.
+// A waiting request is woken when rows are available and at the end of the
+// list, even if the last pane is empty.
 func TestMachine_Wakes(t *testing.T) {
 	d := newDriver(t, nil, map[string]list{"a": {rows: 40, late: true}})
 	a, b := d.open("a"), d.open("a")
@@ -388,8 +388,8 @@ func TestMachine_Fails(t *testing.T) {
 	require.Len(t, all, 30)
 }
 
-// PAT-06 with the limits that are the defaults: 128 active and 1,024 queued, the
-// next is denied, and the queue moves on in the order of arrival.
+// PAT-06 with the default limits: 128 sessions are active and 1,024 queued, the
+// next is denied, and the queue moves on in order of arrival.
 func TestMachine_DefaultLimits(t *testing.T) {
 	limits := window.Default()
 	d := newDriver(t, func(c *window.Config) { c.MaxActive, c.MaxQueued = limits.MaxActive, limits.MaxQueued }, map[string]list{"a": {rows: 5}})
@@ -416,7 +416,7 @@ func TestMachine_DefaultLimits(t *testing.T) {
 	require.Zero(t, d.m.Status().Queued)
 }
 
-// Sessions that come and go before anything was read for them leave no work.
+// Sessions that leave before a pane was read for them leave no tasks behind.
 func TestMachine_ComeAndGo(t *testing.T) {
 	d := newDriver(t, nil, map[string]list{"a": {rows: 5}})
 	for range 1000 {
