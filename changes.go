@@ -82,7 +82,7 @@ func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
 		if err != nil {
 			return err
 		}
-		n, ok := i.Notification()
+		n, ok := match.Notify(i)
 		if !ok {
 			continue
 		}

@@ -120,7 +120,7 @@ func TestDemo(t *testing.T) {
 	require.Contains(t, printed.String(), "feed demo/osv has a new version: 1 added")
 	require.Regexp(t, `notification delivered to http://127.0.0.1:\d+/:\n  {"notification_id":"[-0-9a-f]{36}","callback":"http://127.0.0.1:\d+/notifier/api/v1/notification/`, printed.String())
 	require.Contains(t, printed.String(), `"reason":"added","vulnerability":{"name":"GHSA-9wx4-h78v-vm56"`)
-	require.Contains(t, printed.String(), "priority: urgent (known to be exploited, EPSS 0.99999, CVSS 10)")
+	require.Contains(t, printed.String(), "priority: urgent (known to be exploited, EPSS 0.99999, severity Critical)")
 	require.Contains(t, printed.String(), "read the whole lists of crates.io, go, maven, npm, pypi, 9 rows; the same findings")
 	res, err := http.Get(url)
 	require.NoError(t, err)

@@ -175,14 +175,7 @@ func newReport(ctx context.Context, cfg *Config, db *store.DB, res *match.Result
 func renderInput(res *match.Result) render.Input {
 	in := render.Input{
 		Tool: version(), Report: res.Report, Skipped: res.Skipped, SkippedSample: res.SkippedSample,
-		Why: map[string]map[string]render.Why{}, Priority: render.Priorities(res.Report.Enrichments), Now: time.Now(),
-	}
-	// How urgent something is has been judged by match; render adds the
-	// figures that it was judged by.
-	for id, judged := range res.Priority {
-		p := in.Priority[id]
-		p.Level = judged.Level.String()
-		in.Priority[id] = p
+		Why: map[string]map[string]render.Why{}, Priority: res.Priority, Now: time.Now(),
 	}
 	for id, list := range res.Why {
 		in.Why[id] = map[string]render.Why{}

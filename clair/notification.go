@@ -1,10 +1,8 @@
 package clair
 
 import (
-	"cmp"
 	"encoding/json"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,54 +34,6 @@ type Impact struct {
 	// Version is the package's, as the manifests have it installed.
 	Version   string
 	Manifests []Digest
-}
-
-// Reason says what the impact comes to; ok is false where nothing that anyone
-// would be told of changed.
-func (i Impact) Reason() (reason Reason, ok bool) {
-	switch {
-	case len(i.Before) == 0:
-		return ReasonAdded, len(i.After) > 0
-	case len(i.After) == 0:
-		return ReasonRemoved, true
-	}
-	changed := Worst(i.Before).NormalizedSeverity != Worst(i.After).NormalizedSeverity ||
-		!slices.Equal(fixes(i.Before), fixes(i.After))
-	return ReasonChanged, changed
-}
-
-// Notification is what each of the manifests would be told, without an id and
-// the manifest; ok is false where there is nothing to tell.
-func (i Impact) Notification() (n Notification, ok bool) {
-	before, after := Worst(i.Before), Worst(i.After)
-	n = Notification{Version: i.Version, Vulnerability: cmp.Or(after, before)}
-	if n.Reason, ok = i.Reason(); n.Reason == ReasonChanged {
-		n.Previous = before
-	}
-	return n, ok
-}
-
-// Worst is the most severe of some vulnerabilities; among those one with a fix,
-// and among those the first. It is nil where there are none.
-func Worst(list []*Vulnerability) *Vulnerability {
-	var worst *Vulnerability
-	for _, v := range list {
-		if worst == nil || cmp.Or(cmp.Compare(v.NormalizedSeverity, worst.NormalizedSeverity), cmp.Compare(min(len(v.Fix()), 1), min(len(worst.Fix()), 1))) > 0 {
-			worst = v
-		}
-	}
-	return worst
-}
-
-// fixes lists the versions in which some vulnerabilities are fixed, each once,
-// with "" where there is one that is not.
-func fixes(list []*Vulnerability) []string {
-	var out []string
-	for _, v := range list {
-		out = append(out, v.Fix())
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // NotificationRow is a row of a notification as it is planned. Its

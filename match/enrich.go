@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // Enriching is an enricher with what it reads and how long it may take.
@@ -68,16 +69,18 @@ func (m *Matcher) Report(ctx context.Context, index *clair.IndexReport) (*Result
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("enrich %s: %w", index.Hash, err)
 	}
-	evidence := newEvidence()
+	evidence := map[string]severity.Evidence{}
 	for i, s := range said {
 		if s.err != nil {
 			res.Failures = append(res.Failures, Failure{m.enrichers[i].Enricher.Name(), s.err})
 			continue
 		}
-		evidence.add(s.evidence)
+		for id, e := range s.evidence {
+			evidence[id] = evidence[id].Merge(e)
+		}
 	}
 	res.Report.Enrichments = ordered(said)
-	res.Priority = evidence.judge(res.Report.Vulnerabilities)
+	res.Priority = severity.JudgeAll(res.Report.Vulnerabilities, evidence)
 	return res, nil
 }
 
@@ -105,7 +108,7 @@ func ordered(said []said) clair.Enrichments {
 type said struct {
 	mediaType string
 	messages  []json.RawMessage
-	evidence  evidence
+	evidence  map[string]severity.Evidence
 	err       error
 }
 
@@ -177,6 +180,6 @@ func (e *runner) run(ctx context.Context, r *clair.VulnerabilityReport) (s said)
 	if s.err != nil {
 		return s
 	}
-	s.evidence, s.err = readEvidence(s.mediaType, s.messages)
+	s.evidence, s.err = severity.ReadEvidence(s.mediaType, s.messages)
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 	"oriel/match"
 )
 
@@ -96,38 +97,21 @@ func TestMatcher_CallerGone(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestMatcher_Priority merges what several enrichers say of one vulnerability;
+// the rules themselves are tested in package severity.
 func TestMatcher_Priority(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		severity clair.Severity
-		says     []enricher
-		want     match.Level
-		reasons  []string
-	}{
-		{"nothing_known", clair.Unknown, nil, match.LevelUnknown, []string{}},
-		{"severity_alone", clair.Critical, nil, match.LevelHigh, []string{"severity Critical"}},
-		{"mild", clair.Low, nil, match.LevelLow, []string{"severity Low"}},
-		{"exploited", clair.Low, []enricher{saying(clair.TypeKEV, `{"cve":"CVE-1"}`)}, match.LevelUrgent, []string{"known to be exploited", "severity Low"}},
-		{"epss_urgent", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.5}`)}, match.LevelUrgent, []string{"EPSS 0.5", "severity Low"}},
-		{"epss_high", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.1}`)}, match.LevelHigh, []string{"EPSS 0.1", "severity Low"}},
-		{"epss_medium", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.01}`)}, match.LevelMedium, []string{"EPSS 0.01", "severity Low"}},
-		{"cvss_never_urgent", clair.Critical, []enricher{saying(clair.TypeCVSS, `{"baseScore":10}`)}, match.LevelHigh, []string{"CVSS 10"}},
-		{"cvss_in_place_of_severity", clair.Critical, []enricher{saying(clair.TypeCVSS, `{"baseScore":4}`)}, match.LevelLow, []string{"CVSS 4"}},
-		{"the_highest_counts", clair.Low, []enricher{saying(clair.TypeEPSS, `{"epss":0.001}`), saying(clair.TypeCVSS, `{"baseScore":7}`)}, match.LevelMedium, []string{"EPSS 0.001", "CVSS 7"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var on []match.Enriching
-			for _, e := range c.says {
-				on = append(on, match.Enriching{Enricher: e})
-			}
-			res, err := match.NewMatcher(newStore(t, debianRow("1", "a", clair.Binary, "2", c.severity)), on...).Report(t.Context(), onePackage())
-			require.NoError(t, err)
-			require.Len(t, res.Priority, 1)
-			for _, p := range res.Priority {
-				require.Equal(t, c.want, p.Level)
-				require.Equal(t, c.reasons, p.Reasons)
-			}
-		})
+	db := newStore(t, debianRow("1", "a", clair.Binary, "2", clair.Unknown))
+	res, err := match.NewMatcher(db,
+		match.Enriching{Enricher: saying(clair.TypeEPSS, `{"epss":0.001}`)},
+		match.Enriching{Enricher: saying(clair.TypeCVSS, `{"baseScore":7}`)},
+		match.Enriching{Enricher: saying(clair.TypeKEV, `{"cve":"CVE-1"}`)},
+	).Report(t.Context(), onePackage())
+	require.NoError(t, err)
+	require.Len(t, res.Priority, 1)
+	for _, p := range res.Priority {
+		require.Equal(t, severity.LevelUrgent, p.Level)
+		require.Equal(t, []string{"known to be exploited", "EPSS 0.001", "severity High (CVSS 7)"}, p.Reasons)
+		require.True(t, p.Fixable)
 	}
 }
 

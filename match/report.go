@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // Source looks vulnerabilities up; the store does.
@@ -31,7 +32,7 @@ type Result struct {
 	SkippedSample []string
 	// Priority says how urgent each vulnerability is, by its id, and Failures
 	// which enrichers the report is without. Only a Matcher fills them in.
-	Priority map[string]Priority
+	Priority map[string]severity.Priority
 	Failures []Failure
 }
 

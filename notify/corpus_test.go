@@ -16,6 +16,7 @@ import (
 	"oriel/index"
 	"oriel/internal/corpus"
 	"oriel/internal/fetch"
+	"oriel/internal/severity"
 	"oriel/match"
 	"oriel/store"
 	"oriel/updater"
@@ -62,7 +63,7 @@ func reportFacts(t *testing.T, db *store.DB, manifests []clair.Digest) map[strin
 			fixes = append(fixes, v.Fix())
 		}
 		slices.Sort(fixes)
-		out[key] = fmt.Sprint(clair.Worst(list).NormalizedSeverity, slices.Compact(fixes))
+		out[key] = fmt.Sprint(severity.MostSevere(list).NormalizedSeverity, slices.Compact(fixes))
 	}
 	return out
 }

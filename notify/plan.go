@@ -91,7 +91,7 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 				yield(told{}, err)
 				return
 			}
-			n, ok := i.Notification()
+			n, ok := match.Notify(i)
 			if !ok {
 				continue
 			}

@@ -86,7 +86,7 @@ func writeChanges(w io.Writer, changes *clair.ChangeSet, between, after string) 
 		if err != nil {
 			return err
 		}
-		n, ok := i.Notification()
+		n, ok := match.Notify(i)
 		if !ok {
 			continue
 		}

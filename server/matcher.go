@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 	"oriel/match"
 )
 
@@ -93,7 +94,7 @@ func (s *Server) tellMissing(c echo.Context, res *match.Result) error {
 type explained struct {
 	*clair.VulnerabilityReport
 	Why      map[string]map[string]match.Why `json:"why"`
-	Priority map[string]match.Priority       `json:"priority"`
+	Priority map[string]severity.Priority    `json:"priority"`
 	// Operations are the updaters' current ones, from which findings came.
 	Operations map[string]uuid.UUID `json:"operations"`
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 //go:embed page.html
@@ -154,12 +155,13 @@ func newPageData(st *status, latest map[string][]clair.UpdateOperation, now time
 		for _, n := range st.Findings.BySeverity {
 			longest = max(longest, n)
 		}
-		for severity := clair.Critical; ; severity-- {
-			n := st.Findings.BySeverity[severity.String()]
-			d.Severities = append(d.Severities, pageSeverity{severity.String(), n, 100 * n / longest})
-			if severity == clair.Unknown {
-				break
-			}
+		for _, level := range severity.All() {
+			n := st.Findings.BySeverity[level.String()]
+			d.Severities = append(d.Severities, pageSeverity{
+				Name:  level.String(),
+				Count: n,
+				Share: 100 * n / longest,
+			})
 		}
 	}
 	for _, name := range []string{"created", "delivered", "delivery_failed", "deleted"} {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"oriel/internal/severity"
 )
 
 // CSV writes one record for each finding, as RFC 4180 has it. A cell that a
@@ -24,8 +26,8 @@ func CSV(w io.Writer, r *Report) error {
 		p, v, at := f.Package, f.Vulnerability, f.Package.Place()
 		record := []string{
 			p.Name, p.Version, p.Kind, p.Arch, at.PackageDB, string(at.Layer), at.Distribution, at.Repository, p.PURL,
-			v.Name, strings.Join(v.Aliases, " "), v.Severity.String(), v.Priority.Level, strconv.FormatBool(v.Priority.KEV),
-			v.Priority.EPSSText(), v.Priority.CVSSText(), v.Priority.Vector, v.Fixed,
+			v.Name, strings.Join(v.Aliases, " "), v.Severity.String(), v.Priority.Level.String(), strconv.FormatBool(v.Priority.KEV),
+			epssText(v.Priority), cvssText(v.Priority), v.Priority.Vector, v.Fixed,
 			v.Feed, f.Why.Rule, f.Why.Matched, f.Why.Kind, f.Why.Affected, strings.Join(v.Links, " "), v.Description,
 		}
 		for i, cell := range record {
@@ -47,18 +49,18 @@ func inert(cell string) string {
 	return cell
 }
 
-// EPSSText is the EPSS score in its feed's precision, "" if unknown.
-func (p Priority) EPSSText() string {
-	if p.EPSS == 0 {
+// epssText returns the EPSS score in the precision of its feed, "" if unknown.
+func epssText(p severity.Priority) string {
+	if p.EPSS == nil {
 		return ""
 	}
-	return strconv.FormatFloat(p.EPSS, 'f', 5, 64)
+	return strconv.FormatFloat(*p.EPSS, 'f', 5, 64)
 }
 
-// CVSSText is the CVSS score, "" if unknown.
-func (p Priority) CVSSText() string {
-	if p.CVSS == 0 && p.Vector == "" {
+// cvssText returns the CVSS score, "" if unknown.
+func cvssText(p severity.Priority) string {
+	if p.CVSS == nil {
 		return ""
 	}
-	return strconv.FormatFloat(p.CVSS, 'f', 1, 64)
+	return strconv.FormatFloat(*p.CVSS, 'f', 1, 64)
 }

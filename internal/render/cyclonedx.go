@@ -118,14 +118,14 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 		BOMRef: "vulnerability-" + v.ID, ID: v.Name, Source: &cdx.Source{Name: v.Feed}, Description: v.Description,
 	}
 	ratings := []cdx.VulnerabilityRating{{Source: &cdx.Source{Name: v.Feed}, Severity: cdxSeverity(v.Severity)}}
-	if v.Priority.CVSSText() != "" {
+	if v.Priority.CVSS != nil {
 		ratings = append(ratings, cdx.VulnerabilityRating{
-			Source: &cdx.Source{Name: "CVSS"}, Score: new(v.Priority.CVSS), Method: cdxMethod(v.Priority.Vector), Vector: v.Priority.Vector,
+			Source: &cdx.Source{Name: "CVSS"}, Score: v.Priority.CVSS, Method: cdxMethod(v.Priority.Vector), Vector: v.Priority.Vector,
 		})
 	}
-	if v.Priority.EPSS > 0 {
+	if v.Priority.EPSS != nil {
 		ratings = append(ratings, cdx.VulnerabilityRating{
-			Source: &cdx.Source{Name: "EPSS", URL: "https://www.first.org/epss/"}, Score: new(v.Priority.EPSS), Method: cdx.ScoringMethodOther,
+			Source: &cdx.Source{Name: "EPSS", URL: "https://www.first.org/epss/"}, Score: v.Priority.EPSS, Method: cdx.ScoringMethodOther,
 		})
 	}
 	out.Ratings = &ratings
@@ -152,7 +152,7 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 	}
 	out.Affects = &affects
 	var props properties
-	props.add("oriel:priority", v.Priority.Level)
+	props.add("oriel:priority", v.Priority.Level.String())
 	if v.Priority.KEV {
 		props.add("oriel:known-exploited", "true")
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // FailOn is a condition on which a command is to fail. The zero value never
@@ -52,7 +53,7 @@ func ParseFailOn(s string) (FailOn, error) {
 
 func severityList() string {
 	var names []string
-	for _, s := range severities() {
+	for _, s := range severity.All() {
 		names = append(names, strings.ToLower(s.String()))
 	}
 	return strings.Join(names, ", ")
@@ -100,7 +101,7 @@ func (f FailOn) holds(v *Vulnerability) bool {
 	case failKEV:
 		return v.Priority.KEV
 	case failEPSS:
-		return v.Priority.EPSS >= f.epss
+		return v.Priority.EPSS != nil && *v.Priority.EPSS >= f.epss
 	}
 	return false
 }

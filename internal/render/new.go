@@ -9,14 +9,12 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // New makes the model of a report, without what the filter leaves out.
 func New(in Input, f Filter) *Report {
-	b := builder{in: in, filter: f, priority: in.Priority, vulns: map[string]*Vulnerability{}}
-	if b.priority == nil {
-		b.priority = Priorities(in.Report.Enrichments)
-	}
+	b := builder{in: in, filter: f, vulns: map[string]*Vulnerability{}}
 	b.out = &Report{
 		Name: clean(in.Name), Tool: in.Tool, Manifest: in.Report.Hash, Made: in.Now.UTC(),
 		Skipped: in.Skipped, SkippedSample: cleanAll(in.SkippedSample), Partial: cleanAll(in.Partial),
@@ -38,11 +36,10 @@ func New(in Input, f Filter) *Report {
 }
 
 type builder struct {
-	in       Input
-	filter   Filter
-	priority map[string]Priority
-	vulns    map[string]*Vulnerability
-	out      *Report
+	in     Input
+	filter Filter
+	vulns  map[string]*Vulnerability
+	out    *Report
 }
 
 // findings adds those of one package, and notes their ids in pairs.
@@ -107,10 +104,21 @@ func (b *builder) vulnerability(id string) *Vulnerability {
 	v := &Vulnerability{
 		ID: id, Name: clean(src.Name), Feed: clean(src.Updater), Description: cleanText(src.Description),
 		Aliases: cleanAll(src.Aliases), Links: webLinks(src.Links), Issued: src.Issued,
-		Severity: min(src.NormalizedSeverity, clair.Critical), Fixed: clean(fixed(src)), Priority: b.priority[id].clean(),
+		Severity: min(src.NormalizedSeverity, clair.Critical), Fixed: clean(src.Fix()), Priority: b.priority(id, src),
 	}
 	b.vulns[id] = v
 	return v
+}
+
+// priority returns the caller's judgement, or, if there is none, what follows
+// from the vulnerability alone.
+func (b *builder) priority(id string, v *clair.Vulnerability) severity.Priority {
+	p, ok := b.in.Priority[id]
+	if !ok {
+		p = severity.Judge(v.NormalizedSeverity, v.Fix() != "", severity.Evidence{})
+	}
+	p.Vector = clean(p.Vector)
+	return p
 }
 
 // data is the report in Clair's words that holds the pairs and no others.
@@ -152,19 +160,6 @@ func only(m json.RawMessage, ids map[string]*clair.Vulnerability) json.RawMessag
 	return kept
 }
 
-// fixed is the version that brings the fix: language ecosystems keep bounds
-// in their string form where distributions have the version.
-func fixed(v *clair.Vulnerability) string {
-	b, err := clair.ParseBounds(v.FixedInVersion)
-	if err != nil {
-		return v.FixedInVersion
-	}
-	if b.Fixed == "0" {
-		return "" // how some feeds write that there is none
-	}
-	return b.Fixed
-}
-
 // webLinks are the links a browser may follow.
 func webLinks(list string) []string {
 	var out []string
@@ -187,7 +182,7 @@ func comparePackages(a, b *Package) int {
 // compareFindings puts first what to deal with first.
 func compareFindings(a, b Finding) int {
 	return cmp.Or(
-		comparePriorities(b.Vulnerability, a.Vulnerability),
+		b.Vulnerability.Priority.Compare(a.Vulnerability.Priority),
 		comparePackages(a.Package, b.Package),
 		strings.Compare(a.Vulnerability.Name, b.Vulnerability.Name),
 		strings.Compare(a.Vulnerability.ID, b.Vulnerability.ID),

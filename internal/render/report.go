@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // Input is what a Report is made from.
@@ -19,9 +20,9 @@ type Input struct {
 	Report *clair.VulnerabilityReport
 	// Why explains findings, by package id and vulnerability id.
 	Why map[string]map[string]Why
-	// Priority is by vulnerability id. Where it is nil, it is read from the
-	// report's enrichments.
-	Priority map[string]Priority
+	// Priority is by vulnerability id. A vulnerability that it does not have
+	// is judged by its severity alone.
+	Priority map[string]severity.Priority
 	// Unmatched are the packages that nothing could be said of.
 	Unmatched []Unmatched
 	// Skipped counts the pairs of versions that could not be compared, and
@@ -132,7 +133,7 @@ type Vulnerability struct {
 	Severity                    clair.Severity
 	// Fixed is the first fixed version, "" where there is none.
 	Fixed    string
-	Priority Priority
+	Priority severity.Priority
 }
 
 // Place is the first place where the package was found.
@@ -179,7 +180,7 @@ func (r *Report) Summary() string {
 	var b strings.Builder
 	b.WriteString(plural(len(r.Findings), "finding"))
 	sep := ": "
-	for _, s := range severities() {
+	for _, s := range severity.All() {
 		if r.Counts[s] > 0 {
 			fmt.Fprintf(&b, "%s%d %s", sep, r.Counts[s], strings.ToLower(s.String()))
 			sep = ", "
@@ -241,9 +242,4 @@ func FormatByName(name string) (Format, error) {
 		names = append(names, f.Name)
 	}
 	return Format{}, clair.Invalid("format", "%.40q is not one of %s", name, strings.Join(names, ", "))
-}
-
-// severities are all severities, worst first.
-func severities() []clair.Severity {
-	return []clair.Severity{clair.Critical, clair.High, clair.Medium, clair.Low, clair.Negligible, clair.Unknown}
 }

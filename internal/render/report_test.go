@@ -9,6 +9,7 @@ import (
 	"oriel/clair"
 	"oriel/internal/purl"
 	"oriel/internal/render"
+	"oriel/internal/severity"
 )
 
 func TestNew(t *testing.T) {
@@ -22,8 +23,8 @@ func TestNew(t *testing.T) {
 	require.Equal(t, []string{
 		"org.apache.logging.log4j:log4j-core GHSA-jfh8-c2jp-5v3q", // known to be exploited
 		"golang.org/x/net GO-2024-2687",                           // EPSS 66 %
+		"@babel/traverse GHSA-67hx-6x53-jw92",                     // critical, with a fix
 		evil + " CVE-2024-0727", "libssl3 CVE-2024-0727",          // EPSS 0.24 %
-		"@babel/traverse GHSA-67hx-6x53-jw92", // CVSS 9.3
 		evil + " CVE-2099-0001", evil + " CVE-2099-0002", "libssl3 CVE-2023-5678",
 	}, order)
 	require.Equal(t, [6]int{1, 1, 1, 2, 1, 2}, r.Counts)
@@ -31,9 +32,7 @@ func TestNew(t *testing.T) {
 	require.Same(t, in.Report, r.Data)
 	top := r.Findings[0].Vulnerability
 	require.Equal(t, "2.15.0", top.Fixed)
-	require.Equal(t, render.Priority{Level: "exploited", KEV: true, Ransomware: true, EPSS: 0.94358, Percentile: 0.9996,
-		CVSS: 10, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"}, top.Priority)
-	require.Equal(t, "likely", r.Findings[1].Vulnerability.Priority.Level)
+	require.Equal(t, in.Priority["12"], top.Priority)
 	require.Equal(t, []string{"https://example.com/%22onmouseover=%22x"}, r.Findings[5].Vulnerability.Links)
 	require.Len(t, r.Warnings(), 4)
 	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages", r.Summary())
@@ -58,11 +57,12 @@ func TestNew_Filter(t *testing.T) {
 
 func TestNew_Priority(t *testing.T) {
 	in := sample()
-	in.Priority = map[string]render.Priority{"11": {Level: "urgent" + esc, KEV: true}}
+	in.Priority = map[string]severity.Priority{"11": {Level: severity.LevelUrgent, Evidence: severity.Evidence{KEV: true, Vector: esc}}}
 	r := render.New(in, render.Filter{})
-	require.Equal(t, "CVE-2023-5678", r.Findings[0].Vulnerability.Name)
-	require.Equal(t, "urgent\ufffd[31m", r.Findings[0].Vulnerability.Priority.Level)
-	require.Empty(t, r.Findings[1].Vulnerability.Priority, "what the caller says stands")
+	top := r.Findings[0].Vulnerability
+	require.Equal(t, "CVE-2023-5678", top.Name, "the caller's judgement counts")
+	require.Equal(t, "\ufffd[31m", top.Priority.Vector)
+	require.Equal(t, severity.Judge(clair.Critical, true, severity.Evidence{}), r.Findings[1].Vulnerability.Priority, "without one it is judged by its severity")
 }
 
 func TestNew_PURL(t *testing.T) {

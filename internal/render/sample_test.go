@@ -7,6 +7,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/render"
+	"oriel/internal/severity"
 )
 
 const digest = clair.Digest("sha256:2f1a4c4c8b0f5a3d6e7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b")
@@ -62,23 +63,24 @@ func sample() render.Input {
 		},
 		PackageVulnerabilities: map[string][]string{"1": {"10", "11"}, "2": {"12"}, "3": {"13"}, "4": {"14"}, "5": {"10", "15", "16", "404"}},
 		Enrichments: clair.Enrichments{
-			{Type: "message/vnd.clair.map.vulnerability; enricher=clair.cvss schema=x", Messages: []json.RawMessage{json.RawMessage(
+			{Type: clair.TypeCVSS, Messages: []json.RawMessage{json.RawMessage(
 				`{"10":[{"version":"3.1","vectorString":"CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:N/I:N/A:H","baseScore":5.5}],"12":[{"vectorString":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H","baseScore":10.0}],"13":[{"baseScore":9.3,"vectorString":"CVSS:3.1/AV:L/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"}]}`)}},
-			{Type: "message/vnd.clair.map.vulnerability; enricher=clair.epss schema=none", Messages: []json.RawMessage{json.RawMessage(
+			{Type: clair.TypeEPSS, Messages: []json.RawMessage{json.RawMessage(
 				`{"10":[{"cve":"CVE-2024-0727","epss":0.00238,"percentile":0.46}],"12":[{"cve":"CVE-2021-44228","epss":0.94358,"percentile":0.9996}],"14":[{"epss":0.66,"percentile":0.98}]}`)}},
-			{Type: "message/vnd.clair.map.vulnerability; enricher=clair.kev schema=none", Messages: []json.RawMessage{json.RawMessage(
+			{Type: clair.TypeKEV, Messages: []json.RawMessage{json.RawMessage(
 				`{"12":[{"cve":"CVE-2021-44228","known_ransomware_campaign_use":"Known"}]}`)}},
 		},
 	}
 	for id, v := range r.Vulnerabilities {
 		v.ID = id
 	}
+	r.Vulnerabilities["12"].Repo = r.Repositories["1"]
 	r.Vulnerabilities["12"].Aliases = []string{"CVE-2021-44228"}
 	r.Vulnerabilities["15"].Description = script + "\nsecond line" + esc
 	r.Vulnerabilities["15"].Links = `javascript:alert(1) https://example.com/"onmouseover="x ftp://example.com/x`
 	r.Vulnerabilities["16"].Description = "=HYPERLINK(\"http://example.com\")"
 	return render.Input{
-		Name: "registry.example.com/shop:1.2", Tool: "v0.1.0", Report: r,
+		Name: "registry.example.com/shop:1.2", Tool: "v0.1.0", Report: r, Priority: judged(r),
 		Why: map[string]map[string]render.Why{
 			"1": {"10": {Rule: "debian", Matched: "openssl", Kind: "source", Affected: "before 3.0.13-1~deb12u1"}},
 			"2": {"12": {Rule: "maven", Matched: "org.apache.logging.log4j:log4j-core", Kind: "binary", Affected: "from 2.13.0 before 2.15.0"}},
@@ -88,6 +90,21 @@ func sample() render.Input {
 		Partial:  []string{"osv/PyPI"},
 		DataTime: time.Date(2026, 1, 1, 6, 0, 0, 0, time.UTC), Now: time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), MaxAge: 48 * time.Hour,
 	}
+}
+
+// judged returns the priorities that follow from a report's enrichments.
+func judged(r *clair.VulnerabilityReport) map[string]severity.Priority {
+	evidence := map[string]severity.Evidence{}
+	for _, e := range r.Enrichments {
+		read, err := severity.ReadEvidence(e.Type, e.Messages)
+		if err != nil {
+			panic(err)
+		}
+		for id, one := range read {
+			evidence[id] = evidence[id].Merge(one)
+		}
+	}
+	return severity.JudgeAll(r.Vulnerabilities, evidence)
 }
 
 // large is a report of n findings, three for each package.

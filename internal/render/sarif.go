@@ -99,8 +99,8 @@ type (
 		PURL     string         `json:"purl,omitempty"`
 		Fixed    string         `json:"fixedVersion,omitempty"`
 		KEV      bool           `json:"knownExploited"`
-		EPSS     float64        `json:"epss,omitempty"`
-		CVSS     float64        `json:"cvss,omitempty"`
+		EPSS     *float64       `json:"epss,omitempty"`
+		CVSS     *float64       `json:"cvss,omitempty"`
 		Vector   string         `json:"cvssVector,omitempty"`
 		Rule     string         `json:"matchRule,omitempty"`
 		Affected string         `json:"affectedVersions,omitempty"`
@@ -192,11 +192,15 @@ func securitySeverity(v *Vulnerability) string {
 	case clair.Negligible:
 		low, high = 0.1, 0.1
 	default:
-		if v.Priority.CVSS == 0 {
+		if v.Priority.CVSS == nil {
 			return ""
 		}
 	}
-	return strconv.FormatFloat(min(max(v.Priority.CVSS, low), high), 'f', 1, 64)
+	score := low
+	if v.Priority.CVSS != nil {
+		score = min(max(*v.Priority.CVSS, low), high)
+	}
+	return strconv.FormatFloat(score, 'f', 1, 64)
 }
 
 func sarifResultOf(r *Report, f Finding, rule int, prints fingerprints) sarifResult {

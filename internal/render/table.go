@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"oriel/clair"
+	"oriel/internal/severity"
 )
 
 // TableOptions says how a table is to look.
@@ -53,7 +54,7 @@ func cells(f Finding) [columns]string {
 }
 
 // urgency is what there is to say of a priority in a few words.
-func urgency(p Priority) string {
+func urgency(p severity.Priority) string {
 	var parts []string
 	switch {
 	case p.KEV && p.Ransomware:
@@ -61,10 +62,10 @@ func urgency(p Priority) string {
 	case p.KEV:
 		parts = append(parts, "EXPLOITED")
 	}
-	if p.EPSS > 0 {
-		parts = append(parts, "EPSS "+percent(p.EPSS))
+	if p.EPSS != nil {
+		parts = append(parts, "EPSS "+percent(*p.EPSS))
 	}
-	if s := p.CVSSText(); s != "" {
+	if s := cvssText(p); s != "" {
 		parts = append(parts, "CVSS "+s)
 	}
 	return strings.Join(parts, ", ")
