@@ -45,3 +45,30 @@ func documents(t *testing.T) []string {
 	}
 	return all
 }
+
+// TestConformance_Ids checks that each case id that a test names is listed in
+// docs/conformance.md.
+func TestConformance_Ids(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs/conformance.md"))
+	require.NoError(t, err)
+	listed := regexp.MustCompile(`(?m)^\| ([A-Z]{3}-[0-9]{2}[a-z]?)\*? \|`).FindAllStringSubmatch(string(page), -1)
+	require.NotEmpty(t, listed)
+	known := map[string]bool{}
+	for _, m := range listed {
+		known[m[1]] = true
+	}
+	named := 0
+	err = filepath.WalkDir(root, func(name string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, id := range regexp.MustCompile(`\b(?:IDX|MAT|UPD|NOT|AUT|OPS|CTL|PAT)-[0-9]{2}[a-z]?\b`).FindAllString(string(text), -1) {
+			named++
+			require.True(t, known[id], "%s names %s, which docs/conformance.md does not list", name, id)
+		}
+		return err
+	})
+	require.NoError(t, err)
+	require.Positive(t, named)
+}
