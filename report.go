@@ -94,8 +94,8 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 		return err
 	}
 	rep.Name = name
-	for _, s := range input.Skipped {
-		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: s.What, Reason: s.Reason})
+	for _, u := range input.Report.Unmatched {
+		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: u.Package, Version: u.Version, Reason: u.Reason})
 	}
 	made := render.New(rep, filter)
 	if err := o.write(format, made, f); err != nil {

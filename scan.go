@@ -109,8 +109,8 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 func scanModel(name string, input *index.Input, res *scanner.Result) render.Input {
 	rep := renderInput(res.Result)
 	rep.Name = name
-	for _, s := range input.Skipped {
-		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: s.What, Reason: s.Reason})
+	for _, u := range input.Report.Unmatched {
+		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: u.Package, Version: u.Version, Reason: u.Reason})
 	}
 	for _, p := range res.Unknown {
 		rep.Partial = append(rep.Partial, "the server has no vulnerabilities for "+p)

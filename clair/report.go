@@ -43,6 +43,21 @@ type IndexReport struct {
 	Environments  map[string][]Environment `json:"environments"`
 	Success       bool                     `json:"success"`
 	Err           string                   `json:"err"`
+	// Unmatched are the components of the manifest that cannot be matched
+	// with advisories, and files that might have held more. Clair's clients
+	// ignore it.
+	Unmatched []Unmatched `json:"unmatched,omitempty"`
+}
+
+// Unmatched is a component that was found in a manifest and cannot be matched
+// with advisories.
+type Unmatched struct {
+	// Package is the component's name, its package URL, or the path of a
+	// file that could not be read.
+	Package string `json:"package"`
+	// Version is "" if it is unknown or part of Package.
+	Version string `json:"version"`
+	Reason  string `json:"reason"`
 }
 
 // VulnerabilityReport is an index report's content with the vulnerabilities

@@ -9,17 +9,19 @@ import (
 	"oriel/clair"
 )
 
-// Coalesce makes the index report of a manifest from what its layers hold,
-// bottom first: what can still be seen with all of them on top of one another.
+// Coalesce makes the index report of a manifest from the results of its layers,
+// bottom first: what is visible with all of them on top of one another.
 //
-//   - A package database counts as the topmost layer that has it has it. A
-//     package of it was introduced in the lowest layer whose database had it.
-//   - A language's file counts unless a later layer replaces or hides it, or
-//     the distribution's package manager brought it.
+//   - Only the topmost version of a package database counts. A package of it
+//     was introduced in the lowest layer whose database had it.
+//   - A database that a later layer deletes counts for nothing: its packages
+//     can no longer be matched, and the report lists it as unmatched.
+//   - A language's file counts unless a later layer replaces or hides all its
+//     names, or the distribution's package manager installed it.
 //   - The distribution is the layer's, else the nearest below, else the
 //     nearest above.
 //
-// A database that counts and cannot be read is an ErrInvalid.
+// The error is an ErrInvalid if a database that counts cannot be read.
 func Coalesce(manifest clair.Digest, layers []*LayerResult) (*clair.IndexReport, error) {
 	c := &coalescer{layers: layers, whiteouts: newWhiteouts(layers)}
 	r := newReport(manifest)
@@ -34,7 +36,11 @@ func Coalesce(manifest clair.Digest, layers []*LayerResult) (*clair.IndexReport,
 		for _, f := range l.Files {
 			c.file(r, i, f)
 		}
+		for _, s := range l.Skipped {
+			r.unmatch(clair.Unmatched{Package: s.What, Reason: s.Reason})
+		}
 	}
+	c.deletedDatabases(r)
 	report := r.finish()
 	return report, Ready(report, manifest)
 }
@@ -46,11 +52,12 @@ type coalescer struct {
 }
 
 func (c *coalescer) database(r *report, at int, db Database) error {
-	if c.whiteouts.hide(at, db.Path) {
+	name := c.whiteouts.visible(at, db.Path, db.Names)
+	if name == "" {
 		return nil
 	}
 	if db.Err != "" {
-		return fmt.Errorf("%w: package database %s of layer %s: %s", clair.ErrInvalid, db.Path, c.layers[at].Layer, db.Err)
+		return fmt.Errorf("%w: package database %s of layer %s: %s", clair.ErrInvalid, name, c.layers[at].Layer, db.Err)
 	}
 	introduced := map[string]clair.Digest{}
 	for _, l := range c.layers[:at+1] {
@@ -65,27 +72,62 @@ func (c *coalescer) database(r *report, at int, db Database) error {
 		}
 	}
 	dist := c.distribution(at)
+	if dist == nil && len(db.Packages) > 0 {
+		r.unmatch(clair.Unmatched{Package: name, Reason: fmt.Sprintf("no file names the distribution of its packages (%d)", len(db.Packages))})
+	}
 	for _, p := range db.Packages {
-		r.add(p, place{db: db.Path, layer: introduced[packageKey(&p)], dist: dist})
+		r.add(p, place{db: name, layer: introduced[packageKey(&p)], dist: dist})
 	}
 	return nil
 }
 
+// deletedDatabases adds to the report each database that a layer has and a
+// later one deletes, unless its packages are in another database.
+func (c *coalescer) deletedDatabases(r *report) {
+	installed := map[string]bool{}
+	for _, p := range r.packages {
+		if p.places[0].ecosystem == "" {
+			installed[p.pkg.Name] = true
+		}
+	}
+	moved := func(p clair.Package) bool { return installed[p.Name] }
+	for i, l := range c.layers {
+		for _, db := range l.Databases {
+			if !c.whiteouts.deleted(i, db.Path) || c.whiteouts.visible(i, db.Path, db.Names) != "" {
+				continue
+			}
+			if n := len(db.Packages); n > 0 && !slices.ContainsFunc(db.Packages, moved) {
+				r.unmatch(clair.Unmatched{
+					Package: db.Path,
+					Reason:  fmt.Sprintf("a later layer deletes this package database; packages in it (%d) may still be installed and are not reported", n),
+				})
+			}
+		}
+	}
+}
+
 func (c *coalescer) file(r *report, at int, f PackageFile) {
-	if c.whiteouts.hide(at, f.Path) {
+	name := c.whiteouts.visible(at, f.Path, f.Names)
+	if name == "" {
 		return
 	}
 	dist := c.distribution(at)
 	if _, known := clair.ReleaseOf(dist); known && f.Owned {
-		return // its fixes are the distribution's, which has a package of it
+		return // the distribution has a package of it, and its own fixes
 	}
 	for _, p := range f.Packages {
-		r.add(p, place{db: f.Path, layer: c.layers[at].Layer, dist: dist, ecosystem: f.Repository})
+		r.add(p, place{db: name, layer: c.layers[at].Layer, dist: dist, ecosystem: f.Repository})
+	}
+	for _, u := range f.Unmatched {
+		r.unmatch(u)
+	}
+	if f.Err != "" {
+		r.unmatch(clair.Unmatched{Package: name, Reason: f.Err})
 	}
 }
 
-// distribution finds the distribution of a layer. What os-release says counts
-// before what is known by inferred, wherever it stands.
+// distribution returns the distribution of a layer. One that an os-release
+// file names has precedence over an inferred one, in whichever layer it is.
 func (c *coalescer) distribution(at int) *clair.Distribution {
 	for _, inferred := range []bool{false, true} {
 		for i := at; i >= 0; i-- {
@@ -102,7 +144,7 @@ func (c *coalescer) distribution(at int) *clair.Distribution {
 	return nil
 }
 
-// packageKey tells packages apart by all that is known of them.
+// packageKey returns a key of everything that is known about a package.
 func packageKey(p *clair.Package) string {
 	var b strings.Builder
 	for ; p != nil; p = p.Source {

@@ -32,15 +32,15 @@ func readDocker(ctx context.Context, from files, o InputOptions) (*Input, error)
 	if len(ids) != len(images[0].Layers) {
 		return nil, clair.Invalid("image", "it has %d layers and %d digests of layers", len(images[0].Layers), len(ids))
 	}
-	var layers []*LayerResult
+	l := layerParts{from: from, tempDir: o.TempDir}
 	for i, name := range images[0].Layers {
-		// The digests are of the layers as tars, whether or not they are
-		// compressed here, so they name the layers and are not compared.
-		l, err := scanPart(ctx, from, name, layerPart{digest: ids[i], tempDir: o.TempDir})
-		if err != nil {
-			return nil, err
-		}
-		layers = append(layers, l)
+		// The digests are those of the layers as tars, compressed here or
+		// not, so they identify the layers and are not compared.
+		l.parts = append(l.parts, layerPart{name: name, digest: ids[i]})
+	}
+	layers, err := l.scan(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return inputOf("docker image", hash, layers, o)
 }

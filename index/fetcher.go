@@ -104,56 +104,67 @@ func (f *Fetcher) schemeAllowed(u *url.URL, redirect bool) error {
 	return nil
 }
 
-// Scan fetches a layer and reads what it holds, as a stream. The bytes must
-// have the layer's digest. The error is an ErrLayer where the layer cannot be
-// had, and an ErrInvalid where it is the right one and cannot be used.
+// Scan fetches a layer and reads its packages, as a stream. A layer with links
+// to files that no reader wants by name is fetched again. The bytes must have
+// the layer's digest. The error is an ErrLayer if the layer cannot be fetched,
+// and an ErrInvalid if it is the right one and cannot be used.
 func (f *Fetcher) Scan(ctx context.Context, l clair.Layer) (*LayerResult, error) {
-	result, err := f.scan(ctx, l)
-	if err != nil {
-		return nil, fmt.Errorf("layer %s: %w", l.Hash, err)
-	}
-	return result, nil
+	return f.scanWith(ctx, l, newScanner(l.Hash, f.tempDir))
 }
 
-func (f *Fetcher) scan(ctx context.Context, l clair.Layer) (*LayerResult, error) {
+// ScanFiles reads only the named files of a layer, each as the file at another
+// path, to which it is linked.
+func (f *Fetcher) ScanFiles(ctx context.Context, l clair.Layer, aliases map[string]string) (*LayerResult, error) {
+	return f.scanWith(ctx, l, newAliasScanner(l.Hash, f.tempDir, aliases))
+}
+
+func (f *Fetcher) scanWith(ctx context.Context, l clair.Layer, s *scanner) (*LayerResult, error) {
+	for {
+		if err := f.scan(ctx, l, s); err != nil {
+			return nil, fmt.Errorf("layer %s: %w", l.Hash, err)
+		}
+		if !s.again() {
+			return s.finish(), nil
+		}
+	}
+}
+
+// scan reads a layer once.
+func (f *Fetcher) scan(ctx context.Context, l clair.Layer, s *scanner) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := newWatchdog(f.stall, cancel)
 	defer watch.stop()
 	body, mediaType, err := f.open(ctx, l)
 	if err != nil {
-		return nil, unavailable(ctx, err)
+		return unavailable(ctx, err)
 	}
 	defer body.Close()
 	sum, err := hasher(l.Hash)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	in := &layerStream{r: body, sum: sum, left: int64(f.cfg.MaxLayerSize), watch: watch}
 	buffered := bufio.NewReaderSize(in, 32<<10)
 	if err := agrees(mediaType, buffered); err != nil {
-		return nil, unavailable(ctx, err)
+		return unavailable(ctx, err)
 	}
-	s := newScanner(l.Hash, f.tempDir)
 	err = scanTar(ctx, buffered, s, f.lim)
 	if in.err != nil {
-		return nil, in.failure(ctx)
+		return in.failure(ctx)
 	}
 	if err != nil && (ctx.Err() != nil || !errors.Is(err, clair.ErrInvalid)) {
-		return nil, unavailable(ctx, err)
+		return unavailable(ctx, err)
 	}
-	// Bytes of another layer say nothing of this one, so they are all read
-	// before what was found in them counts, the faults included.
+	// Bytes of another layer prove nothing about this one, so all of them are
+	// read before the result counts, faults included.
 	if _, drain := io.Copy(io.Discard, buffered); drain != nil {
-		return nil, in.failure(ctx)
+		return in.failure(ctx)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); !strings.HasSuffix(string(l.Hash), ":"+got) {
-		return nil, fmt.Errorf("%w: its bytes have the digest %s", ErrLayer, got)
+		return fmt.Errorf("%w: its bytes have the digest %s", ErrLayer, got)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.finish(), nil
+	return err
 }
 
 // unavailable gives the error of a layer that could not be had; it hides what

@@ -30,21 +30,50 @@ func readArchive(ctx context.Context, f *reader.File, o InputOptions) (*Input, e
 		return nil, err
 	}
 	s := newScanner(hash, o.TempDir)
-	if err := scanTar(ctx, f.Stream(), s, defaultLimits()); err != nil {
-		return nil, err
+	s.host = true
+	for {
+		if err := scanTar(ctx, f.Stream(), s, defaultLimits()); err != nil {
+			return nil, err
+		}
+		if !s.again() {
+			break
+		}
 	}
 	return inputOf("tar of a root directory", hash, []*LayerResult{s.finish()}, o)
 }
 
-// layerPart is what is known of a layer in an image.
+// layerPart is a layer in an image.
 type layerPart struct {
-	digest  clair.Digest
-	verify  bool
+	name   string
+	digest clair.Digest
+	// verify compares the digest with the bytes as they are in the image.
+	verify bool
+}
+
+// layerParts are the layers of an image, bottom first.
+type layerParts struct {
+	from    files
+	parts   []layerPart
 	tempDir string
 }
 
-func scanPart(ctx context.Context, from files, name string, p layerPart) (*LayerResult, error) {
-	f, done, err := from.open(name)
+// scan reads the layers. Layers in which another has links to files are read
+// once more for these.
+func (l layerParts) scan(ctx context.Context) ([]*LayerResult, error) {
+	results := make([]*LayerResult, len(l.parts))
+	for i, p := range l.parts {
+		var err error
+		if results[i], err = l.scanPart(ctx, p, newScanner(p.digest, l.tempDir)); err != nil {
+			return nil, err
+		}
+	}
+	return completeLinks(results, func(i int, aliases map[string]string) (*LayerResult, error) {
+		return l.scanPart(ctx, l.parts[i], newAliasScanner(l.parts[i].digest, l.tempDir, aliases))
+	})
+}
+
+func (l layerParts) scanPart(ctx context.Context, p layerPart, s *scanner) (*LayerResult, error) {
+	f, done, err := l.from.open(p.name)
 	if err != nil {
 		return nil, err
 	}
@@ -53,16 +82,20 @@ func scanPart(ctx context.Context, from files, name string, p layerPart) (*Layer
 	if err != nil {
 		return nil, err
 	}
-	s := newScanner(p.digest, p.tempDir)
 	in := io.TeeReader(f.Stream(), sum)
 	if err := scanTar(ctx, in, s, defaultLimits()); err != nil {
-		return nil, fmt.Errorf("layer %.200s: %w", name, err)
+		return nil, fmt.Errorf("layer %.200s: %w", p.name, err)
 	}
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return nil, err
 	}
 	if got := fmt.Sprintf("%x", sum.Sum(nil)); p.verify && !strings.HasSuffix(string(p.digest), ":"+got) {
-		return nil, clair.Invalid("image", "the bytes of %.200s have another digest", name)
+		return nil, clair.Invalid("image", "the bytes of %.200s have another digest", p.name)
+	}
+	for s.again() {
+		if err := scanTar(ctx, f.Stream(), s, defaultLimits()); err != nil {
+			return nil, fmt.Errorf("layer %.200s: %w", p.name, err)
+		}
 	}
 	return s.finish(), nil
 }

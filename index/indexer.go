@@ -123,6 +123,12 @@ func (x *Indexer) index(ctx context.Context, m *clair.Manifest) (*clair.IndexRep
 			return nil, err
 		}
 	}
+	results, err = completeLinks(results, func(i int, aliases map[string]string) (*LayerResult, error) {
+		return x.fetcher.ScanFiles(ctx, m.Layers[i], aliases)
+	})
+	if err != nil {
+		return nil, err
+	}
 	for _, state := range []string{clair.StateScanLayers, clair.StateCoalesce} {
 		if err := x.enter(ctx, m.Hash, state); err != nil {
 			return nil, err
@@ -134,7 +140,7 @@ func (x *Indexer) index(ctx context.Context, m *clair.Manifest) (*clair.IndexRep
 	if err := x.enter(ctx, m.Hash, clair.StateIndexManifest); err != nil {
 		return nil, err
 	}
-	x.tellSkipped(ctx, results)
+	x.logUnmatched(ctx, r)
 	return r, x.store.PutReport(ctx, r, x.state)
 }
 
@@ -180,10 +186,9 @@ func (x *Indexer) kept(ctx context.Context, layer clair.Digest) (*LayerResult, e
 	return result, nil
 }
 
-func (x *Indexer) tellSkipped(ctx context.Context, results []*LayerResult) {
-	for _, l := range results {
-		for _, s := range l.Skipped {
-			x.log.InfoContext(ctx, "file skipped", "layer", l.Layer, "file", s.What, "err", s.Reason)
-		}
+// logUnmatched logs what the report could not identify.
+func (x *Indexer) logUnmatched(ctx context.Context, r *clair.IndexReport) {
+	if len(r.Unmatched) > 0 {
+		x.log.InfoContext(ctx, "components unmatched", "manifest", r.Hash, "count", len(r.Unmatched), "sample", r.Unmatched[0])
 	}
 }

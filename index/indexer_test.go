@@ -101,6 +101,17 @@ func bytesHandler(b []byte, contentType string) http.Handler {
 	})
 }
 
+// layerHandler serves each layer at its digest.
+func layerHandler(layers [][]byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		for _, l := range layers {
+			if q.URL.Path == "/"+string(digest(l)) {
+				_, _ = w.Write(l)
+			}
+		}
+	})
+}
+
 func (r *rig) manifest(layer []byte) *clair.Manifest {
 	return &clair.Manifest{Hash: digest(append([]byte("m"), layer...)), Layers: []clair.Layer{{Hash: digest(layer), URI: r.url}}}
 }

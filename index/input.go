@@ -33,8 +33,6 @@ type Input struct {
 	// Kind says what it was taken for, in words.
 	Kind   string
 	Report *clair.IndexReport
-	// Skipped is what could not be read or matched, and why.
-	Skipped []Skipped
 }
 
 // maxDocument is the largest SBOM or report that is read; they are held whole.
@@ -192,7 +190,7 @@ func readBill(f *reader.File, format sbom.Format, o InputOptions) (*Input, error
 }
 
 func billOf(format sbom.Format, b []byte, o InputOptions) (*Input, error) {
-	s, err := ReadSBOM(format, b, SBOMOptions{Release: o.Release})
+	r, err := ReadSBOM(format, b, SBOMOptions{Release: o.Release})
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +198,7 @@ func billOf(format sbom.Format, b []byte, o InputOptions) (*Input, error) {
 	if format == sbom.CycloneDXJSON || format == sbom.CycloneDXXML {
 		kind = "CycloneDX SBOM"
 	}
-	return &Input{Kind: kind, Report: s.Report, Skipped: s.Unmatched}, nil
+	return &Input{Kind: kind, Report: r}, nil
 }
 
 // readDatabase reads a package database alone, which does not say what system
@@ -227,28 +225,18 @@ func readDatabase(ctx context.Context, f *reader.File, r reader.Reader, o InputO
 	return inputOf(r.Name+" database", hash, []*LayerResult{l}, o)
 }
 
-// inputOf puts layers together. What has no distribution though it has a
-// distribution's packages would match nothing, which must not look clean.
+// inputOf puts layers together.
 func inputOf(kind string, hash clair.Digest, layers []*LayerResult, o InputOptions) (*Input, error) {
-	in := &Input{Kind: kind}
-	databases := false
-	for _, l := range layers {
-		if o.Release != nil {
+	if o.Release != nil {
+		for _, l := range layers {
 			l.Distribution, l.Inferred = o.Release.Distribution(), false
 		}
-		for _, d := range l.Databases {
-			databases = databases || len(d.Packages) > 0
-		}
-		in.Skipped = append(in.Skipped, l.Skipped...)
 	}
-	var err error
-	if in.Report, err = Coalesce(hash, layers); err != nil {
+	r, err := Coalesce(hash, layers)
+	if err != nil {
 		return nil, err
 	}
-	if databases && len(in.Report.Distributions) == 0 {
-		return nil, clair.Invalid("distro", "there are packages of a distribution, and nothing says of which")
-	}
-	return in, nil
+	return &Input{Kind: kind, Report: r}, nil
 }
 
 // readDirectory reads an OCI layout or a root directory. It cannot be left by

@@ -4,51 +4,72 @@ import (
 	"oriel/clair"
 )
 
-// LayerResult is what one layer holds, independent of the layers around it, so
-// that it can be kept for every manifest that shares the layer. It survives
-// JSON unchanged.
+// LayerResult is the content of one layer, independent of the layers around
+// it, so that it can be kept for every manifest that shares the layer. It
+// survives JSON unchanged.
 type LayerResult struct {
 	// Layer is the layer's digest.
 	Layer clair.Digest `json:"layer"`
-	// Distribution is what the layer says the system is. Inferred marks one
-	// that was made out from another file than os-release.
+	// Distribution is the one that the layer's os-release names. Inferred
+	// marks one that was derived from another file.
 	Distribution *clair.Distribution `json:"distribution,omitempty"`
 	Inferred     bool                `json:"inferred,omitempty"`
-	// Databases are the package databases there are in the layer, whether or
-	// not they hold packages.
+	// Databases are the package databases in the layer, including those
+	// without packages.
 	Databases []Database `json:"databases,omitempty"`
 	// Files are the other files that packages were found in.
 	Files []PackageFile `json:"files,omitempty"`
-	// Replaced are files that might have held packages and do not: they hide
-	// what lower layers have under the same path.
+	// Replaced are paths at which packages might have been found and were
+	// not: they hide what lower layers have under the same path.
 	Replaced []string `json:"replaced,omitempty"`
 	// Whiteouts are the paths that the layer removes, and Opaque the
-	// directories of which it hides what lower layers have in them.
+	// directories of which it hides the content in lower layers.
 	Whiteouts []string `json:"whiteouts,omitempty"`
 	Opaque    []string `json:"opaque,omitempty"`
-	// Skipped are files that could not be read. Their number is bounded.
+	// Symlinks are symbolic links that may have replaced a directory of a
+	// lower layer.
+	Symlinks []string `json:"symlinks,omitempty"`
+	// Links lead to files that are not in this layer.
+	Links []Link `json:"links,omitempty"`
+	// Skipped are directories and files of a root that could not be read.
+	// Their number is bounded.
 	Skipped []Skipped `json:"skipped,omitempty"`
 }
 
 // Database is a distribution's package database.
 type Database struct {
-	Path     string          `json:"path"`
+	Path string `json:"path"`
+	// Names are the other paths of the same file.
+	Names    []string        `json:"names,omitempty"`
 	Packages []clair.Package `json:"packages,omitempty"`
-	// Err says why it cannot be read; "" if it can.
+	// Err is the reason if it cannot be read, else "".
 	Err string `json:"err,omitempty"`
 }
 
 // PackageFile is a file of a language's packages.
 type PackageFile struct {
 	Path string `json:"path"`
+	// Names are the other paths of the same file.
+	Names []string `json:"names,omitempty"`
 	// Repository names the ecosystem.
 	Repository string          `json:"repository"`
-	Packages   []clair.Package `json:"packages"`
-	// Owned says that a package of the layer's distribution brought the file.
+	Packages   []clair.Package `json:"packages,omitempty"`
+	// Unmatched are its components that cannot be matched.
+	Unmatched []clair.Unmatched `json:"unmatched,omitempty"`
+	// Err is the reason if it cannot be read, else "".
+	Err string `json:"err,omitempty"`
+	// Owned is true if a package of the layer's distribution installed the
+	// file.
 	Owned bool `json:"owned,omitempty"`
 }
 
-// Skipped is something that could not be used, and why.
+// Link is a path at which a reader wants a file, and the path of the file.
+type Link struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
+}
+
+// Skipped is a file or directory that could not be read, and why.
 type Skipped struct {
 	What   string `json:"what"`
 	Reason string `json:"reason"`

@@ -24,16 +24,16 @@ func readImage(ctx context.Context, from files, o InputOptions) (*Input, error) 
 	if err != nil {
 		return nil, err
 	}
-	var results []*LayerResult
+	l := layerParts{from: from, tempDir: o.TempDir}
 	for _, d := range layers {
 		if strings.Contains(d.MediaType, "in-toto") || d.Digest == "" {
 			continue
 		}
-		l, err := scanPart(ctx, from, blobName(d.Digest), layerPart{digest: d.Digest, verify: true, tempDir: o.TempDir})
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, l)
+		l.parts = append(l.parts, layerPart{name: blobName(d.Digest), digest: d.Digest, verify: true})
+	}
+	results, err := l.scan(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return inputOf("OCI image", hash, results, o)
 }

@@ -21,8 +21,9 @@ type place struct {
 // report is an index report in the making: packages with their places, which
 // get their ids at the end, in an order that depends on nothing but them.
 type report struct {
-	manifest clair.Digest
-	packages map[string]*placed
+	manifest  clair.Digest
+	packages  map[string]*placed
+	unmatched []clair.Unmatched
 }
 
 type placed struct {
@@ -34,7 +35,17 @@ func newReport(manifest clair.Digest) *report {
 	return &report{manifest: manifest, packages: map[string]*placed{}}
 }
 
-// add notes a package in one place. The same package in two places is one.
+// maxUnmatched bounds the unmatched components of a report.
+const maxUnmatched = 10_000
+
+// unmatch adds a component that cannot be matched.
+func (r *report) unmatch(u clair.Unmatched) {
+	if len(r.unmatched) < maxUnmatched {
+		r.unmatched = append(r.unmatched, u)
+	}
+}
+
+// add adds a package in one place. The same package in two places is one.
 func (r *report) add(p clair.Package, at place) {
 	key := packageKey(&p)
 	if r.packages[key] == nil {
@@ -71,7 +82,7 @@ func (r *report) finish() *clair.IndexReport {
 		slices.SortFunc(one.places, func(a, b place) int {
 			return cmp.Or(cmp.Compare(a.db, b.db), cmp.Compare(a.layer, b.layer), cmp.Compare(a.ecosystem, b.ecosystem))
 		})
-		for _, at := range one.places {
+		for _, at := range slices.Compact(one.places) {
 			env := clair.Environment{PackageDB: at.db, IntroducedIn: cmp.Or(at.layer, r.manifest), RepositoryIDs: []string{}}
 			if at.dist != nil {
 				if dists[*at.dist] == "" {
@@ -93,5 +104,9 @@ func (r *report) finish() *clair.IndexReport {
 			out.Environments[p.ID] = append(out.Environments[p.ID], env)
 		}
 	}
+	slices.SortStableFunc(r.unmatched, func(a, b clair.Unmatched) int {
+		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Reason, b.Reason))
+	})
+	out.Unmatched = slices.Compact(r.unmatched)
 	return out
 }

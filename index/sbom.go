@@ -16,14 +16,6 @@ type SBOMOptions struct {
 	Release *clair.Release
 }
 
-// SBOM is an SBOM as an index report.
-type SBOM struct {
-	Report *clair.IndexReport
-	// Unmatched are the components that are not in the report because they
-	// cannot be matched with advisories, and why.
-	Unmatched []Skipped
-}
-
 // DigestOf returns the digest of a document, which identifies it if nothing
 // else does.
 func DigestOf(document []byte) clair.Digest {
@@ -32,7 +24,7 @@ func DigestOf(document []byte) clair.Digest {
 }
 
 // ReadSBOM makes an index report of an SBOM. The error is an ErrInvalid.
-func ReadSBOM(format sbom.Format, document []byte, o SBOMOptions) (*SBOM, error) {
+func ReadSBOM(format sbom.Format, document []byte, o SBOMOptions) (*clair.IndexReport, error) {
 	doc, err := sbom.Read(format, document, o.Release)
 	if err != nil {
 		return nil, err
@@ -45,9 +37,9 @@ func ReadSBOM(format sbom.Format, document []byte, o SBOMOptions) (*SBOM, error)
 	for _, p := range doc.Packages {
 		r.add(p.Package, place{db: p.Path, dist: p.Distribution, ecosystem: p.Ecosystem})
 	}
-	out := &SBOM{Report: r.finish()}
 	for _, u := range doc.Unmatched {
-		out.Unmatched = append(out.Unmatched, Skipped{What: u.Component, Reason: u.Reason})
+		r.unmatch(u)
 	}
-	return out, Ready(out.Report, hash)
+	report := r.finish()
+	return report, Ready(report, hash)
 }

@@ -34,13 +34,13 @@ func TestSBOM_Real(t *testing.T) {
 		t.Run(c.file, func(t *testing.T) {
 			s, err := ReadSBOM(c.format, readertest.Corpus(t, "inventories", "sbom", c.file), SBOMOptions{})
 			require.NoError(t, err)
-			require.Equal(t, [2]int{c.packages, c.unmatched}, [2]int{len(s.Report.Packages), len(s.Unmatched)})
-			for _, d := range s.Report.Distributions {
+			require.Equal(t, [2]int{c.packages, c.unmatched}, [2]int{len(s.Packages), len(s.Unmatched)})
+			for _, d := range s.Distributions {
 				r, ok := clair.ReleaseOf(d)
 				require.True(t, ok)
 				require.Equal(t, c.platform, r.Platform)
 			}
-			checkReport(t, s.Report)
+			checkReport(t, s)
 		})
 	}
 }
@@ -68,12 +68,13 @@ ExternalRef: PACKAGE-MANAGER purl pkg:deb/nobody/unplaced@1
 func TestSBOM_TagValue(t *testing.T) {
 	s, err := ReadSBOM(sbom.SPDXTagValue, []byte(tagValue), SBOMOptions{})
 	require.NoError(t, err)
-	checkReport(t, s.Report)
-	require.Equal(t, []Skipped{
-		{"mystery@1", "it has no package URL"}, {"pkg:deb/nobody/unplaced@1", "no distribution is known for it"},
+	checkReport(t, s)
+	require.Equal(t, []clair.Unmatched{
+		{Package: "mystery", Version: "1", Reason: "it has no package URL"},
+		{Package: "pkg:deb/nobody/unplaced@1", Reason: "no distribution is known for it"},
 	}, s.Unmatched)
 	var names []string
-	for _, p := range s.Report.Packages {
+	for _, p := range s.Packages {
 		names = append(names, p.Name+" "+p.Version)
 		if p.Name == "libssl3" {
 			require.Equal(t, "openssl", p.Source.Name)
@@ -85,7 +86,7 @@ func TestSBOM_TagValue(t *testing.T) {
 	s, err = ReadSBOM(sbom.SPDXTagValue, []byte(tagValue), SBOMOptions{Release: &release})
 	require.NoError(t, err)
 	require.Len(t, s.Unmatched, 1)
-	require.Len(t, s.Report.Distributions, 1)
+	require.Len(t, s.Distributions, 1)
 }
 
 func TestSBOM_Invalid(t *testing.T) {
@@ -104,7 +105,7 @@ func FuzzSBOM(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, format := range []sbom.Format{sbom.CycloneDXJSON, sbom.CycloneDXXML, sbom.SPDXJSON, sbom.SPDXTagValue} {
 			if s, err := ReadSBOM(format, b, SBOMOptions{}); err == nil {
-				checkReport(t, s.Report)
+				checkReport(t, s)
 			}
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,38 +18,46 @@ import (
 	"oriel/internal/fetch"
 )
 
-// memoryFile is the largest file that is held in memory while it is read;
-// larger ones go through a temporary file.
-const memoryFile = 512 << 10
+const (
+	// memoryFile is the largest file that is held in memory while it is read;
+	// larger ones go through a temporary file.
+	memoryFile = 512 << 10
+	// headLen is the number of bytes that a reader's Magic is shown.
+	headLen = 16
+	// maxLooked is the most files that readers read in one layer.
+	maxLooked = 200_000
+	// maxOwned bounds the list of files that packages installed.
+	maxOwned = 500_000
+)
 
-// headLen is how much of a file is looked at to tell its format.
-const headLen = 16
-
-// maxLooked is the most files that readers look at in one layer.
-const maxLooked = 200_000
-
-// maxOwned bounds the list of files that packages brought.
-const maxOwned = 500_000
-
-// scanner puts the result of one layer or root together, file by file.
+// scanner collects the result of one layer or root, file by file.
 type scanner struct {
 	readers []reader.Reader
 	tempDir string
-	// byPath holds what was found in each file; a later file of the same path
+	// byPath has the result of each file; a later file of the same path
 	// replaces an earlier one, as it does in a layer.
 	byPath map[string]*scanned
 	owned  map[string]bool
-	result *LayerResult
-	// empty has what nothing gives.
+	// replaced are links at paths that a reader wants.
+	replaced map[string]bool
+	links    *links
+	// host is true for the root of a system, in which skippedDirectories are
+	// left out.
+	host bool
+	// aliases are the files that are read in a further pass, each with the
+	// path at which it is wanted. It is nil in the first pass.
+	aliases map[string]string
+	passes  int
+	result  *LayerResult
+	// empty has the result of files without packages, one for each reader.
 	empty map[*reader.Reader]*scanned
-	// count, looked and bytes are the packages found, and the files that
-	// readers looked at.
+	// count, looked and bytes count the packages found and the files read.
 	count, looked int
 	bytes         int64
 	buf           []byte
 }
 
-// scanned is what one file held.
+// scanned is the result of one file.
 type scanned struct {
 	reader *reader.Reader
 	reader.Found
@@ -56,13 +65,35 @@ type scanned struct {
 }
 
 func newScanner(layer clair.Digest, tempDir string) *scanner {
+	list := readers()
 	return &scanner{
-		readers: readers(), tempDir: tempDir, byPath: map[string]*scanned{}, owned: map[string]bool{},
+		readers: list, tempDir: tempDir, links: newLinks(list),
+		byPath: map[string]*scanned{}, owned: map[string]bool{}, replaced: map[string]bool{},
 		result: &LayerResult{Layer: layer}, empty: map[*reader.Reader]*scanned{},
 	}
 }
 
-// wanted finds the reader for a path, nil if nobody wants the file.
+// newAliasScanner returns a scanner that reads nothing but some files, each
+// with the path at which it is wanted.
+func newAliasScanner(layer clair.Digest, tempDir string, aliases map[string]string) *scanner {
+	s := newScanner(layer, tempDir)
+	s.aliases, s.passes = aliases, maxPasses
+	return s
+}
+
+// again reports whether the layer has to be read once more, because links lead
+// to files that nothing wanted by their own name.
+func (s *scanner) again() bool {
+	s.passes++
+	targets := s.links.targets(s)
+	if len(targets) == 0 || s.passes >= maxPasses || maps.Equal(targets, s.aliases) {
+		return false
+	}
+	s.aliases = targets
+	return true
+}
+
+// wanted returns the reader for a path, nil if there is none.
 func (s *scanner) wanted(path string, mode fs.FileMode) *reader.Reader {
 	if !mode.IsRegular() {
 		return nil
@@ -75,13 +106,27 @@ func (s *scanner) wanted(path string, mode fs.FileMode) *reader.Reader {
 	return nil
 }
 
-// forget drops what was found under a path that something else now has.
-func (s *scanner) forget(path string) { delete(s.byPath, path) }
+// forget drops the results of a path that something else now has.
+func (s *scanner) forget(path string) {
+	delete(s.byPath, path)
+	delete(s.replaced, path)
+	s.links.forget(path)
+}
 
-// rawFile is a file as a layer or a directory has it: a stream, which may also
-// be an io.ReaderAt.
+// replace records a link at a path at which packages may be found in a lower
+// layer.
+func (s *scanner) replace(name string) {
+	if r := s.wanted(name, linkMode); r != nil && (r.Database || r.Repository != "" && s.wanted(name, 0o644) == r) {
+		s.replaced[name] = true
+	}
+}
+
+// rawFile is a file of a layer or a directory: a stream, which may also be an
+// io.ReaderAt.
 type rawFile struct {
 	path string
+	// as is the path at which a link makes the file available, "" if none.
+	as   string
 	size int64
 	body io.Reader
 }
@@ -89,22 +134,21 @@ type rawFile struct {
 // file reads one file that a reader wants. Only errors that end the whole
 // scan are returned.
 func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error {
-	path, size := raw.path, raw.size
-	if err := s.account(size); err != nil {
+	if err := s.account(raw.size); err != nil {
 		return err
 	}
 	f, done, err := s.open(r, raw)
 	if err != nil {
 		return err
 	}
-	if f == nil && size <= r.Limit {
-		s.byPath[path] = s.nothing(r)
+	if f == nil && raw.size <= r.Limit {
+		s.byPath[raw.path] = s.nothing(r)
 		return nil
 	}
 	got := &scanned{reader: r, Found: reader.Found{Count: s.count, Owned: s.own}}
-	s.byPath[path] = got
+	s.byPath[raw.path] = got
 	if f == nil {
-		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, size, r.Limit)
+		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, raw.size, r.Limit)
 		return nil
 	}
 	got.err = r.Run(ctx, f, &got.Found)
@@ -119,13 +163,13 @@ func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error
 	return err
 }
 
-// unreadable notes a file that a reader wants and does not get.
+// unreadable records that a file that a reader wants cannot be read.
 func (s *scanner) unreadable(r *reader.Reader, path string, err error) error {
 	s.byPath[path] = &scanned{reader: r, err: err}
 	return s.account(0)
 }
 
-// account counts what readers look at.
+// account counts the files that readers read.
 func (s *scanner) account(size int64) error {
 	s.looked++
 	s.bytes += size
@@ -135,8 +179,8 @@ func (s *scanner) account(size int64) error {
 	return nil
 }
 
-// nothing is what every file holds that turned out to be of another format,
-// once for each reader, for there may be many.
+// nothing returns the result of a file that is of another format, which is the
+// same for all files of a reader: there may be many.
 func (s *scanner) nothing(r *reader.Reader) *scanned {
 	if s.empty[r] == nil {
 		s.empty[r] = &scanned{reader: r}
@@ -144,41 +188,43 @@ func (s *scanner) nothing(r *reader.Reader) *scanned {
 	return s.empty[r]
 }
 
-// open makes a file readable at any place. f is nil where the file is too
-// large or its first bytes say that it is of another format. done lets go of
-// it.
+// open makes a file readable at any offset; done closes it. f is nil if the
+// file is too large or its first bytes are not those of the format.
 func (s *scanner) open(r *reader.Reader, raw rawFile) (f *reader.File, done func() error, err error) {
-	path, size, body := raw.path, raw.size, raw.body
+	f = &reader.File{Path: cmp.Or(raw.as, raw.path), Size: raw.size}
 	done = func() error { return nil }
-	if at, ok := body.(io.ReaderAt); ok {
-		if size > r.Limit || !isFormat(r, at, size) {
+	if at, ok := raw.body.(io.ReaderAt); ok {
+		if raw.size > r.Limit || !isFormat(r, at, raw.size) {
 			return nil, done, nil
 		}
-		return &reader.File{Path: path, Size: size, ReaderAt: at}, done, nil
+		f.ReaderAt = at
+		return f, done, nil
 	}
-	head := make([]byte, min(headLen, size))
-	if _, err := io.ReadFull(body, head); err != nil {
+	head := make([]byte, min(headLen, raw.size))
+	if _, err := io.ReadFull(raw.body, head); err != nil {
 		return nil, done, err
 	}
-	if size > r.Limit || r.Magic != nil && !r.Magic(head) {
+	if raw.size > r.Limit || r.Magic != nil && !r.Magic(head) {
 		return nil, done, nil
 	}
-	body = io.MultiReader(bytes.NewReader(head), body)
-	if size <= memoryFile {
-		s.buf = slices.Grow(s.buf[:0], int(size))[:size]
+	body := io.MultiReader(bytes.NewReader(head), raw.body)
+	if raw.size <= memoryFile {
+		s.buf = slices.Grow(s.buf[:0], int(raw.size))[:raw.size]
 		if _, err := io.ReadFull(body, s.buf); err != nil {
 			return nil, done, err
 		}
-		return &reader.File{Path: path, Size: size, ReaderAt: bytes.NewReader(s.buf)}, done, nil
+		f.ReaderAt = bytes.NewReader(s.buf)
+		return f, done, nil
 	}
-	spooled, err := fetch.Spool(io.LimitReader(body, size), s.tempDir, size)
+	spooled, err := fetch.Spool(io.LimitReader(body, raw.size), s.tempDir, raw.size)
 	if err != nil {
 		return nil, done, err
 	}
-	if spooled.Size() != size {
+	if spooled.Size() != raw.size {
 		return nil, done, errors.Join(io.ErrUnexpectedEOF, spooled.Close())
 	}
-	return &reader.File{Path: path, Size: size, ReaderAt: spooled}, spooled.Close, nil
+	f.ReaderAt = spooled
+	return f, spooled.Close, nil
 }
 
 func isFormat(r *reader.Reader, at io.ReaderAt, size int64) bool {
@@ -190,7 +236,7 @@ func isFormat(r *reader.Reader, at io.ReaderAt, size int64) bool {
 	return (err == nil || errors.Is(err, io.EOF)) && r.Magic(head)
 }
 
-// own notes that a distribution's package brought a file, if any language's
+// own records that a distribution's package installed a file, if a language's
 // reader would read it.
 func (s *scanner) own(path string) {
 	path = strings.TrimPrefix(path, "/")
@@ -202,60 +248,85 @@ func (s *scanner) own(path string) {
 	}
 }
 
-// skip notes something that could not be read.
+// skip records a file or directory of a root that cannot be read.
 func (s *scanner) skip(what string, err error) {
 	if len(s.result.Skipped) < maxSkipped {
 		s.result.Skipped = append(s.result.Skipped, Skipped{what, err.Error()})
 	}
 }
 
-// finish puts everything in order.
+// finish returns the result, everything in it sorted.
 func (s *scanner) finish() *LayerResult {
-	paths := make([]string, 0, len(s.byPath))
-	for p := range s.byPath {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
+	names := s.links.names(s)
 	rank := -1
-	for _, p := range paths {
+	for _, p := range slices.Sorted(maps.Keys(s.byPath)) {
 		got := s.byPath[p]
 		if got.Distribution != nil && (rank < 0 || got.Rank < rank) {
 			s.result.Distribution, rank = got.Distribution, got.Rank
 			s.result.Inferred = got.Rank >= system.RankInferred
 		}
-		s.put(p, got)
+		s.put(p, names[p], got)
 	}
+	slices.SortFunc(s.result.Databases, func(a, b Database) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(s.result.Files, func(a, b PackageFile) int { return cmp.Compare(a.Path, b.Path) })
+	for p := range s.replaced {
+		s.result.Replaced = append(s.result.Replaced, p)
+	}
+	slices.Sort(s.result.Replaced)
+	s.result.Replaced = slices.Compact(s.result.Replaced)
 	slices.Sort(s.result.Whiteouts)
 	slices.Sort(s.result.Opaque)
+	for p := range s.links.replaced {
+		s.result.Symlinks = append(s.result.Symlinks, p)
+	}
+	slices.Sort(s.result.Symlinks)
+	targets := s.links.targets(s)
+	for _, target := range slices.Sorted(maps.Keys(targets)) {
+		s.result.Links = append(s.result.Links, Link{Path: targets[target], Target: target})
+	}
 	return s.result
 }
 
-func (s *scanner) put(path string, got *scanned) {
+// put adds the result of a file, under the name that its reader wants.
+func (s *scanner) put(path string, names []string, got *scanned) {
 	sortPackages(got.Packages)
+	if len(names) > 0 && s.wanted(path, 0o644) != got.reader {
+		path, names = names[0], append(slices.Clone(names[1:]), path)
+	}
+	reason := ""
+	if got.err != nil {
+		reason = got.err.Error()
+	}
 	switch {
 	case got.reader.Database:
-		d := Database{Path: path, Packages: got.Packages}
+		d := Database{Path: path, Names: names, Packages: got.Packages, Err: reason}
 		if got.err != nil {
-			d.Err, d.Packages = got.err.Error(), nil
+			d.Packages = nil
 		}
 		s.result.Databases = append(s.result.Databases, d)
-	case got.err != nil:
-		s.skip(path, got.err)
-		fallthrough
-	default:
-		if len(got.Packages) == 0 {
-			if got.reader.Repository != "" {
-				s.result.Replaced = append(s.result.Replaced, path)
-			}
-			return
+	case len(got.Packages) == 0 && len(got.Unmatched) == 0 && got.err == nil:
+		if got.reader.Repository != "" {
+			s.result.Replaced = append(s.result.Replaced, path)
+			s.result.Replaced = append(s.result.Replaced, names...)
 		}
+	case got.reader.Repository == "":
+		if got.err != nil {
+			s.skip(path, got.err)
+		}
+	default:
 		s.result.Files = append(s.result.Files, PackageFile{
-			Path: path, Repository: got.reader.Repository, Packages: got.Packages, Owned: s.owned[path],
+			Path: path, Names: names, Repository: got.reader.Repository, Packages: got.Packages,
+			Unmatched: got.Unmatched, Err: reason, Owned: s.ownsAny(path, names),
 		})
 	}
 }
 
-// sortPackages gives one order to packages, whatever order their file has.
+func (s *scanner) ownsAny(path string, names []string) bool {
+	return s.owned[path] || slices.ContainsFunc(names, func(n string) bool { return s.owned[n] })
+}
+
+// sortPackages makes the order of packages independent of the order in their
+// file.
 func sortPackages(list []clair.Package) { slices.SortStableFunc(list, comparePackages) }
 
 func comparePackages(a, b clair.Package) int {

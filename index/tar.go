@@ -19,7 +19,7 @@ const (
 	// hundred thousand files.
 	maxUnpacked = 32 << 30
 	maxEntries  = 2_000_000
-	// maxPath is the longest path that is looked at: PATH_MAX.
+	// maxPath is the longest path that is read: PATH_MAX.
 	maxPath = 4096
 	// maxHidden bounds the whiteouts of one layer.
 	maxHidden = 500_000
@@ -34,16 +34,18 @@ type limits struct {
 
 func defaultLimits() limits { return limits{maxUnpacked, maxEntries, maxHidden} }
 
-// The prefixes that whiteouts have in a layer (OCI image specification,
-// "Representing Changes").
+// The prefixes of whiteouts in a layer (OCI image specification,
+// "Representing Changes"). Some builders write those of overlayfs instead:
+// character devices 0:0.
 const (
 	whiteoutPrefix = ".wh."
 	opaqueName     = ".wh..wh..opq"
-	auxiliary      = ".wh..wh." // what aufs keeps for itself
+	auxiliary      = ".wh..wh." // of aufs itself
 )
 
-// scanTar reads a layer: a tar, plain or compressed. A stream that is none is
-// an ErrInvalid, as is one over a limit.
+// scanTar reads a layer: a tar, plain or compressed. The error is an ErrInvalid
+// if the stream is not a tar or is over a limit. The caller repeats it while
+// s.again returns true.
 func scanTar(ctx context.Context, r io.Reader, s *scanner, lim limits) error {
 	plain, err := fetch.Decompress(r)
 	if err != nil {
@@ -63,21 +65,27 @@ func scanTar(ctx context.Context, r io.Reader, s *scanner, lim limits) error {
 		if n >= lim.entries {
 			return clair.Invalid("layer", "it has over %d files", lim.entries)
 		}
-		if err := s.entry(ctx, h, t, lim); err != nil {
+		if s.aliases == nil {
+			err = s.entry(ctx, h, t, lim)
+		} else {
+			err = s.aliasEntry(ctx, h, t)
+		}
+		if err != nil {
 			return notTar(err)
 		}
 	}
 	if seen.n == 0 {
 		return clair.Invalid("layer", "it is empty; a tar without files is two blocks of zeros")
 	}
-	// What follows the end of the tar is padding, which must decompress too.
+	// The padding after the end of the tar must decompress, too.
 	if _, err := io.Copy(io.Discard, seen); err != nil {
 		return notTar(err)
 	}
 	return nil
 }
 
-// notTar gives the error of a stream that cannot be read as a layer its kind.
+// notTar returns the error of a stream that cannot be read as a layer as an
+// ErrInvalid.
 func notTar(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, errTransfer), errors.Is(err, clair.ErrInvalid):
@@ -86,11 +94,14 @@ func notTar(err error) error {
 	return fmt.Errorf("%w: the layer is not a tar that can be read: %w", clair.ErrInvalid, err)
 }
 
-// entry looks at one entry of a layer.
+// entry reads one entry of a layer.
 func (s *scanner) entry(ctx context.Context, h *tar.Header, body io.Reader, lim limits) error {
 	name, ok := cleanName(h.Name)
 	if !ok {
-		return nil // nothing that could be the root's, or a path out of it
+		return nil // the root itself, or a path out of it
+	}
+	if s.host && inSkipped(name) {
+		return nil
 	}
 	dir, base := path.Split(name)
 	if strings.HasPrefix(base, whiteoutPrefix) {
@@ -100,21 +111,68 @@ func (s *scanner) entry(ctx context.Context, h *tar.Header, body io.Reader, lim 
 	if !mode.IsDir() {
 		s.forget(name)
 	}
-	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse {
-		return nil // links lead to what is read under its own name; devices hold nothing
+	switch h.Typeflag {
+	case tar.TypeReg, tar.TypeGNUSparse:
+		r := s.wanted(name, mode)
+		switch {
+		case r == nil:
+			return nil
+		case isSparse(h):
+			return s.unreadable(r, name, errSparse)
+		}
+		return s.file(ctx, r, rawFile{path: name, size: h.Size, body: body})
+	case tar.TypeDir:
+		if isOpaque(h) {
+			return s.whiteout(name, opaqueName, lim)
+		}
+	case tar.TypeChar:
+		if h.Devmajor == 0 && h.Devminor == 0 {
+			return s.whiteout(strings.TrimSuffix(dir, "/"), whiteoutPrefix+base, lim)
+		}
+	case tar.TypeLink:
+		if target, ok := cleanName(h.Linkname); ok && s.wanted(name, mode) != nil {
+			s.links.addHard(name, target)
+			s.replace(name)
+		}
+	case tar.TypeSymlink:
+		s.links.addSymlink(name, h.Linkname)
+		s.replace(name)
 	}
-	r := s.wanted(name, mode)
-	switch {
-	case r == nil:
-		return nil
-	case isSparse(h):
-		return s.unreadable(r, name, errSparse)
-	}
-	return s.file(ctx, r, rawFile{name, h.Size, body})
+	return nil
 }
 
-// errSparse refuses files with holes, which let a few bytes stand for
-// terabytes. Nothing that makes layers makes them.
+// isOpaque reports whether a directory hides the content of lower layers in
+// the way of overlayfs, which has an attribute for it.
+func isOpaque(h *tar.Header) bool {
+	for _, key := range []string{"trusted.overlay.opaque", "user.overlay.opaque"} {
+		if h.PAXRecords["SCHILY.xattr."+key] == "y" {
+			return true
+		}
+	}
+	return false
+}
+
+// aliasEntry reads one entry of a layer that was read before, if links lead to
+// it.
+func (s *scanner) aliasEntry(ctx context.Context, h *tar.Header, body io.Reader) error {
+	name, ok := cleanName(h.Name)
+	if !ok {
+		return nil
+	}
+	if h.Typeflag == tar.TypeSymlink {
+		s.links.addSymlink(name, h.Linkname)
+		return nil
+	}
+	wanted := s.aliases[name]
+	if wanted == "" || h.Typeflag != tar.TypeReg || isSparse(h) {
+		return nil
+	}
+	r := s.wanted(wanted, linkMode)
+	return s.file(ctx, r, rawFile{path: name, as: wanted, size: h.Size, body: body})
+}
+
+// errSparse refuses files with holes, in which a few bytes represent
+// terabytes. No builder of images writes them.
 var errSparse = fmt.Errorf("%w: it is a sparse file", clair.ErrInvalid)
 
 func isSparse(h *tar.Header) bool {
@@ -141,10 +199,10 @@ func (s *scanner) whiteout(dir, base string, lim limits) error {
 	return nil
 }
 
-// cleanName gives an entry's path relative to the root, "" for the root. A
-// path that climbs out of it, or is none, is not ok. The path is only ever
-// compared, never opened.
-func cleanName(name string) (string, bool) {
+// cleanName returns an entry's path relative to the root. ok is false for the
+// root itself, for a path that leaves it, and for an invalid one. The path is
+// only compared, never opened.
+func cleanName(name string) (clean string, ok bool) {
 	if len(name) > maxPath || strings.IndexByte(name, 0) >= 0 {
 		return "", false
 	}

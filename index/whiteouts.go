@@ -11,29 +11,32 @@ type whiteouts struct {
 
 func newWhiteouts(layers []*LayerResult) *whiteouts {
 	w := &whiteouts{files: map[string]int{}, trees: map[string]int{}, opaque: map[string]int{}}
+	set := func(m map[string]int, i int, paths ...string) {
+		for _, p := range paths {
+			m[p] = i
+		}
+	}
 	for i, l := range layers {
 		for _, d := range l.Databases {
-			w.files[d.Path] = i
+			set(w.files, i, d.Path)
+			set(w.files, i, d.Names...)
 		}
 		for _, f := range l.Files {
-			w.files[f.Path] = i
+			set(w.files, i, f.Path)
+			set(w.files, i, f.Names...)
 		}
-		for _, p := range l.Replaced {
-			w.files[p] = i
-		}
-		for _, p := range l.Whiteouts {
-			w.trees[p] = i
-		}
-		for _, p := range l.Opaque {
-			w.opaque[p] = i
-		}
+		set(w.files, i, l.Replaced...)
+		set(w.trees, i, l.Whiteouts...)
+		// A link in place of a directory hides everything in it.
+		set(w.trees, i, l.Symlinks...)
+		set(w.opaque, i, l.Opaque...)
 	}
 	return w
 }
 
-// hide reports whether a layer above this one hides a file. A layer's
+// hides reports whether a layer above this one hides a file. A layer's
 // whiteouts never hide what the layer itself has.
-func (w *whiteouts) hide(layer int, file string) bool {
+func (w *whiteouts) hides(layer int, file string) bool {
 	if w.files[file] > layer || w.trees[file] > layer {
 		return true
 	}
@@ -45,4 +48,24 @@ func (w *whiteouts) hide(layer int, file string) bool {
 			return true
 		}
 	}
+}
+
+// visible returns the first name of a file that no layer above hides, "" if
+// there is none.
+func (w *whiteouts) visible(layer int, file string, names []string) string {
+	if !w.hides(layer, file) {
+		return file
+	}
+	for _, n := range names {
+		if !w.hides(layer, n) {
+			return n
+		}
+	}
+	return ""
+}
+
+// deleted reports whether a layer above this one hides a file, and neither it
+// nor a layer above it has another file of that name.
+func (w *whiteouts) deleted(layer int, file string) bool {
+	return w.hides(layer, file) && w.files[file] <= layer
 }

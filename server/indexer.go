@@ -99,15 +99,15 @@ func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := index.ReadSBOM(format, body, o)
+	r, err := index.ReadSBOM(format, body, o)
 	if err != nil {
 		return nil, err
 	}
-	if len(doc.Unmatched) > 0 {
-		s.Log.InfoContext(c.Request().Context(), "sbom read", "manifest", doc.Report.Hash,
-			"packages", len(doc.Report.Packages), "unmatched", len(doc.Unmatched), "sample", doc.Unmatched[0])
+	if len(r.Unmatched) > 0 {
+		s.Log.InfoContext(c.Request().Context(), "sbom read", "manifest", r.Hash,
+			"packages", len(r.Packages), "unmatched", len(r.Unmatched), "sample", r.Unmatched[0])
 	}
-	return doc.Report, nil
+	return r, nil
 }
 
 // answerReport answers with a report that was made or stored, and where to

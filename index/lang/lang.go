@@ -6,10 +6,11 @@ import (
 	"oriel/index/reader"
 )
 
-// Readers returns the readers of all formats.
+// Readers returns the readers of all formats. The one that wants every
+// executable is the last.
 func Readers() []reader.Reader {
 	return []reader.Reader{
-		goReader(), pythonReader(), nodeReader(), nodeLockReader(), javaReader(), rubyReader(), rustReader(),
-		composerReader(),
+		pythonReader(), nodeReader(), nodeLockReader(), javaReader(), rubyReader(), rustReader(), composerReader(),
+		goReader(),
 	}
 }

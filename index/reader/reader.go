@@ -27,6 +27,9 @@ type Reader struct {
 	Version int
 	// Wants reports by path and mode whether a file may be of the format.
 	Wants func(path string, mode fs.FileMode) bool
+	// Paths are the fixed paths at which a system looks for the file. Symbolic
+	// links at and above them are followed.
+	Paths []string
 	// Magic reports by a file's first bytes whether it is of the format; nil
 	// accepts every file.
 	Magic func(head []byte) bool
@@ -77,6 +80,9 @@ func (f *File) Bytes() ([]byte, error) {
 // Found collects what a reader finds in one file.
 type Found struct {
 	Packages []clair.Package
+	// Unmatched are components that the file names and that cannot be
+	// matched, such as packages of a private registry.
+	Unmatched []clair.Unmatched
 	// Owned is called with each file that a package of a database installed.
 	Owned func(path string)
 	// Distribution is the distribution that a file names, and Rank its
@@ -117,6 +123,18 @@ func (o *Found) Add(p clair.Package) error {
 	o.Packages = append(o.Packages, p)
 	return nil
 }
+
+// AddUnmatched adds a component that cannot be matched with advisories. Its
+// texts are cut at MaxWord.
+func (o *Found) AddUnmatched(name, version, reason string) error {
+	if o.Count++; o.Count > MaxPackages {
+		return ErrTooMany
+	}
+	o.Unmatched = append(o.Unmatched, clair.Unmatched{Package: cut(name), Version: cut(version), Reason: cut(reason)})
+	return nil
+}
+
+func cut(s string) string { return s[:min(len(s), MaxWord)] }
 
 // LanguagePackage returns a package of a language's ecosystem, with its
 // normalized version if the version can be parsed.

@@ -30,14 +30,12 @@ var rpmPaths = []string{
 // Reader returns the reader of rpm's database.
 func Reader() reader.Reader {
 	return reader.Reader{
-		Name: "rpm", Version: 1, Limit: 1 << 30, Database: true,
+		Name: "rpm", Version: 2, Limit: 1 << 30, Database: true,
+		Paths: rpmPaths,
 		Wants: func(p string, _ fs.FileMode) bool { return slices.Contains(rpmPaths, p) },
 		Read:  parseRPM,
 	}
 }
-
-// Paths returns the paths of the databases.
-func Paths() []string { return slices.Clone(rpmPaths) }
 
 // IsDatabase reports by its first bytes whether a file is a database of rpm.
 func IsDatabase(head []byte) bool {

@@ -176,7 +176,7 @@ func FuzzRPM(f *testing.F) {
 }
 
 func TestRPM_BerkeleyOfOnePackage(t *testing.T) {
-	got, err := readertest.Read(t, Reader(), Paths()[0], readertest.Corpus(t, "inventories", "rpm", "libuuid-bdb-Packages.gz"))
+	got, err := readertest.Read(t, Reader(), rpmPaths[0], readertest.Corpus(t, "inventories", "rpm", "libuuid-bdb-Packages.gz"))
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.Equal(t, "libuuid", got[0].Name)

@@ -39,7 +39,7 @@ func FormatOf(contentType string) (f Format, ok bool) {
 type Document struct {
 	Packages []Package
 	// Unmatched are the components that cannot be matched with advisories.
-	Unmatched []Unmatched
+	Unmatched []clair.Unmatched
 }
 
 // Package is a package and where the document says it was found.
@@ -53,9 +53,6 @@ type Package struct {
 	// Ecosystem names the repository of a language's package.
 	Ecosystem string
 }
-
-// Unmatched is a component that cannot be matched with advisories.
-type Unmatched struct{ Component, Reason string }
 
 // Read reads an SBOM. A component's package URL decides which package it is;
 // without one, the component is used only if the rest of the document
@@ -76,8 +73,7 @@ func Read(format Format, document []byte, release *clair.Release) (*Document, er
 	for _, c := range b.components {
 		p, err := c.pkg(b.system, release)
 		if err != nil {
-			name := cmp.Or(c.purl, strings.TrimSuffix(c.name+"@"+c.version, "@"))
-			out.Unmatched = append(out.Unmatched, Unmatched{name, err.Error()})
+			out.Unmatched = append(out.Unmatched, c.unmatched(err))
 			continue
 		}
 		out.Packages = append(out.Packages, p)
@@ -103,6 +99,14 @@ type component struct {
 	// system says that, lacking a package URL, it is known to be a package
 	// of the operating system.
 	system bool
+}
+
+// unmatched returns the component as one that cannot be matched.
+func (c *component) unmatched(err error) clair.Unmatched {
+	if c.purl != "" {
+		return clair.Unmatched{Package: c.purl, Reason: err.Error()}
+	}
+	return clair.Unmatched{Package: c.name, Version: c.version, Reason: err.Error()}
 }
 
 // setSystem notes the first operating system of a document.

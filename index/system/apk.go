@@ -18,7 +18,8 @@ var apkPaths = []string{"lib/apk/db/installed", "usr/lib/apk/db/installed"}
 // Apk returns the reader of apk's database.
 func Apk() reader.Reader {
 	return reader.Reader{
-		Name: "apk", Version: 1, Limit: 256 << 20, Database: true,
+		Name: "apk", Version: 2, Limit: 256 << 20, Database: true,
+		Paths: apkPaths,
 		Wants: func(p string, _ fs.FileMode) bool { return slices.Contains(apkPaths, p) },
 		Read:  func(_ context.Context, f *reader.File, out *reader.Found) error { return parseApk(f.Stream(), out) },
 	}

@@ -11,32 +11,52 @@ import (
 	"oriel/index/reader"
 )
 
-const (
-	dpkgStatus = "var/lib/dpkg/status"
-	// dpkgStatusDir has one file a package in images that are made without
-	// dpkg ("distroless").
-	dpkgStatusDir = "var/lib/dpkg/status.d"
-	dpkgInfoDir   = "var/lib/dpkg/info"
-)
+// dpkgDirs are where dpkg keeps its database: its own directory, and those to
+// which image builders move it, leaving a link. Nothing writes to it.
+var dpkgDirs = []string{"var/lib/dpkg", "usr/lib/sysimage/dpkg", "usr/share/dpkg/database"}
 
-// Dpkg returns the reader of dpkg's database.
+// dpkgPath splits a path in one of dpkg's directories into the first part
+// below the directory and the rest; ok is false for any other path.
+func dpkgPath(p string) (first, rest string, ok bool) {
+	for _, dir := range dpkgDirs {
+		if below, in := strings.CutPrefix(p, dir+"/"); in {
+			first, rest, _ = strings.Cut(below, "/")
+			return first, rest, true
+		}
+	}
+	return "", "", false
+}
+
+// Dpkg returns the reader of dpkg's database: the file status, and status.d
+// with one file for each package in images that are built without dpkg
+// ("distroless").
 func Dpkg() reader.Reader {
-	return reader.Reader{
-		Name: "dpkg", Version: 1, Limit: 256 << 20, Database: true,
+	r := reader.Reader{
+		Name: "dpkg", Version: 2, Limit: 256 << 20, Database: true,
 		Wants: func(p string, _ fs.FileMode) bool {
-			return p == dpkgStatus || path.Dir(p) == dpkgStatusDir && path.Ext(p) != ".md5sums"
+			switch first, rest, _ := dpkgPath(p); first {
+			case "status":
+				return rest == ""
+			case "status.d":
+				return rest != "" && !strings.Contains(rest, "/") && path.Ext(rest) != ".md5sums"
+			}
+			return false
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error { return parseDpkg(f.Stream(), out) },
 	}
+	for _, dir := range dpkgDirs {
+		r.Paths = append(r.Paths, dir+"/status")
+	}
+	return r
 }
 
-// dpkgFilesReader reads which files dpkg's packages brought.
+// dpkgFilesReader reads the lists of the files that dpkg's packages installed.
 func dpkgFilesReader() reader.Reader {
 	return reader.Reader{
-		Name: "dpkg-files", Version: 1, Limit: 64 << 20,
+		Name: "dpkg-files", Version: 2, Limit: 64 << 20,
 		Wants: func(p string, _ fs.FileMode) bool {
-			dir, ext := path.Dir(p), path.Ext(p)
-			return dir == dpkgInfoDir && ext == ".list" || dir == dpkgStatusDir && ext == ".md5sums"
+			first, _, _ := dpkgPath(p)
+			return first == "info" && path.Ext(p) == ".list" || first == "status.d" && path.Ext(p) == ".md5sums"
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			return reader.Lines(f.Stream(), func(line string) error {

@@ -27,7 +27,8 @@ const (
 
 func osReleaseReader() reader.Reader {
 	return reader.Reader{
-		Name: "os-release", Version: 1, Limit: 64 << 10,
+		Name: "os-release", Version: 2, Limit: 64 << 10,
+		Paths: []string{osRelease, vendorOSRelease},
 		Wants: func(p string, _ fs.FileMode) bool { return p == osRelease || p == vendorOSRelease },
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			d, err := parseOSRelease(f.Stream())
