@@ -160,7 +160,7 @@ func TestDeliver_Retries(t *testing.T) {
 	require.Eventually(t, func() bool { return w.receipt(s.ID, "failing").Attempts == 1 && w.receipt(s.ID, "failing").Error != "" }, patience, time.Millisecond)
 	r := w.receipt(s.ID, "failing")
 	require.Equal(t, clair.ReceiptFailed, r.Status)
-	require.Equal(t, "the receiver answered 500 Internal Server Error: the disk is [31m full", r.Error)
+	require.Equal(t, "the receiver answered 500 Internal Server Error: the disk is\ufffd[31m full", r.Error)
 	require.False(t, r.NextAttempt.IsZero())
 	require.Eventually(t, func() bool { return w.receipt(s.ID, "failing").Status == clair.ReceiptDelivered }, patience, time.Millisecond)
 	require.Equal(t, 4, w.receipt(s.ID, "failing").Attempts)

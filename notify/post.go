@@ -14,7 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
+
+	"oriel/internal/sanitize"
 )
 
 // poster sends deliveries to one webhook.
@@ -163,12 +164,7 @@ func refusal(res *http.Response) string {
 // clean makes one short line of a text from elsewhere.
 func clean(text string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxSaid)], "")
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text))
+	return strings.TrimSpace(sanitize.Line(text))
 }
 
 // retryAfter reads the header of that name: seconds, or a date.

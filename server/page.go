@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/quantity"
 	"oriel/internal/severity"
 )
 
@@ -34,7 +35,7 @@ type page struct {
 
 func newPage() page {
 	t := template.Must(template.New("page").Funcs(template.FuncMap{
-		"bytes": bytesText, "number": numberText, "length": lengthText, "style": func() template.CSS { return template.CSS(pageStyle) },
+		"bytes": bytesText, "number": numberText, "length": quantity.Length, "style": func() template.CSS { return template.CSS(pageStyle) },
 	}).Parse(pageText))
 	sum := sha256.Sum256([]byte(pageStyle))
 	return page{t, fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -74,7 +75,7 @@ func (d *pageData) Ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return lengthText(d.Now.Sub(t)) + " ago"
+	return quantity.Length(d.Now.Sub(t)) + " ago"
 }
 
 // In says how long after the page was made something is to be.
@@ -82,7 +83,7 @@ func (d *pageData) In(t time.Time) string {
 	if !t.After(d.Now) {
 		return "–"
 	}
-	return "in " + lengthText(t.Sub(d.Now))
+	return "in " + quantity.Length(t.Sub(d.Now))
 }
 
 // Percent is a share of a limit.
@@ -101,7 +102,7 @@ func (d *pageData) Age() string {
 	if d.DataAge == nil {
 		return "–"
 	}
-	return lengthText(time.Duration(*d.DataAge) * time.Second)
+	return quantity.Length(time.Duration(*d.DataAge) * time.Second)
 }
 
 // getPage shows the status page to a browser. Whoever does not ask for HTML is
@@ -192,18 +193,4 @@ func numberText(n int64) string {
 		s = s[:i] + " " + s[i:] // a thin space
 	}
 	return s
-}
-
-// lengthText is a length of time in its largest unit or two.
-func lengthText(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", max(0, d/time.Second))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < day:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
 }

@@ -1,5 +1,6 @@
 // Package quantity reads the sizes and durations that people write in
-// configuration files, such as "128MiB" and "6h".
+// configuration files, such as "128MiB" and "6h", and writes lengths of time
+// for people to read.
 package quantity
 
 import (
@@ -41,10 +42,10 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText gives the shortest exact form.
+// MarshalText returns the form of String.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// String gives the shortest exact form, such as "128MiB".
+// String returns the shortest exact form, such as "128MiB".
 func (b Bytes) String() string {
 	for i := 3; i >= 0; i-- {
 		if u := units[i]; b != 0 && int64(b)%u.factor == 0 {
@@ -67,10 +68,10 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText gives the form of String.
+// MarshalText returns the form of String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// String drops zero units at the end: "6h", not "6h0m0s".
+// String returns the form without zero units at the end: "6h", not "6h0m0s".
 func (d Duration) String() string {
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -80,4 +81,21 @@ func (d Duration) String() string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// Length returns a length of time in its largest unit or two, such as "45s",
+// "3h05m", "3d4h" or "12d". A negative one is "0s".
+func Length(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(0, d/time.Second))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < day:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d < 10*day:
+		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/day)
 }

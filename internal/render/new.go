@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/sanitize"
 	"oriel/internal/severity"
 )
 
@@ -16,12 +17,12 @@ import (
 func New(in Input, f Filter) *Report {
 	b := builder{in: in, filter: f, vulns: map[string]*Vulnerability{}}
 	b.out = &Report{
-		Name: clean(in.Name), Tool: in.Tool, Manifest: in.Report.Hash, Made: in.Now.UTC(),
-		Skipped: in.Skipped, SkippedSample: cleanAll(in.SkippedSample), Partial: cleanAll(in.Partial),
+		Name: sanitize.Line(in.Name), Tool: in.Tool, Manifest: in.Report.Hash, Made: in.Now.UTC(),
+		Skipped: in.Skipped, SkippedSample: sanitize.Lines(in.SkippedSample), Partial: sanitize.Lines(in.Partial),
 		DataTime: in.DataTime.UTC(), Old: in.MaxAge > 0 && !in.DataTime.IsZero() && in.Now.Sub(in.DataTime) > in.MaxAge,
 	}
 	for _, u := range in.Unmatched {
-		b.out.Unmatched = append(b.out.Unmatched, Unmatched{clean(u.Name), clean(u.Version), clean(u.Reason)})
+		b.out.Unmatched = append(b.out.Unmatched, Unmatched{sanitize.Line(u.Name), sanitize.Line(u.Version), sanitize.Line(u.Reason)})
 	}
 	pairs := map[string][]string{}
 	for _, id := range slices.Sorted(maps.Keys(in.Report.Packages)) {
@@ -56,7 +57,7 @@ func (b *builder) findings(pairs map[string][]string, p *Package) {
 		}
 		pairs[p.ID] = append(pairs[p.ID], id)
 		w := b.in.Why[p.ID][id]
-		b.out.Findings = append(b.out.Findings, Finding{p, v, Why{clean(w.Rule), clean(w.Matched), clean(w.Kind), clean(w.Affected)}})
+		b.out.Findings = append(b.out.Findings, Finding{p, v, Why{sanitize.Line(w.Rule), sanitize.Line(w.Matched), sanitize.Line(w.Kind), sanitize.Line(w.Affected)}})
 		b.out.Counts[v.Severity]++
 		if v.Priority.KEV {
 			b.out.Exploited++
@@ -70,19 +71,19 @@ func (b *builder) findings(pairs map[string][]string, p *Package) {
 func (b *builder) pkg(id string) *Package {
 	src := b.in.Report.Packages[id]
 	p := &Package{
-		ID: id, Name: clean(src.Name), Version: clean(src.Version), Kind: clean(cmp.Or(src.Kind, clair.Binary)),
-		Arch: clean(src.Arch), CPE: clean(src.CPE),
+		ID: id, Name: sanitize.Line(src.Name), Version: sanitize.Line(src.Version), Kind: sanitize.Line(cmp.Or(src.Kind, clair.Binary)),
+		Arch: sanitize.Line(src.Arch), CPE: sanitize.Line(src.CPE),
 	}
 	for _, env := range b.in.Report.Environments[id] {
 		dist := b.in.Report.Distributions[env.DistributionID]
-		place := Place{PackageDB: clean(env.PackageDB), Layer: env.IntroducedIn}
+		place := Place{PackageDB: sanitize.Line(env.PackageDB), Layer: env.IntroducedIn}
 		if dist != nil {
-			place.Distribution = clean(cmp.Or(dist.PrettyName, strings.TrimSpace(dist.Name+" "+dist.VersionID), dist.DID))
+			place.Distribution = sanitize.Line(cmp.Or(dist.PrettyName, strings.TrimSpace(dist.Name+" "+dist.VersionID), dist.DID))
 		}
 		var repos []string
 		for _, key := range env.RepositoryIDs {
 			if repo := b.in.Report.Repositories[key]; repo != nil {
-				repos = append(repos, clean(repo.Name))
+				repos = append(repos, sanitize.Line(repo.Name))
 				p.PURL = cmp.Or(p.PURL, languagePURL(src, repo))
 			}
 		}
@@ -102,9 +103,9 @@ func (b *builder) vulnerability(id string) *Vulnerability {
 		return nil
 	}
 	v := &Vulnerability{
-		ID: id, Name: clean(src.Name), Feed: clean(src.Updater), Description: cleanText(src.Description),
-		Aliases: cleanAll(src.Aliases), Links: webLinks(src.Links), Issued: src.Issued,
-		Severity: min(src.NormalizedSeverity, clair.Critical), Fixed: clean(src.Fix()), Priority: b.priority(id, src),
+		ID: id, Name: sanitize.Line(src.Name), Feed: sanitize.Line(src.Updater), Description: sanitize.Text(src.Description),
+		Aliases: sanitize.Lines(src.Aliases), Links: webLinks(src.Links), Issued: src.Issued,
+		Severity: min(src.NormalizedSeverity, clair.Critical), Fixed: sanitize.Line(src.Fix()), Priority: b.priority(id, src),
 	}
 	b.vulns[id] = v
 	return v
@@ -117,7 +118,7 @@ func (b *builder) priority(id string, v *clair.Vulnerability) severity.Priority 
 	if !ok {
 		p = severity.Judge(v.NormalizedSeverity, v.Fix() != "", severity.Evidence{})
 	}
-	p.Vector = clean(p.Vector)
+	p.Vector = sanitize.Line(p.Vector)
 	return p
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/quantity"
 	"oriel/internal/severity"
 )
 
@@ -164,7 +165,7 @@ func (r *Report) Warnings() []string {
 		out = append(out, "The data are incomplete, something may be missing: "+strings.Join(r.Partial, ", ")+".")
 	}
 	if r.Old {
-		out = append(out, "The data are old: the feed furthest behind last succeeded "+age(r.Made.Sub(r.DataTime))+" ago.")
+		out = append(out, "The data are old: the feed furthest behind last succeeded "+quantity.Length(r.Made.Sub(r.DataTime))+" ago.")
 	}
 	if len(r.Unmatched) > 0 {
 		out = append(out, "Nothing is known of "+plural(len(r.Unmatched), "package")+" that could not be matched.")
@@ -201,17 +202,6 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// age is a duration as people say it.
-func age(d time.Duration) string {
-	switch {
-	case d < 2*time.Hour:
-		return plural(int(d.Minutes()), "minute")
-	case d < 48*time.Hour:
-		return plural(int(d.Hours()), "hour")
-	}
-	return plural(int(d.Hours()/24), "day")
 }
 
 // Format is one way of writing a Report.

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"oriel/clair"
+	"oriel/internal/sanitize"
 	"oriel/internal/severity"
 )
 
@@ -30,7 +31,7 @@ func Table(o TableOptions) func(io.Writer, *Report) error {
 			return err
 		}
 		for _, warning := range r.Warnings() {
-			if _, err := fmt.Fprintln(w, "! "+clean(warning)); err != nil {
+			if _, err := fmt.Fprintln(w, "! "+sanitize.Line(warning)); err != nil {
 				return err
 			}
 		}

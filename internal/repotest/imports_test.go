@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"oriel/internal/psk":      {},                         // makes and checks tokens of a shared key
 	"oriel/internal/corpus":   {},                         // finds test data
 	"oriel/internal/golden":   {},                         // compares with test data
+	"oriel/internal/sanitize": {},                         // makes foreign text safe to show
 	"oriel/internal/severity": {},                         // one judgement of severity and priority
 	"oriel/internal/measure":  {},                         // counts what a reviewer asks about the source
 	"oriel/internal/repotest": {},                         // tests of the repository as a whole
