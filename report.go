@@ -16,6 +16,7 @@ import (
 
 	"oriel/clair"
 	"oriel/index"
+	"oriel/internal/distro"
 	"oriel/internal/render"
 	"oriel/match"
 	"oriel/store"
@@ -131,7 +132,7 @@ func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn
 		errs = append(errs, filter.MinSeverity.UnmarshalText([]byte(f.minSeverity)))
 	}
 	if f.distro != "" {
-		release, ok := clair.ReleaseByName(f.distro)
+		release, ok := distro.ReleaseByName(f.distro)
 		if !ok {
 			errs = append(errs, clair.Invalid("distro", "%.60q names no distribution that is known", f.distro))
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // asEcho makes the test binary a plain echo server that serves one list's pages
@@ -193,7 +194,7 @@ func released(rows int) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
 		var dists []*clair.Distribution
 		for _, name := range releases() {
-			release, _ := clair.ReleaseByName(name)
+			release, _ := distro.ReleaseByName(name)
 			dists = append(dists, release.Distribution())
 		}
 		texts := texts()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // Coalesce makes the index report of a manifest from the results of its layers,
@@ -112,7 +113,7 @@ func (c *coalescer) file(r *report, at int, f PackageFile) {
 		return
 	}
 	dist := c.distribution(at)
-	if _, known := clair.ReleaseOf(dist); known && f.Owned {
+	if _, known := distro.ReleaseOf(dist); known && f.Owned {
 		return // the distribution has a package of it, and its own fixes
 	}
 	for _, p := range f.Packages {

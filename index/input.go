@@ -17,13 +17,14 @@ import (
 	"oriel/index/rpm"
 	"oriel/index/sbom"
 	"oriel/index/system"
+	"oriel/internal/distro"
 	"oriel/internal/fetch"
 )
 
 // InputOptions say what a local input does not.
 type InputOptions struct {
 	// Release overrides the distribution.
-	Release *clair.Release
+	Release *distro.Release
 	// TempDir is where files wait to be read. Default: the system's.
 	TempDir string
 }

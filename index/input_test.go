@@ -12,6 +12,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/corpus"
+	"oriel/internal/distro"
 )
 
 func write(t testing.TB, name string, b []byte) string {
@@ -107,7 +108,7 @@ func TestReadInput(t *testing.T) {
 }
 
 func TestReadInput_DatabasesAndDocuments(t *testing.T) {
-	release, _ := clair.ReleaseByName("debian:12")
+	release, _ := distro.ReleaseByName("debian:12")
 	o := InputOptions{Release: &release}
 	for kind, b := range map[string][]byte{
 		"dpkg database": []byte(dpkgText), "apk database": []byte("C:Q1\nP:musl\nV:1.2\no:musl\n\n"),
@@ -146,14 +147,14 @@ func TestReadInput_RealImage(t *testing.T) {
 	in, err := ReadInput(t.Context(), filepath.Join(dir, "images", "alpine-3.10-docker-archive.tar.gz"), InputOptions{})
 	require.NoError(t, err)
 	checkReport(t, in.Report)
-	release, _ := clair.ReleaseByName("alpine:3.10")
+	release, _ := distro.ReleaseByName("alpine:3.10")
 	alone, err := ReadInput(t.Context(), filepath.Join(dir, "apk", "alpine-3.10.4.installed"), InputOptions{Release: &release})
 	require.NoError(t, err)
 	require.Equal(t, "docker image", in.Kind)
 	require.Equal(t, names(alone.Report), names(in.Report))
 	require.Len(t, in.Report.Packages, 14)
 	for _, d := range in.Report.Distributions {
-		r, ok := clair.ReleaseOf(d)
+		r, ok := distro.ReleaseOf(d)
 		require.True(t, ok)
 		require.Equal(t, release, r)
 	}

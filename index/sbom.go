@@ -6,6 +6,7 @@ import (
 
 	"oriel/clair"
 	"oriel/index/sbom"
+	"oriel/internal/distro"
 )
 
 // SBOMOptions are what a caller knows about an SBOM.
@@ -13,7 +14,7 @@ type SBOMOptions struct {
 	// Hash is the manifest's digest. Default: the digest of the document.
 	Hash clair.Digest
 	// Release overrides the distribution of all the distribution's packages.
-	Release *clair.Release
+	Release *distro.Release
 }
 
 // DigestOf returns the digest of a document, which identifies it if nothing

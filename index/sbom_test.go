@@ -9,6 +9,7 @@ import (
 	"oriel/clair"
 	"oriel/index/reader/readertest"
 	"oriel/index/sbom"
+	"oriel/internal/distro"
 )
 
 // TestSBOM_Real holds the counts of real documents hold.
@@ -36,7 +37,7 @@ func TestSBOM_Real(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, [2]int{c.packages, c.unmatched}, [2]int{len(s.Packages), len(s.Unmatched)})
 			for _, d := range s.Distributions {
-				r, ok := clair.ReleaseOf(d)
+				r, ok := distro.ReleaseOf(d)
 				require.True(t, ok)
 				require.Equal(t, c.platform, r.Platform)
 			}
@@ -82,7 +83,7 @@ func TestSBOM_TagValue(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{"libssl3 3.0.9-1", "lodash 4.17.0"}, names)
 
-	release, _ := clair.ReleaseByName("ubuntu:22.04")
+	release, _ := distro.ReleaseByName("ubuntu:22.04")
 	s, err = ReadSBOM(sbom.SPDXTagValue, []byte(tagValue), SBOMOptions{Release: &release})
 	require.NoError(t, err)
 	require.Len(t, s.Unmatched, 1)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/version"
 	"oriel/match"
 )
@@ -194,7 +195,7 @@ func checkFinding(t *testing.T, h host, id string, v *clair.Vulnerability, why m
 
 // placeOf finds the environment of a package that a vulnerability is of.
 func placeOf(index *clair.IndexReport, id string, v *clair.Vulnerability) (version.Scheme, bool) {
-	of, distributed := clair.ReleaseOf(v.Dist)
+	of, distributed := distro.ReleaseOf(v.Dist)
 	for _, env := range index.Environments[id] {
 		for _, name := range env.RepositoryIDs {
 			repo := index.Repositories[name]
@@ -205,7 +206,7 @@ func placeOf(index *clair.IndexReport, id string, v *clair.Vulnerability) (versi
 				return version.Scheme(repo.Name), true
 			}
 		}
-		if r, ok := clair.ReleaseOf(index.Distributions[env.DistributionID]); ok && distributed && r.Accepts(of) {
+		if r, ok := distro.ReleaseOf(index.Distributions[env.DistributionID]); ok && distributed && r.Accepts(of) {
 			return version.Scheme(r.Scheme), true
 		}
 	}
@@ -220,7 +221,7 @@ type plainKey struct{ platform, kind, name string }
 func plainRows(rows []*clair.Vulnerability) map[plainKey][]*clair.Vulnerability {
 	out := map[plainKey][]*clair.Vulnerability{}
 	for _, v := range rows {
-		r, ok := clair.ReleaseOf(v.Dist)
+		r, ok := distro.ReleaseOf(v.Dist)
 		if ok && v.Repo == nil && v.Package.Module == "" && v.Package.Arch == "" && !strings.Contains(v.FixedInVersion, ".module") {
 			k := plainKey{r.Platform, v.Package.Kind, v.Package.Name}
 			out[k] = append(out[k], v)
@@ -235,7 +236,7 @@ func checkAll(t *testing.T, h host, r *match.Result, rows map[plainKey][]*clair.
 	want, known := map[string]bool{}, false
 	for id, p := range h.index.Packages {
 		for _, env := range h.index.Environments[id] {
-			place, ok := clair.ReleaseOf(h.index.Distributions[env.DistributionID])
+			place, ok := distro.ReleaseOf(h.index.Distributions[env.DistributionID])
 			if !ok || len(env.RepositoryIDs) > 0 || p.Module != "" || strings.Contains(p.Version, ".module") {
 				continue
 			}
@@ -274,7 +275,7 @@ func checkAll(t *testing.T, h host, r *match.Result, rows map[plainKey][]*clair.
 
 // older compares the versions of a release's packages; what cannot be compared
 // is no finding.
-func older(t *testing.T, r clair.Release, own, fixed string) bool {
+func older(t *testing.T, r distro.Release, own, fixed string) bool {
 	a, err := version.Parse(version.Scheme(r.Scheme), own)
 	if err != nil {
 		return false

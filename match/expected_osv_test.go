@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/store"
 )
 
@@ -72,13 +73,13 @@ func TestExpected_OSVDistributions(t *testing.T) {
 	db := openStore(t)
 	fed := map[string]bool{}
 	for _, v := range importFeeds(t, db, distributionFeeds(t)...) {
-		if r, ok := clair.ReleaseOf(v.Dist); ok {
+		if r, ok := distro.ReleaseOf(v.Dist); ok {
 			fed[r.Platform] = true
 		}
 	}
 	queries, found := 0, 0
 	for _, q := range table(t, readFile(t, "expected/public/osv-api/queries.tsv")) {
-		if place, ok := clair.ReleaseByName(q[0]); !ok || !fed[place.Platform] {
+		if place, ok := distro.ReleaseByName(q[0]); !ok || !fed[place.Platform] {
 			continue
 		}
 		queries++

@@ -19,6 +19,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/corpus"
+	"oriel/internal/distro"
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
@@ -231,7 +232,7 @@ func idsOf(r *match.Result) (ids []string) {
 // release is a distribution by its name.
 func release(t testing.TB, name string) *clair.Distribution {
 	t.Helper()
-	r, ok := clair.ReleaseByName(name)
+	r, ok := distro.ReleaseByName(name)
 	require.True(t, ok, name)
 	return r.Distribution()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/match"
 )
 
@@ -82,7 +83,7 @@ func newFindingSet(place string) *findingSet {
 		Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},
 		Repositories: map[string]*clair.Repository{}, Environments: map[string][]clair.Environment{},
 	}}
-	if release, ok := clair.ReleaseByName(place); ok {
+	if release, ok := distro.ReleaseByName(place); ok {
 		s.index.Distributions["d"] = release.Distribution()
 	} else if place != "rhcc" {
 		s.index.Repositories["r"] = &clair.Repository{Name: place}

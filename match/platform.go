@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // A platform is what a scanner reads the list of: a release of a distribution
@@ -39,12 +40,12 @@ func PlatformNamed(name string) (string, bool) {
 			return e.Repository, true
 		}
 	}
-	r, ok := clair.ReleaseByName(name)
+	r, ok := distro.ReleaseByName(name)
 	return releasePlatform(r), ok
 }
 
 // releasePlatform is the platform whose advisories hold for a release.
-func releasePlatform(r clair.Release) string { return cmp.Or(r.Of, r.Platform) }
+func releasePlatform(r distro.Release) string { return cmp.Or(r.Of, r.Platform) }
 
 // PlatformsFor lists the platforms whose lists together hold all that can
 // affect the packages of an index report.
@@ -68,7 +69,7 @@ func PlatformsFor(index *clair.IndexReport) []string {
 // recordPlatform is the platform of a place where packages lie, "" where no
 // rule judges them. It goes by the same parts as placesOf.
 func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
-	release, ok := clair.ReleaseOf(dist)
+	release, ok := distro.ReleaseOf(dist)
 	if repo != nil {
 		switch repo.Key {
 		case rhelRepository:
@@ -94,7 +95,7 @@ func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
 
 // cpePlatform is the release that a CPE names, or all of them.
 func cpePlatform(cpe string) string {
-	if r, ok := clair.ReleaseByCPE(cpe); ok && strings.HasPrefix(r.Platform, rhelPrefix+":") {
+	if r, ok := distro.ReleaseByCPE(cpe); ok && strings.HasPrefix(r.Platform, rhelPrefix+":") {
 		return r.Platform
 	}
 	return rhelPrefix
@@ -118,12 +119,12 @@ func PlatformsOf(dist *clair.Distribution, repo *clair.Repository) []string {
 	if dist == nil {
 		return out
 	}
-	if r, ok := clair.ReleaseOf(dist); ok {
+	if r, ok := distro.ReleaseOf(dist); ok {
 		out = append(out, releasePlatform(r))
 	}
 	// A rule compares some fields only, and those may name another release
 	// than all of them together do.
-	if r, ok := clair.ReleaseOf(compared(dist)); ok {
+	if r, ok := distro.ReleaseOf(compared(dist)); ok {
 		out = append(out, releasePlatform(r))
 	}
 	slices.Sort(out)

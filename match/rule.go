@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/version"
 )
 
@@ -56,7 +57,7 @@ var distributionRules = map[string]rule{
 
 // ruleOf gives the rule for a release: its distribution's, or one by its
 // package manager.
-func ruleOf(r clair.Release, d *clair.Distribution) rule {
+func ruleOf(r distro.Release, d *clair.Distribution) rule {
 	if known, ok := distributionRules[d.DID]; ok {
 		return known
 	}
@@ -129,11 +130,11 @@ func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
 			return []place{{languageRule, version.Scheme(repo.Name), dist, repo}}
 		}
 	}
-	release, ok := clair.ReleaseOf(dist)
+	release, ok := distro.ReleaseOf(dist)
 	if !ok {
 		return nil
 	}
-	if parent, ok := clair.ReleaseByName(release.Of); ok {
+	if parent, ok := distro.ReleaseByName(release.Of); ok {
 		release = parent // whose advisories hold for this one
 	}
 	if number, ok := strings.CutPrefix(release.Platform, "rhel:"); ok {

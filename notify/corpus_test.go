@@ -15,6 +15,7 @@ import (
 	"oriel/clair"
 	"oriel/index"
 	"oriel/internal/corpus"
+	"oriel/internal/distro"
 	"oriel/internal/fetch"
 	"oriel/internal/severity"
 	"oriel/match"
@@ -115,7 +116,7 @@ func TestNotify_Corpus(t *testing.T) {
 	var manifests []clair.Digest
 	for name, release := range corpusInputs {
 		var o index.InputOptions
-		if r, ok := clair.ReleaseByName(release); ok {
+		if r, ok := distro.ReleaseByName(release); ok {
 			o.Release = &r
 		}
 		in, err := index.ReadInput(t.Context(), unpacked(t, filepath.Join(dir, "inventories", name)), o)

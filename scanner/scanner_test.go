@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/quantity"
 	"oriel/match"
 	"oriel/scanner"
@@ -53,7 +54,7 @@ func newStore(t *testing.T, rows int) *store.DB {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	release, _ := clair.ReleaseByName("debian:12")
+	release, _ := distro.ReleaseByName("debian:12")
 	_, err = db.UpdateVulnerabilities(t.Context(), "feed", "", func(yield func(*clair.Vulnerability, error) bool) {
 		for i := range rows {
 			v := &clair.Vulnerability{
@@ -76,8 +77,8 @@ func newStore(t *testing.T, rows int) *store.DB {
 // host has packages of both, and one of a distribution that nobody knows
 // anything of.
 func host() *clair.IndexReport {
-	release, _ := clair.ReleaseByName("debian:12")
-	fedora, _ := clair.ReleaseByName("fedora:40")
+	release, _ := distro.ReleaseByName("debian:12")
+	fedora, _ := distro.ReleaseByName("fedora:40")
 	r := &clair.IndexReport{
 		Packages: map[string]*clair.Package{}, Environments: map[string][]clair.Environment{},
 		Distributions: map[string]*clair.Distribution{"d": release.Distribution(), "f": fedora.Distribution()},
@@ -326,7 +327,7 @@ func TestScan_Token(t *testing.T) {
 	})
 	s, err := scanner.New(scanner.Options{Server: "http://127.0.0.1:1/", Token: "abc", Client: &http.Client{Transport: transport}})
 	require.NoError(t, err)
-	release, _ := clair.ReleaseByName("debian:12")
+	release, _ := distro.ReleaseByName("debian:12")
 	_, err = s.Scan(t.Context(), &clair.IndexReport{
 		Packages:      map[string]*clair.Package{"1": {ID: "1", Name: "p"}},
 		Environments:  map[string][]clair.Environment{"1": {{DistributionID: "d"}}},

@@ -12,6 +12,7 @@ import (
 	"oriel/clair"
 	"oriel/index"
 	"oriel/index/sbom"
+	"oriel/internal/distro"
 )
 
 // ManifestStore keeps manifests and their index reports.
@@ -89,7 +90,7 @@ func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexRepo
 func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest) (*clair.IndexReport, error) {
 	o := index.SBOMOptions{Hash: hash}
 	if name := c.QueryParam("distro"); name != "" {
-		release, ok := clair.ReleaseByName(name)
+		release, ok := distro.ReleaseByName(name)
 		if !ok {
 			return nil, clair.Invalid("distro", "%.60q names no distribution that is known", name)
 		}

@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/quantity"
 	"oriel/server"
 	"oriel/server/patches"
@@ -94,7 +95,7 @@ func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 // fill makes a feed with n rows for a release current, each named after it.
 func (w world) fill(platform string, n int) {
 	w.Helper()
-	release, ok := clair.ReleaseByName(platform)
+	release, ok := distro.ReleaseByName(platform)
 	require.True(w, ok)
 	_, err := w.db.UpdateVulnerabilities(w.Context(), "feed/"+platform, clair.Fingerprint(fmt.Sprint(n)), func(yield func(*clair.Vulnerability, error) bool) {
 		for i := range n {
@@ -406,7 +407,7 @@ func TestPatches_RowsOfOneOperation(t *testing.T) {
 		return append(names, fmt.Sprintf("CVE-9%02d", k), fmt.Sprintf("CVE-9%02d", k+1))
 	}
 	update := func(k int) {
-		release, ok := clair.ReleaseByName("debian:12")
+		release, ok := distro.ReleaseByName("debian:12")
 		require.True(t, ok)
 		_, err := w.db.UpdateVulnerabilities(t.Context(), "feed", clair.Fingerprint(fmt.Sprint(k)), func(yield func(*clair.Vulnerability, error) bool) {
 			for _, name := range list(k) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // alpinePackage is a package in a security database of Alpine, Wolfi or
@@ -31,7 +32,7 @@ const maxPending = 1 << 16
 //
 // The release is the document's own unless one is given: Wolfi and Chainguard
 // name none, but their package server does.
-func parseAlpine(r io.Reader, release clair.Release) rows {
+func parseAlpine(r io.Reader, release distro.Release) rows {
 	return emitting(func(e emitter) error {
 		p := alpineParser{emitter: e, release: release, dec: json.NewDecoder(r)}
 		return p.document()
@@ -40,7 +41,7 @@ func parseAlpine(r io.Reader, release clair.Release) rows {
 
 type alpineParser struct {
 	emitter
-	release clair.Release
+	release distro.Release
 	dec     *json.Decoder
 	pending []alpinePackage
 	listed  bool
@@ -90,7 +91,7 @@ func (p *alpineParser) named(prefix, cut string) error {
 	if cut != "" {
 		text, _, _ = strings.Cut(text, ".")
 	}
-	p.release, _ = clair.ReleaseByName(prefix + text)
+	p.release, _ = distro.ReleaseByName(prefix + text)
 	return nil
 }
 

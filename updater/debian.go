@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/severity"
 )
 
@@ -33,7 +34,7 @@ type debianRelease struct {
 // reports it too.
 func parseDebian(r io.Reader) rows {
 	return emitting(func(e emitter) error {
-		p := debianParser{emitter: e, dec: json.NewDecoder(r), releases: map[string]clair.Release{}}
+		p := debianParser{emitter: e, dec: json.NewDecoder(r), releases: map[string]distro.Release{}}
 		if err := members(p.dec, p.readPackage); err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ type debianParser struct {
 	dec      *json.Decoder
 	packages int
 	// releases remembers the tracker's code names.
-	releases map[string]clair.Release
+	releases map[string]distro.Release
 }
 
 func (p *debianParser) readPackage(name string) error {
@@ -75,10 +76,10 @@ func (p *debianParser) readPackage(name string) error {
 	})
 }
 
-func (p *debianParser) release(code string) (clair.Release, bool) {
+func (p *debianParser) release(code string) (distro.Release, bool) {
 	r, ok := p.releases[code]
 	if !ok {
-		r, ok = clair.ReleaseByPURL("debian", code)
+		r, ok = distro.ReleaseByPURL("debian", code)
 		// What a foreign document may add is bounded.
 		if len(p.releases) < 100 {
 			p.releases[code] = r

@@ -18,6 +18,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/corpus"
+	"oriel/internal/distro"
 )
 
 // corpusFiles are the feeds of the corpus that a pattern finds under feeds/
@@ -114,7 +115,7 @@ func TestCorpus_Alpine(t *testing.T) {
 				}
 			}
 		}
-		n, skipped, _, err := count(t, parseAlpine(bytes.NewReader(raw), clair.Release{}))
+		n, skipped, _, err := count(t, parseAlpine(bytes.NewReader(raw), distro.Release{}))
 		require.NoError(t, err)
 		require.Equal(t, want, n, name)
 		total, lost = total+n, lost+skipped
@@ -148,7 +149,7 @@ func TestCorpus_OVAL(t *testing.T) {
 		{"com.vmware.phsa-photon3.xml.gz", "", naivePhoton, 0},
 	} {
 		name := corpusFiles(t, "oval/"+c.file)[0]
-		release, _ := clair.ReleaseByName(c.release)
+		release, _ := distro.ReleaseByName(c.release)
 		n, skipped, heap, err := count(t, parseOVAL(unzipped(name), release))
 		require.NoError(t, err)
 		t.Logf("%s: %d rows, %d skipped, %d KiB held", c.file, n, skipped, heap>>10)
@@ -184,7 +185,7 @@ func naivePhoton(doc string) int {
 // TestCorpus_SUSE has SUSE's own forms, of which two definitions say only what
 // is not affected.
 func TestCorpus_SUSE(t *testing.T) {
-	found, skipped, err := collect(parseOVAL(unzipped(corpusFiles(t, "oval/suse*.xml.gz")[0]), clair.Release{}))
+	found, skipped, err := collect(parseOVAL(unzipped(corpusFiles(t, "oval/suse*.xml.gz")[0]), distro.Release{}))
 	require.NoError(t, err)
 	require.Empty(t, skipped)
 	require.Len(t, found, 10)

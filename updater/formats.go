@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/fetch"
 )
 
@@ -29,20 +30,20 @@ func (c *contextReader) Read(p []byte) (int, error) {
 const releaseOption = "release"
 
 // releaseOf reads the release of a feed, none where the key is not set.
-func releaseOf(f Feed) (clair.Release, error) {
+func releaseOf(f Feed) (distro.Release, error) {
 	name := f.Text(releaseOption)
 	if name == "" {
-		return clair.Release{}, nil
+		return distro.Release{}, nil
 	}
-	r, ok := clair.ReleaseByName(name)
+	r, ok := distro.ReleaseByName(name)
 	if !ok {
-		return clair.Release{}, clair.Invalid(releaseOption, "%.40q is no release of a known distribution", name)
+		return distro.Release{}, clair.Invalid(releaseOption, "%.40q is no release of a known distribution", name)
 	}
 	return r, nil
 }
 
 // plainFormat is a format of one plain file, parsed in one pass.
-func plainFormat(name string, version int, parse func(io.Reader, clair.Release) rows) Format {
+func plainFormat(name string, version int, parse func(io.Reader, distro.Release) rows) Format {
 	return Format{
 		Name: name, Kind: clair.KindVulnerability, Options: []Option{TextOption(releaseOption)},
 		New: func(f Feed, c *fetch.Client) (clair.Updater, error) {
@@ -63,7 +64,7 @@ func alpineFormat() Format { return plainFormat("alpine", 1, parseAlpine) }
 
 // debianFormat is the format "debian": the security tracker's JSON.
 func debianFormat() Format {
-	f := plainFormat("debian", 1, func(r io.Reader, _ clair.Release) rows { return parseDebian(r) })
+	f := plainFormat("debian", 1, func(r io.Reader, _ distro.Release) rows { return parseDebian(r) })
 	f.Options = nil
 	return f
 }

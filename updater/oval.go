@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/severity"
 )
 
@@ -27,9 +28,9 @@ import (
 //
 // A definition with CVEs makes its rows for each of them, with the advisory's
 // own id as an alias; one without has rows named by the advisory.
-func parseOVAL(open func() (io.ReadCloser, error), release clair.Release) rows {
+func parseOVAL(open func() (io.ReadCloser, error), release distro.Release) rows {
 	return emitting(func(e emitter) error {
-		p := ovalParser{emitter: e, release: release, index: newOVALIndex(), named: map[string]clair.Release{}}
+		p := ovalParser{emitter: e, release: release, index: newOVALIndex(), named: map[string]distro.Release{}}
 		if err := pass(open, p.index.read); err != nil {
 			return err
 		}
@@ -105,16 +106,16 @@ type ovalCriterion struct {
 
 type ovalParser struct {
 	emitter
-	release     clair.Release
+	release     distro.Release
 	index       *ovalIndex
 	definitions int
 	// named remembers releases by the words for them.
-	named map[string]clair.Release
+	named map[string]distro.Release
 }
 
 // ovalScope is what the criteria around a test ask of the system.
 type ovalScope struct {
-	releases []clair.Release
+	releases []distro.Release
 	arch     string
 	module   string
 }
@@ -144,8 +145,8 @@ func (p *ovalParser) definition(dec *xml.Decoder, start xml.StartElement) error 
 }
 
 // affected are the releases that a definition is said to affect.
-func (p *ovalParser) affected(d ovalDefinition) []clair.Release {
-	var list []clair.Release
+func (p *ovalParser) affected(d ovalDefinition) []distro.Release {
+	var list []distro.Release
 	for _, platform := range d.Metadata.Platforms {
 		if r, ok := p.releaseOf(platform); ok {
 			list = append(list, r)
@@ -158,10 +159,10 @@ func (p *ovalParser) affected(d ovalDefinition) []clair.Release {
 }
 
 // releaseOf finds a release by its words, such as "Ubuntu 22.04 LTS".
-func (p *ovalParser) releaseOf(words string) (clair.Release, bool) {
+func (p *ovalParser) releaseOf(words string) (distro.Release, bool) {
 	r, ok := p.named[words]
 	if !ok {
-		r, _ = clair.ReleaseByName(words)
+		r, _ = distro.ReleaseByName(words)
 		if len(p.named) < 1000 {
 			p.named[strings.Clone(words)] = r
 		}
@@ -233,7 +234,7 @@ func ovalDate(dates ...string) time.Time {
 // ovalRow is what a package test comes to. It is comparable, for definitions
 // repeat themselves.
 type ovalRow struct {
-	release      clair.Release
+	release      distro.Release
 	name, module string
 	fixed, last  string
 	arch         string

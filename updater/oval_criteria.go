@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // walk collects the rows of a node and of all below it. In an AND the leaves
@@ -29,7 +30,7 @@ func (w *ovalWalk) walk(n ovalCriteria, scope ovalScope) {
 
 // narrow is the scope inside of an AND.
 func (w *ovalWalk) narrow(n ovalCriteria, scope ovalScope) ovalScope {
-	var releases []clair.Release
+	var releases []distro.Release
 	asked := false
 	leaves := append(n.Tests[:len(n.Tests):len(n.Tests)], n.Extends...)
 	for _, below := range n.Criteria {
@@ -62,8 +63,8 @@ func (w *ovalWalk) narrow(n ovalCriteria, scope ovalScope) ovalScope {
 
 // withoutDerived leaves out releases whose parent is there as well: rows of
 // the parent hold for them, and SUSE lists each package for six products.
-func withoutDerived(list []clair.Release) []clair.Release {
-	var kept []clair.Release
+func withoutDerived(list []distro.Release) []distro.Release {
+	var kept []distro.Release
 next:
 	for i, r := range list {
 		for j, o := range list {

@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // brief is a row in one line, for comparing whole feeds.
 func brief(v *clair.Vulnerability) string {
 	var b strings.Builder
 	if v.Dist != nil {
-		r, ok := clair.ReleaseOf(v.Dist)
+		r, ok := distro.ReleaseOf(v.Dist)
 		if !ok {
 			return fmt.Sprintf("%s: %+v is of no release", v.Name, v.Dist)
 		}
@@ -81,9 +82,9 @@ func opener(b []byte) func() (io.ReadCloser, error) {
 }
 
 // platform is the release of a platform.
-func platform(t testing.TB, name string) clair.Release {
+func platform(t testing.TB, name string) distro.Release {
 	t.Helper()
-	r, ok := clair.ReleaseByName(name)
+	r, ok := distro.ReleaseByName(name)
 	require.True(t, ok, name)
 	return r
 }
@@ -97,15 +98,15 @@ func formats(t testing.TB) map[string]struct {
 		fixture []byte
 		parse   func([]byte) rows
 	}
-	oval := func(b []byte) rows { return parseOVAL(opener(b), clair.Release{}) }
+	oval := func(b []byte) rows { return parseOVAL(opener(b), distro.Release{}) }
 	return map[string]format{
-		"alpine":      {fixture(t, "alpine", "v3.9-main.json"), func(b []byte) rows { return parseAlpine(bytes.NewReader(b), clair.Release{}) }},
+		"alpine":      {fixture(t, "alpine", "v3.9-main.json"), func(b []byte) rows { return parseAlpine(bytes.NewReader(b), distro.Release{}) }},
 		"debian":      {fixture(t, "debian", "tracker.json"), func(b []byte) rows { return parseDebian(bytes.NewReader(b)) }},
 		"oval/oracle": {fixture(t, "oval", "oracle.xml"), oval},
 		"oval/ubuntu": {fixture(t, "oval", "ubuntu.xml"), oval},
 		"oval/suse":   {fixture(t, "oval", "suse.xml"), oval},
 		"redhat-vex":  {archiveOf(t, "2022/cve-2022-0778.json", string(fixture(t, "redhat", "cve-2022-0778.json"))), func(b []byte) rows { return parseVEX(bytes.NewReader(b)) }},
-		"updateinfo":  {fixture(t, "updateinfo", "amazon2.xml"), func(b []byte) rows { return parseUpdateInfo(bytes.NewReader(b), clair.Release{}) }},
+		"updateinfo":  {fixture(t, "updateinfo", "amazon2.xml"), func(b []byte) rows { return parseUpdateInfo(bytes.NewReader(b), distro.Release{}) }},
 	}
 }
 
@@ -177,7 +178,7 @@ func TestAlpine_Releases(t *testing.T) {
 		`{"distroversion":"edge","urlprefix":"https://dl-cdn.alpinelinux.org/alpine",` + packages + `}`: "alpine:edge",
 		`{` + packages + `,"distroversion":"v3.22"}`:                                                    "alpine:3.22",
 	} {
-		found, skipped, err := collect(parseAlpine(strings.NewReader(doc), clair.Release{}))
+		found, skipped, err := collect(parseAlpine(strings.NewReader(doc), distro.Release{}))
 		require.NoError(t, err)
 		require.Empty(t, skipped)
 		require.Equal(t, []string{want + " CVE-2024-0001 source:a <1-r0 Unknown"}, found)
@@ -186,14 +187,14 @@ func TestAlpine_Releases(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"wolfi CVE-2024-0001 source:a <1-r0 Unknown"}, found)
 
-	_, _, err = collect(parseAlpine(strings.NewReader(`{`+packages+`}`), clair.Release{}))
+	_, _, err = collect(parseAlpine(strings.NewReader(`{`+packages+`}`), distro.Release{}))
 	require.ErrorIs(t, err, clair.ErrInvalid)
 }
 
 func TestAlpine_BadRecords(t *testing.T) {
 	const doc = `{"distroversion":"v3.18","packages":[{"pkg":{"secfixes":{}}},{"pkg":{"name":"a","secfixes":{"1-r0":"CVE-2024-0001"}}},
 		{"pkg":{"name":"b","secfixes":{"1-r0":null,"2-r0":["(nothing)","CVE 2018-16859"]}}}]}`
-	found, skipped, err := collect(parseAlpine(strings.NewReader(doc), clair.Release{}))
+	found, skipped, err := collect(parseAlpine(strings.NewReader(doc), distro.Release{}))
 	require.NoError(t, err)
 	require.Len(t, skipped, 4)
 	require.Equal(t, []string{"alpine:3.18 CVE-2018-16859 source:b <2-r0 Unknown"}, found)

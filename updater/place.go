@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/severity"
 )
 
@@ -32,7 +33,7 @@ func placeOfRelease(ecosystem string) (distroPlace, bool) {
 	if suffix, ok := strings.CutPrefix(ecosystem, "Red Hat:"); ok && suffix != "" {
 		return placeOfRedHat(suffix)
 	}
-	r, ok := clair.ReleaseByName(ecosystem)
+	r, ok := distro.ReleaseByName(ecosystem)
 	if !ok {
 		return distroPlace{}, false
 	}
@@ -58,7 +59,7 @@ func placeOfRedHat(suffix string) (distroPlace, bool) {
 	if !ok {
 		return distroPlace{}, false
 	}
-	r, ok := clair.ReleaseByCPE(cpe)
+	r, ok := distro.ReleaseByCPE(cpe)
 	return distroPlace{
 		dist: r.Distribution(), repo: &clair.Repository{Key: rpmRepository, Name: cpe, CPE: cpe}, scheme: "rpm", kind: clair.Binary,
 	}, ok

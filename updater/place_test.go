@@ -11,6 +11,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/corpus"
+	"oriel/internal/distro"
 )
 
 func TestPlaceOfRelease(t *testing.T) {
@@ -25,7 +26,7 @@ func TestPlaceOfRelease(t *testing.T) {
 		at, ok := placeOfRelease(ecosystem)
 		require.Equal(t, want != "", ok, ecosystem)
 		if ok {
-			r, ok := clair.ReleaseOf(at.dist)
+			r, ok := distro.ReleaseOf(at.dist)
 			require.True(t, ok)
 			require.Equal(t, want, r.Platform+" "+at.scheme+" "+at.kind)
 			require.Nil(t, at.repo)
@@ -44,7 +45,7 @@ func TestPlaceOfRelease_RedHat(t *testing.T) {
 		at, ok := placeOfRelease(ecosystem)
 		require.True(t, ok, ecosystem)
 		require.Equal(t, &clair.Repository{Key: "rhel-cpe-repository", Name: want[0], CPE: want[0]}, at.repo)
-		r, _ := clair.ReleaseOf(at.dist)
+		r, _ := distro.ReleaseOf(at.dist)
 		require.Equal(t, want[1], r.Platform)
 		require.Equal(t, clair.Binary, at.kind)
 	}

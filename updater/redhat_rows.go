@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/purl"
 	"oriel/internal/severity"
 )
@@ -286,7 +287,7 @@ func (w *vexWriter) vulnerability(r vexRow, kind string) *clair.Vulnerability {
 		slices.Sort(r.arches)
 		v.Package.Arch, v.ArchOperation = strings.Join(r.arches, "|"), clair.ArchPattern
 	}
-	if release, ok := clair.ReleaseByCPE(r.cpe); ok && r.repo == rpmRepository {
+	if release, ok := distro.ReleaseByCPE(r.cpe); ok && r.repo == rpmRepository {
 		v.Dist = release.Distribution()
 	}
 	return v

@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/version"
 )
 
@@ -52,7 +53,7 @@ func badFeed(format string, args ...any) error {
 
 // checkVersion says whether a version can be compared at all, so that a row
 // that could never match is counted as skipped instead.
-func checkVersion(r clair.Release, text string) error {
+func checkVersion(r distro.Release, text string) error {
 	if _, err := version.Parse(version.Scheme(r.Scheme), text); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/severity"
 )
 
@@ -48,7 +49,7 @@ type updateInfoPackage struct {
 //
 // The release is the one given, or else what the collection or the title of
 // an update names ("Amazon Linux 2023 - ALAS2023-…").
-func parseUpdateInfo(r io.Reader, release clair.Release) rows {
+func parseUpdateInfo(r io.Reader, release distro.Release) rows {
 	return emitting(func(e emitter) error {
 		p := updateInfoParser{emitter: e, release: release}
 		err := xmlElements(r, "updates", func(dec *xml.Decoder, start xml.StartElement) error {
@@ -71,7 +72,7 @@ func parseUpdateInfo(r io.Reader, release clair.Release) rows {
 
 type updateInfoParser struct {
 	emitter
-	release clair.Release
+	release distro.Release
 	updates int
 }
 
@@ -143,17 +144,17 @@ func (u *updateInfo) links() string {
 // maxReferences bounds the links of a row.
 const maxReferences = 100
 
-func (p *updateInfoParser) releaseOf(u *updateInfo, collection string) (clair.Release, bool) {
+func (p *updateInfoParser) releaseOf(u *updateInfo, collection string) (distro.Release, bool) {
 	if p.release.Platform != "" {
 		return p.release, true
 	}
 	title, _, _ := strings.Cut(u.Title, " - ")
 	for _, words := range []string{title, collection} {
-		if r, ok := clair.ReleaseByName(words); ok {
+		if r, ok := distro.ReleaseByName(words); ok {
 			return r, true
 		}
 	}
-	return clair.Release{}, false
+	return distro.Release{}, false
 }
 
 func (p updateInfoPackage) evr() string {
@@ -168,7 +169,7 @@ func (p updateInfoPackage) evr() string {
 	return evr
 }
 
-func (u *updateInfo) vulnerability(name string, r clair.Release, p updateInfoPackage) *clair.Vulnerability {
+func (u *updateInfo) vulnerability(name string, r distro.Release, p updateInfoPackage) *clair.Vulnerability {
 	v := &clair.Vulnerability{
 		Name:               name,
 		Description:        strings.TrimSpace(u.Description),

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 func TestUpdateInfo(t *testing.T) {
@@ -28,7 +28,7 @@ func TestUpdateInfo_Records(t *testing.T) {
 		<package arch="x86_64" name="a" version="1"/><package arch="x86_64" name="b"/></collection></pkglist></update>
 		<update type="security"><id>X-1</id><title>Elsewhere</title><pkglist><collection><name>Nowhere 1</name><package arch="x86_64" name="a" version="1"/></collection></pkglist></update>
 		<update type="security"><id>X-2</id><title>Amazon Linux 2023 - X-2</title></update></updates>`
-	found, skipped, err := collect(parseUpdateInfo(strings.NewReader(doc), clair.Release{}))
+	found, skipped, err := collect(parseUpdateInfo(strings.NewReader(doc), distro.Release{}))
 	require.NoError(t, err)
 	require.Len(t, skipped, 3, "%q", skipped)
 	require.Equal(t, []string{

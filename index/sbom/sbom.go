@@ -13,6 +13,7 @@ import (
 	"oriel/clair"
 	"oriel/index/reader"
 	"oriel/index/rpm"
+	"oriel/internal/distro"
 	"oriel/internal/purl"
 )
 
@@ -58,7 +59,7 @@ type Package struct {
 // without one, the component is used only if the rest of the document
 // identifies it. A release, if not nil, overrides the distribution of the
 // operating system's packages. The error is an ErrInvalid.
-func Read(format Format, document []byte, release *clair.Release) (*Document, error) {
+func Read(format Format, document []byte, release *distro.Release) (*Document, error) {
 	read := map[Format]func([]byte) (*bill, error){
 		CycloneDXJSON: readCycloneDXJSON, CycloneDXXML: readCycloneDXXML, SPDXJSON: readSPDXJSON, SPDXTagValue: readSPDXTags,
 	}[format]
@@ -120,7 +121,7 @@ func (b *bill) setSystem(d clair.Distribution) {
 func noMatch(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // pkg makes a package of a component.
-func (c *component) pkg(system *clair.Distribution, override *clair.Release) (Package, error) {
+func (c *component) pkg(system *clair.Distribution, override *distro.Release) (Package, error) {
 	if c.purl == "" {
 		if !c.system {
 			return Package{}, noMatch("it has no package URL")
@@ -177,29 +178,29 @@ func languageName(ecosystem string, u purl.PURL) string {
 
 // releaseOf finds the distribution of a package: what the caller says, what
 // its URL says, what the document says of the system.
-func releaseOf(u purl.PURL, system *clair.Distribution, override *clair.Release) (clair.Release, bool) {
+func releaseOf(u purl.PURL, system *clair.Distribution, override *distro.Release) (distro.Release, bool) {
 	if override != nil {
 		return *override, true
 	}
-	if distro := u.Qualifiers.Get("distro"); distro != "" {
-		if r, ok := clair.ReleaseByPURL(u.Namespace, distro); ok {
+	if name := u.Qualifiers.Get("distro"); name != "" {
+		if r, ok := distro.ReleaseByPURL(u.Namespace, name); ok {
 			return r, true
 		}
 	}
 	if r, ok := systemRelease(system, nil); ok {
 		return r, true
 	}
-	return clair.ReleaseByPURL(u.Namespace, "")
+	return distro.ReleaseByPURL(u.Namespace, "")
 }
 
-func systemRelease(system *clair.Distribution, override *clair.Release) (clair.Release, bool) {
+func systemRelease(system *clair.Distribution, override *distro.Release) (distro.Release, bool) {
 	if override != nil {
 		return *override, true
 	}
-	return clair.ReleaseOf(system)
+	return distro.ReleaseOf(system)
 }
 
-func (c *component) distributionPackage(r clair.Release, u purl.PURL) (Package, error) {
+func (c *component) distributionPackage(r distro.Release, u purl.PURL) (Package, error) {
 	if u.Version == "" {
 		return Package{}, noMatch("it has no version")
 	}

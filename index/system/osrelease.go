@@ -11,6 +11,7 @@ import (
 	"oriel/clair"
 	"oriel/index/reader"
 	"oriel/internal/cpe"
+	"oriel/internal/distro"
 )
 
 // What a file says of the distribution counts less the higher its rank.
@@ -121,9 +122,9 @@ func distributionOf(name, line string) *clair.Distribution {
 	if name == "etc/alpine-release" {
 		line = "Alpine Linux " + line
 	}
-	r, ok := clair.ReleaseByName(line)
+	r, ok := distro.ReleaseByName(line)
 	if m := releaseLine.FindStringSubmatch(line); !ok && m != nil {
-		r, ok = clair.ReleaseByName(m[1] + " " + m[2])
+		r, ok = distro.ReleaseByName(m[1] + " " + m[2])
 	}
 	if !ok {
 		return nil

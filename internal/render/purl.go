@@ -7,6 +7,7 @@ import (
 	"github.com/package-url/packageurl-go"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // languagePURL is the package URL of a package from a language's index, ""
@@ -69,7 +70,7 @@ func purlType(e clair.Ecosystem) (kind, separator string) {
 // systemPURL is the package URL of a distribution's package, "" where the
 // distribution is not known.
 func systemPURL(p *clair.Package, dist *clair.Distribution) string {
-	release, ok := clair.ReleaseOf(dist)
+	release, ok := distro.ReleaseOf(dist)
 	if !ok {
 		return ""
 	}

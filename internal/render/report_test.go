@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/internal/purl"
 	"oriel/internal/render"
 	"oriel/internal/severity"
@@ -119,9 +120,9 @@ func TestNew_PURL_Read(t *testing.T) {
 			continue
 		}
 		require.Equal(t, p.Name, u.Name)
-		release, ok := clair.ReleaseByPURL(u.Namespace, u.Qualifiers.Get("distro"))
+		release, ok := distro.ReleaseByPURL(u.Namespace, u.Qualifiers.Get("distro"))
 		require.True(t, ok)
-		whole, _ := clair.ReleaseOf(dists[p.ID])
+		whole, _ := distro.ReleaseOf(dists[p.ID])
 		require.Equal(t, whole.Platform, release.Platform)
 	}
 	require.Equal(t, want, got)

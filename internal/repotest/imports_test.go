@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"oriel/internal/severity": {},                         // one judgement of severity and priority
 	"oriel/internal/measure":  {},                         // counts what a reviewer asks about the source
 	"oriel/internal/repotest": {},                         // tests of the repository as a whole
+	"oriel/internal/distro":   {},                         // releases of distributions, however they are spelled
 	"oriel/internal/version":  {},                         // pure orderings
 	"oriel/internal/fetch":    {},                         // bytes in; knows no format
 	"oriel/store":             {},                         // the only room with SQL

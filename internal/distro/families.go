@@ -1,6 +1,7 @@
-package clair
+package distro
 
 import (
+	"oriel/clair"
 	"regexp"
 	"strings"
 )
@@ -23,13 +24,13 @@ type family struct {
 	number func(string) string
 	// system reads the number from the fields of an os-release, where its
 	// VERSION_ID alone does not tell; "" leaves it to the rest of the rules.
-	system func(*Distribution) string
+	system func(*clair.Distribution) string
 	// moved names the family that releases of this number belong to, "" for
 	// this one.
 	moved func(number string) string
 	// dist makes the distribution of a release; DID and whatever it leaves
 	// empty of NAME and code name are filled in from the family.
-	dist func(number string) Distribution
+	dist func(number string) clair.Distribution
 }
 
 // families is the table. Nothing writes to it.
@@ -159,16 +160,18 @@ func lastNumber(s string) string {
 	return majorMinor(s)
 }
 
-func plain(title string) func(string) Distribution {
-	return func(n string) Distribution { return Distribution{Version: n, VersionID: n, PrettyName: title + n} }
+func plain(title string) func(string) clair.Distribution {
+	return func(n string) clair.Distribution {
+		return clair.Distribution{Version: n, VersionID: n, PrettyName: title + n}
+	}
 }
 
-func dotZero(title string) func(string) Distribution {
-	return func(n string) Distribution { return plain(title)(n + ".0") }
+func dotZero(title string) func(string) clair.Distribution {
+	return func(n string) clair.Distribution { return plain(title)(n + ".0") }
 }
 
-func rolling(title string) func(string) Distribution {
-	return func(string) Distribution { return Distribution{PrettyName: title} }
+func rolling(title string) func(string) clair.Distribution {
+	return func(string) clair.Distribution { return clair.Distribution{PrettyName: title} }
 }
 
 func alpineNumber(s string) string {
@@ -180,7 +183,7 @@ func alpineNumber(s string) string {
 }
 
 // alpineSystem knows edge, whose VERSION_ID looks like the next release's.
-func alpineSystem(d *Distribution) string {
+func alpineSystem(d *clair.Distribution) string {
 	if strings.HasSuffix(d.PrettyName, " edge") || strings.Contains(d.VersionID, "_alpha") {
 		return "edge"
 	}
@@ -190,11 +193,11 @@ func alpineSystem(d *Distribution) string {
 	return alpineNumber(d.PrettyName[strings.LastIndexByte(d.PrettyName, ' ')+1:])
 }
 
-func alpineDist(n string) Distribution {
+func alpineDist(n string) clair.Distribution {
 	if n == "edge" {
-		return Distribution{VersionID: n, PrettyName: "Alpine Linux edge"}
+		return clair.Distribution{VersionID: n, PrettyName: "Alpine Linux edge"}
 	}
-	return Distribution{VersionID: n, PrettyName: "Alpine Linux v" + n}
+	return clair.Distribution{VersionID: n, PrettyName: "Alpine Linux v" + n}
 }
 
 func debianNumber(s string) string {
@@ -206,22 +209,22 @@ func debianNumber(s string) string {
 
 // debianSystem knows unstable, whose os-release has no VERSION_ID but names
 // the next release and sid.
-func debianSystem(d *Distribution) string {
+func debianSystem(d *clair.Distribution) string {
 	if d.VersionID == "" && strings.HasSuffix(d.PrettyName, "/sid") {
 		return "unstable"
 	}
 	return ""
 }
 
-func debianDist(n string) Distribution {
+func debianDist(n string) clair.Distribution {
 	if n == "unstable" {
-		return Distribution{VersionID: n, Version: "unstable (sid)", PrettyName: "Debian GNU/Linux unstable (sid)"}
+		return clair.Distribution{VersionID: n, Version: "unstable (sid)", PrettyName: "Debian GNU/Linux unstable (sid)"}
 	}
 	version := n
 	if name := codeName("debian", n); name != "" {
 		version += " (" + name + ")"
 	}
-	return Distribution{VersionID: n, Version: version, PrettyName: "Debian GNU/Linux " + version}
+	return clair.Distribution{VersionID: n, Version: version, PrettyName: "Debian GNU/Linux " + version}
 }
 
 // codeName is the code name of a release, "" where it has none or is unknown.
@@ -245,28 +248,28 @@ func ubuntuNumber(s string) string {
 	return number
 }
 
-func ubuntuDist(n string) Distribution {
+func ubuntuDist(n string) clair.Distribution {
 	version := n
 	if name := codeName("ubuntu", n); name != "" {
 		version += " (" + strings.ToUpper(name[:1]) + name[1:] + ")"
 	}
-	return Distribution{VersionID: n, Version: version, PrettyName: "Ubuntu " + n}
+	return clair.Distribution{VersionID: n, Version: version, PrettyName: "Ubuntu " + n}
 }
 
-func rhelDist(n string) Distribution {
+func rhelDist(n string) clair.Distribution {
 	d := plain("Red Hat Enterprise Linux Server ")(n)
 	d.CPE = "cpe:2.3:o:redhat:enterprise_linux:" + n + ":*:*:*:*:*:*:*"
 	return d
 }
 
-func oracleDist(n string) Distribution {
+func oracleDist(n string) clair.Distribution {
 	d := plain("Oracle Linux Server ")(n)
 	d.VersionCodeName = "Oracle Linux " + n
 	return d
 }
 
-func photonDist(n string) Distribution {
-	return Distribution{Version: n + ".0", VersionID: n + ".0", PrettyName: "VMware Photon OS/Linux"}
+func photonDist(n string) clair.Distribution {
+	return clair.Distribution{Version: n + ".0", VersionID: n + ".0", PrettyName: "VMware Photon OS/Linux"}
 }
 
 // amazonNumber gives the first Amazon Linux, which had dates for releases but
@@ -285,7 +288,7 @@ const amazonLinux1 = "2018.03"
 // amazonAMI is the first Amazon Linux by its name, which needs no number.
 func amazonAMI(string) string { return amazonLinux1 }
 
-func amazonDist(n string) Distribution {
+func amazonDist(n string) clair.Distribution {
 	if n != amazonLinux1 {
 		return plain("Amazon Linux ")(n)
 	}
@@ -318,13 +321,13 @@ func suseNumber(s string) string {
 	return last[1]
 }
 
-func suseDist(title string) func(string) Distribution {
-	return func(n string) Distribution {
+func suseDist(title string) func(string) clair.Distribution {
+	return func(n string) clair.Distribution {
 		number, pack, _ := strings.Cut(n, ".")
 		if pack == "" || number >= "16" {
 			return plain(title)(n)
 		}
-		return Distribution{VersionID: n, Version: number + "-SP" + pack, PrettyName: title + number + " SP" + pack}
+		return clair.Distribution{VersionID: n, Version: number + "-SP" + pack, PrettyName: title + number + " SP" + pack}
 	}
 }
 
@@ -344,7 +347,7 @@ func eulerNumber(s string) string {
 	}
 }
 
-func eulerSystem(d *Distribution) string { return eulerNumber(d.Version) }
+func eulerSystem(d *clair.Distribution) string { return eulerNumber(d.Version) }
 
 func alpaquitaNumber(s string) string {
 	if strings.HasPrefix(strings.ToLower(s), "stream") {

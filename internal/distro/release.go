@@ -1,7 +1,8 @@
-package clair
+package distro
 
 import (
 	"cmp"
+	"oriel/clair"
 	"strings"
 )
 
@@ -24,12 +25,12 @@ type Release struct {
 	// "apk".
 	Scheme string
 	// dist is the distribution as rows of vulnerabilities carry it.
-	dist Distribution
+	dist clair.Distribution
 }
 
 // Distribution returns the distribution that rows of this release carry, with
 // the very values that Clair's matchers compare. It is the caller's own copy.
-func (r Release) Distribution() *Distribution {
+func (r Release) Distribution() *clair.Distribution {
 	d := r.dist
 	return &d
 }
@@ -45,7 +46,7 @@ func (r Release) Accepts(o Release) bool {
 
 // ReleaseOf finds the release of a system by the fields of its os-release, and
 // that of a vulnerability by the distribution in its row.
-func ReleaseOf(d *Distribution) (Release, bool) {
+func ReleaseOf(d *clair.Distribution) (Release, bool) {
 	if d == nil {
 		return Release{}, false
 	}

@@ -1,4 +1,4 @@
-package clair_test
+package distro_test
 
 import (
 	"testing"
@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/distro"
 )
 
 // TestReleaseByName has the forms in which feeds, package URLs and scanners
@@ -61,16 +62,16 @@ func TestReleaseByName(t *testing.T) {
 		"slackware:15": "", "debianish:12": "", "alpine:3": "", "olive:9": "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, ok := clair.ReleaseByName(name)
+			r, ok := distro.ReleaseByName(name)
 			require.Equal(t, want, r.Platform)
 			require.Equal(t, want != "", ok)
 			if !ok {
 				return
 			}
-			again, ok := clair.ReleaseByName(r.Platform)
+			again, ok := distro.ReleaseByName(r.Platform)
 			require.True(t, ok)
 			require.Equal(t, r, again, "the platform names the release")
-			rows, ok := clair.ReleaseOf(r.Distribution())
+			rows, ok := distro.ReleaseOf(r.Distribution())
 			require.True(t, ok)
 			require.Equal(t, r, rows, "the distribution of its rows is of the release")
 		})
@@ -116,12 +117,12 @@ func TestReleaseOf(t *testing.T) {
 		"":                        {{}, {DID: "slackware", Name: "Slackware", VersionID: "15.0"}, {DID: "debian"}, {Name: "debian testing"}},
 	} {
 		for _, d := range systems {
-			r, ok := clair.ReleaseOf(&d)
+			r, ok := distro.ReleaseOf(&d)
 			require.Equal(t, want, r.Platform, "%+v", d)
 			require.Equal(t, want != "", ok)
 		}
 	}
-	_, ok := clair.ReleaseOf(nil)
+	_, ok := distro.ReleaseOf(nil)
 	require.False(t, ok)
 }
 
@@ -132,7 +133,7 @@ func TestReleaseByPURL(t *testing.T) {
 		{"redhat", "rhel-9.6", "rhel:9"}, {"wolfi", "", "wolfi"}, {"chainguard", "20230214", "chainguard"}, {"rocky-linux", "9", "rocky:9"},
 		{"", "debian-11", "debian:11"}, {"debian", "", ""}, {"", "", ""}, {"npm", "1", ""}, {"suse", "sles-12.5", "sles:12.5"},
 	} {
-		r, ok := clair.ReleaseByPURL(c.namespace, c.distro)
+		r, ok := distro.ReleaseByPURL(c.namespace, c.distro)
 		require.Equal(t, c.want, r.Platform, "%+v", c)
 		require.Equal(t, c.want != "", ok)
 	}
@@ -152,7 +153,7 @@ func TestReleaseByCPE(t *testing.T) {
 		"cpe:2.3:o:amazon:amazon_linux:2":                           "amzn:2",
 		"":                                                          "", "cpe:/o": "", "redhat": "",
 	} {
-		r, ok := clair.ReleaseByCPE(cpe)
+		r, ok := distro.ReleaseByCPE(cpe)
 		require.Equal(t, want, r.Platform, cpe)
 		require.Equal(t, want != "", ok, cpe)
 	}
@@ -174,15 +175,15 @@ func TestRelease_Distribution(t *testing.T) {
 			CPE: "cpe:2.3:o:redhat:enterprise_linux:8:*:*:*:*:*:*:*"},
 		"openeuler:22.03-LTS": {DID: "openEuler", Name: "openEuler", Version: "22.03-LTS", VersionID: "22.03-LTS", PrettyName: "openEuler 22.03-LTS"},
 	} {
-		r, ok := clair.ReleaseByName(platform)
+		r, ok := distro.ReleaseByName(platform)
 		require.True(t, ok)
 		require.Equal(t, want, *r.Distribution())
 	}
 }
 
 func TestRelease_Accepts(t *testing.T) {
-	release := func(name string) clair.Release {
-		r, ok := clair.ReleaseByName(name)
+	release := func(name string) distro.Release {
+		r, ok := distro.ReleaseByName(name)
 		require.True(t, ok, name)
 		return r
 	}
@@ -191,7 +192,7 @@ func TestRelease_Accepts(t *testing.T) {
 	require.True(t, release("rhel:7").Accepts(release("rhel:7")))
 	require.False(t, release("rhel:7").Accepts(release("centos:7")))
 	require.False(t, release("almalinux:9").Accepts(release("rhel:9")), "AlmaLinux has its own feed")
-	require.False(t, release("centos:7").Accepts(clair.Release{}))
+	require.False(t, release("centos:7").Accepts(distro.Release{}))
 	require.Equal(t, "bookworm", release("debian:12").CodeName())
 }
 
@@ -200,13 +201,13 @@ func FuzzRelease(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if r, ok := clair.ReleaseByName(s); ok {
-			again, ok := clair.ReleaseByName(r.Platform)
+		if r, ok := distro.ReleaseByName(s); ok {
+			again, ok := distro.ReleaseByName(r.Platform)
 			require.True(t, ok, r.Platform)
 			require.Equal(t, r, again)
 		}
-		clair.ReleaseByCPE(s)
-		clair.ReleaseByPURL("ubuntu", s)
-		clair.ReleaseOf(&clair.Distribution{DID: s, Version: s, PrettyName: s})
+		distro.ReleaseByCPE(s)
+		distro.ReleaseByPURL("ubuntu", s)
+		distro.ReleaseOf(&clair.Distribution{DID: s, Version: s, PrettyName: s})
 	})
 }

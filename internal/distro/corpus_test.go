@@ -1,4 +1,4 @@
-package clair_test
+package distro_test
 
 import (
 	"bufio"
@@ -16,6 +16,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/corpus"
+	"oriel/internal/distro"
 )
 
 // TestCorpus_Release finds the release of every system in the corpus.
@@ -26,7 +27,7 @@ func TestCorpus_Release(t *testing.T) {
 			header := strings.Fields(strings.SplitN(read(t, name), "\n", 2)[0])
 			family := strings.TrimPrefix(header[1], "family=")
 			release := strings.TrimPrefix(header[2], "release=")
-			r, ok := clair.ReleaseByName(family + ":" + release)
+			r, ok := distro.ReleaseByName(family + ":" + release)
 			require.True(t, ok, "%s: %v", name, header)
 			t.Log(filepath.Base(name), header[1:3], r.Platform)
 		}
@@ -40,13 +41,13 @@ func TestCorpus_Release(t *testing.T) {
 			}
 			require.NoError(t, json.Unmarshal([]byte(read(t, name)), &report))
 			for _, d := range report.Distributions {
-				r, ok := clair.ReleaseOf(d)
+				r, ok := distro.ReleaseOf(d)
 				require.True(t, ok, "%+v", d)
 				t.Log(filepath.Base(name), r.Platform)
 			}
 			for _, repo := range report.Repositories {
 				if repo.Key == "rhel-cpe-repository" {
-					r, ok := clair.ReleaseByCPE(repo.Name)
+					r, ok := distro.ReleaseByCPE(repo.Name)
 					require.True(t, ok, "%+v", repo)
 					require.Equal(t, "rhel:8", r.Platform)
 				}
@@ -58,11 +59,11 @@ func TestCorpus_Release(t *testing.T) {
 		found := map[string]string{}
 		for _, name := range glob(t, dir, "sbom", "*") {
 			for _, m := range qualified.FindAllStringSubmatch(read(t, name), -1) {
-				distro, err := url.QueryUnescape(m[2])
+				text, err := url.QueryUnescape(m[2])
 				require.NoError(t, err)
-				r, ok := clair.ReleaseByPURL(m[1], distro)
+				r, ok := distro.ReleaseByPURL(m[1], text)
 				require.True(t, ok, m[0])
-				found[distro] = r.Platform
+				found[text] = r.Platform
 			}
 		}
 		require.Equal(t, map[string]string{"alpine-3.17.2": "alpine:3.17", "debian-9": "debian:9", "debian-10.2": "debian:10", "fedora-44": "fedora:44",
