@@ -19,15 +19,15 @@ type affectedRequest struct {
 	Vulnerabilities []*clair.Vulnerability `json:"vulnerabilities"`
 }
 
-// affectedManifests is the answer. Every vulnerability of the request is in
-// it, whether it affects anything or not.
+// affectedManifests is the response. It includes every vulnerability of the
+// request, whether it affects anything or not.
 type affectedManifests struct {
 	Vulnerabilities map[string]*clair.Vulnerability `json:"vulnerabilities"`
 	Manifests       map[clair.Digest][]string       `json:"vulnerable_manifests"`
 }
 
-// postAffectedManifests says which manifests some vulnerabilities affect. What
-// a vulnerability leaves out counts as empty.
+// postAffectedManifests answers with the manifests that the given
+// vulnerabilities affect. Missing fields of a vulnerability count as empty.
 func (s *Server) postAffectedManifests(c echo.Context) error {
 	media, err := negotiate(c.Request(), typeAffectedManifests, typeJSON)
 	if err != nil {

@@ -17,24 +17,25 @@ import (
 	"oriel/internal/psk"
 )
 
-// role is what a client may do. Each includes those before it.
+// role is a level of permission. Each includes those before it.
 type role int
 
 const (
-	// roleOpen is for everyone.
+	// roleOpen permits what needs no authentication.
 	roleOpen role = iota
-	// roleRead is to look at what there is.
+	// roleRead permits reading.
 	roleRead
-	// roleScan is to add manifests, SBOMs and sessions.
+	// roleScan permits adding manifests, SBOMs and sessions.
 	roleScan
-	// roleAdmin is to delete things and to have feeds run.
+	// roleAdmin permits deleting and running feeds.
 	roleAdmin
 )
 
-// roles are the roles by their names in the configuration.
+// roles maps the names in the configuration to roles.
 var roles = map[string]role{"read": roleRead, "scan": roleScan, "admin": roleAdmin}
 
-// Auth knows who may do what. Its methods may be called from many goroutines.
+// Auth authenticates requests. Its methods, except NewToken, are safe for
+// concurrent use.
 type Auth struct {
 	key     psk.Key
 	issuers []string
@@ -42,16 +43,16 @@ type Auth struct {
 	now     func() time.Time
 }
 
-// staticToken is a token that a client sends as it is; only its hash is kept,
-// which makes all comparisons equally long.
+// staticToken is a token that a client sends literally. Only its hash is kept,
+// so that comparisons take the same time for all tokens.
 type staticToken struct {
 	name string
 	sum  [sha256.Size]byte
 	role role
 }
 
-// NewAuth reads the files that a configuration names. It gives nil where there
-// is no authentication. now is the clock; nil means time.Now.
+// NewAuth returns the authentication of a configuration, having read its files;
+// nil if none is configured. now is the clock; nil means time.Now.
 func NewAuth(c AuthConfig, now func() time.Time) (*Auth, error) {
 	if !c.Enabled() {
 		return nil, nil
@@ -78,7 +79,7 @@ func NewAuth(c AuthConfig, now func() time.Time) (*Auth, error) {
 		sum := sha256.Sum256([]byte(text))
 		for _, other := range a.tokens {
 			if other.sum == sum {
-				return nil, clair.Invalid(at+".token", "is the token of %q, too", other.name)
+				return nil, clair.Invalid(at+".token", "same token as %q", other.name)
 			}
 		}
 		a.tokens = append(a.tokens, staticToken{t.Name, sum, roles[t.Role]})
@@ -86,9 +87,9 @@ func NewAuth(c AuthConfig, now func() time.Time) (*Auth, error) {
 	return a, nil
 }
 
-// NewToken makes a token of an admin's that is good for as long as the process
-// lives, for commands beside it that prove in some other way that they may do
-// everything, as by reading a file. It is "" where no token is wanted. It is
+// NewToken adds an admin token that is valid until the process ends, and returns
+// it. It is for commands on the same machine, which prove their permission in
+// another way, such as by reading a file. It returns "" if a is nil. It must be
 // called before the server runs.
 func (a *Auth) NewToken(name string) string {
 	if a == nil {
@@ -99,8 +100,8 @@ func (a *Auth) NewToken(name string) string {
 	return text
 }
 
-// Key is the pre-shared key, read from its file where there is one. It is zero
-// where there is none. The error names the key of the configuration.
+// Key returns the pre-shared key, read from its file if one is configured; zero
+// if there is no key. The error names the key of the configuration.
 func (c AuthConfig) Key() (psk.Key, error) {
 	text, field := c.PSK, "auth.psk"
 	if c.PSKFile != "" {
@@ -120,22 +121,21 @@ func (c AuthConfig) Key() (psk.Key, error) {
 	return key, nil
 }
 
-// Why a request is not let in, as the metrics and the log name it.
 var (
-	errNoToken  = errors.New("there is no bearer token")
-	errBadToken = errors.New("the token is not one that is known")
+	errNoToken  = errors.New("no bearer token")
+	errBadToken = errors.New("unknown token")
 )
 
-// identify says who sends a request and what they may do.
+// identify returns the sender of a request and its role.
 func (a *Auth) identify(h http.Header) (who string, may role, err error) {
-	// Clair compares the scheme case by case.
+	// The scheme is case-sensitive, as in Clair.
 	text, ok := strings.CutPrefix(h.Get(echo.HeaderAuthorization), "Bearer ")
 	if !ok {
 		return "", roleOpen, errNoToken
 	}
 	sum := sha256.Sum256([]byte(text))
 	for _, t := range a.tokens {
-		// To the end in any case, so that the time tells nothing.
+		// Compare all, so that the time does not reveal which one matched.
 		if subtle.ConstantTimeCompare(t.sum[:], sum[:]) == 1 {
 			who, may = t.name, t.role
 		}
@@ -152,11 +152,12 @@ func (a *Auth) identify(h http.Header) (who string, may role, err error) {
 	return "psk", roleAdmin, nil
 }
 
-// authorize lets those requests through whose sender may make them. Who is
-// unknown gets a 401 without a body, as from Clair; who may not, a 403.
+// authorize refuses requests that their sender may not make: with a 401 without
+// body, as Clair does, if the sender is unknown, and with a 403 if its role is
+// insufficient.
 func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		want := s.wants(c)
+		want := s.requiredRole(c)
 		if s.Auth == nil || want == roleOpen {
 			return next(c)
 		}
@@ -173,21 +174,21 @@ func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if may < want {
 			s.metrics.refused.WithLabelValues(refusedRole).Inc()
-			s.Log.InfoContext(ctx, "request refused", "path", c.Request().URL.Path, "client", c.RealIP(), "token", who, "err", "its role is too small")
-			return &statusError{status: http.StatusForbidden, message: "the role of this token does not allow that"}
+			s.Log.InfoContext(ctx, "request refused", "path", c.Request().URL.Path, "client", c.RealIP(), "token", who, "err", "insufficient role")
+			return &statusError{status: http.StatusForbidden, message: "the role of this token does not permit this request"}
 		}
 		return next(c)
 	}
 }
 
-// wants is the role that a request needs. What no route owns needs one too, so
-// that strangers learn nothing of what there is.
-func (s *Server) wants(c echo.Context) role {
+// requiredRole returns the role that a request needs. Paths without a route
+// need one too, so that unauthenticated clients cannot probe for routes.
+func (s *Server) requiredRole(c echo.Context) role {
 	if c.Path() == "/" && asksForPage(c.Request()) {
-		return roleRead // it is for scanners otherwise
+		return roleRead // other requests for it are those of scanners
 	}
-	if want, ok := s.wanted[c.Request().Method+" "+c.Path()]; ok {
-		return want
+	if r, ok := s.roles[c.Request().Method+" "+c.Path()]; ok {
+		return r
 	}
 	if s.openPaths[c.Path()] {
 		return roleOpen
@@ -195,14 +196,14 @@ func (s *Server) wants(c echo.Context) role {
 	return roleRead
 }
 
-// crossOrigin refuses requests by which a page of somebody else, open in a
-// browser that reaches this server, would change something here.
+// crossOrigin refuses requests by which a page of another origin, open in a
+// browser that can reach this server, would change something.
 func (s *Server) crossOrigin() echo.MiddlewareFunc {
 	p := http.NewCrossOriginProtection()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if err := p.Check(c.Request()); err != nil {
-				return &statusError{status: http.StatusForbidden, message: "a page of another origin may not ask for that"}
+				return &statusError{status: http.StatusForbidden, message: "cross-origin request"}
 			}
 			return next(c)
 		}

@@ -14,10 +14,10 @@ import (
 	"oriel/match"
 )
 
-// ChangeStore tells what changed.
+// ChangeStore finds changes of the manifests' findings.
 type ChangeStore interface {
-	// Changes finds what changed for one manifest, or for all where none is
-	// named. The caller closes it.
+	// Changes returns what changed for a manifest, or for all if manifest is
+	// "". The caller closes the set.
 	Changes(ctx context.Context, since clair.Since, manifest clair.Digest,
 		affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool) (*clair.ChangeSet, error)
 }
@@ -25,8 +25,8 @@ type ChangeStore interface {
 const typeNDJSON = "application/x-ndjson"
 
 // getChanges streams what was added, removed or changed for manifests since a
-// moment: as one document, or a line each. What goes wrong on the way stands
-// in the trailer.
+// moment, as one document or one line each. An error on the way is reported in
+// the trailer.
 func (s *Server) getChanges(c echo.Context) error {
 	media, err := negotiate(c.Request(), typeJSON, typeNDJSON)
 	if err != nil {
@@ -62,8 +62,8 @@ func (s *Server) getChanges(c echo.Context) error {
 	})
 }
 
-// writeChangesDocument names the feeds that do not go back so far, then lists
-// the changes.
+// writeChangesDocument writes the feeds whose operations do not go back far
+// enough, and the changes, as one document.
 func writeChangesDocument(w io.Writer, changes *clair.ChangeSet) error {
 	partial, err := json.Marshal(append([]string{}, changes.Partial...))
 	if err != nil {
@@ -79,7 +79,8 @@ func writeChangesDocument(w io.Writer, changes *clair.ChangeSet) error {
 	return err
 }
 
-// writeChanges writes changes with a text between each and one after each.
+// writeChanges writes changes as JSON, with one text between and another after
+// them.
 func writeChanges(w io.Writer, changes *clair.ChangeSet, between, after string) error {
 	first := true
 	for i, err := range changes.Impacts {

@@ -13,23 +13,23 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// coder is what the compressing writers have in common.
-type coder interface {
+// encoder is implemented by the writers of all content codings.
+type encoder interface {
 	io.WriteCloser
 	Flush() error
 	Reset(io.Writer)
 }
 
-// compressLevel is gzip's and deflate's: reports are compressed while a client
-// waits.
+// compressLevel is the level of gzip and deflate. It is low because reports are
+// compressed while a client waits.
 const compressLevel = 3
 
-// coders makes the writers of each content coding. Their windows are small,
-// for each response under way has one.
-func coders() map[string]*sync.Pool {
+// encoderPools returns a pool of writers for each content coding. Their windows
+// are small because each response in progress has a writer.
+func encoderPools() map[string]*sync.Pool {
 	return map[string]*sync.Pool{
 		"zstd": {New: func() any {
-			// With these options the constructor does not fail.
+			// With these options NewWriter does not fail.
 			w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(128<<10),
 				zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.SpeedFastest))
 			return w
@@ -45,10 +45,10 @@ func coders() map[string]*sync.Pool {
 	}
 }
 
-// compress gives a middleware that compresses responses as their request's
-// Accept-Encoding allows, in order of its weights.
+// compress returns a middleware that compresses responses with the coding that
+// Accept-Encoding prefers.
 func compress() echo.MiddlewareFunc {
-	pools := coders()
+	pools := encoderPools()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			c.Response().Header().Add("Vary", "Accept-Encoding")
@@ -63,7 +63,7 @@ func compress() echo.MiddlewareFunc {
 			c.Response().Writer = w
 			err := next(c)
 			if err != nil {
-				c.Error(err) // answered through the compressor too
+				c.Error(err) // the error response is compressed too
 			}
 			c.Response().Writer = w.ResponseWriter
 			return w.close()
@@ -71,8 +71,8 @@ func compress() echo.MiddlewareFunc {
 	}
 }
 
-// pickCoding chooses among zstd, gzip, deflate and none (""); ok is false
-// where the client wants none of them.
+// pickCoding returns zstd, gzip, deflate or "" (no compression) for the values
+// of Accept-Encoding; ok is false if the client accepts none of them.
 func pickCoding(headers []string) (coding string, ok bool) {
 	weights := map[string]float64{}
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
@@ -106,17 +106,18 @@ func pickCoding(headers []string) (coding string, ok bool) {
 	return "", !named || identity > 0
 }
 
-// compressor compresses a response from its first byte on. A response without
-// a body stays as it is, and so does one that says it is compressed already.
+// compressor compresses a response. It leaves responses without a body and
+// those with a Content-Encoding unchanged.
 type compressor struct {
 	http.ResponseWriter
 	coding string
 	pool   *sync.Pool
-	w      coder
+	w      encoder
 	status int
 }
 
-// WriteHeader is held back until it is known whether there is a body.
+// WriteHeader defers the header until the first write or the end of the
+// response.
 func (c *compressor) WriteHeader(status int) { c.status = status }
 
 func (c *compressor) Write(b []byte) (int, error) {
@@ -129,7 +130,7 @@ func (c *compressor) Write(b []byte) (int, error) {
 		h.Set("Content-Encoding", c.coding)
 		h.Del("Content-Length")
 		c.header()
-		c.w = c.pool.Get().(coder)
+		c.w = c.pool.Get().(encoder)
 		c.w.Reset(c.ResponseWriter)
 	}
 	return c.w.Write(b)
@@ -142,7 +143,7 @@ func (c *compressor) header() {
 	}
 }
 
-// FlushError sends what there is.
+// FlushError sends buffered data, as http.ResponseController wants.
 func (c *compressor) FlushError() error {
 	c.header()
 	if c.w != nil {
@@ -153,7 +154,7 @@ func (c *compressor) FlushError() error {
 	return http.NewResponseController(c.ResponseWriter).Flush()
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap returns the underlying writer for http.ResponseController.
 func (c *compressor) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *compressor) close() error {
@@ -167,7 +168,7 @@ func (c *compressor) close() error {
 	return err
 }
 
-// uncompressed takes the compression off a response that has not begun.
+// uncompressed disables compression of a response that has not begun.
 func uncompressed(c echo.Context) {
 	if w, ok := c.Response().Writer.(*compressor); ok {
 		c.Response().Writer = w.ResponseWriter

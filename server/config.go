@@ -11,36 +11,38 @@ import (
 	"oriel/internal/quantity"
 )
 
-// AuthConfig is the [auth] table. Without a key or token everyone who reaches
-// the server may do everything.
+// AuthConfig is the [auth] table. Without a key or token there is no
+// authentication: every client has the role "admin".
 type AuthConfig struct {
-	// PSK is the key that Clair's clients sign their tokens with, in base64;
-	// or PSKFile names a file with it.
+	// PSK is the base64 key with which Clair's clients sign their tokens.
+	// PSKFile names a file that holds it.
 	PSK     string `toml:"psk"`
 	PSKFile string `toml:"psk_file"`
-	// Issuers of such tokens that are accepted, beside Clair's own services.
+	// Issuers are accepted issuers of such tokens, in addition to Clair's own
+	// services.
 	Issuers []string `toml:"issuers"`
-	// Insecure allows to listen beyond loopback without any of this.
+	// Insecure permits listening beyond loopback without authentication.
 	Insecure bool `toml:"insecure"`
-	// Tokens are those that clients send as they are.
+	// Tokens are static tokens, which clients send literally.
 	Tokens []TokenConfig `toml:"token"`
 }
 
 // TokenConfig is an [[auth.token]] table.
 type TokenConfig struct {
-	// Name is what the log calls the client.
+	// Name is the name of the client in the log.
 	Name string `toml:"name"`
-	// Token is what the client sends; or TokenFile names a file with it.
+	// Token is the token. TokenFile names a file that holds it.
 	Token     string `toml:"token"`
 	TokenFile string `toml:"token_file"`
 	// Role is "read", "scan" or "admin".
 	Role string `toml:"role"`
 }
 
-// DefaultAuth is no authentication.
+// DefaultAuth returns the configuration that an empty table stands for: no
+// authentication.
 func DefaultAuth() AuthConfig { return AuthConfig{Issuers: []string{}} }
 
-// Enabled says whether clients must say who they are.
+// Enabled reports whether requests are authenticated.
 func (c AuthConfig) Enabled() bool { return c.PSK != "" || c.PSKFile != "" || len(c.Tokens) > 0 }
 
 // Resolve makes relative files relative to a directory.
@@ -51,12 +53,12 @@ func (c *AuthConfig) Resolve(base string) {
 	}
 }
 
-// minToken is what a token is long at the least, in bytes: less can be
+// minToken is the minimum length of a token in bytes; a shorter one could be
 // guessed.
 const minToken = 16
 
-// Validate names each impossible value. It reads no file and never repeats a
-// secret.
+// Validate returns an error that names each invalid value. It reads no files and
+// its errors contain no secrets.
 func (c AuthConfig) Validate() error {
 	var errs []error
 	if c.PSK != "" && c.PSKFile != "" {
@@ -77,7 +79,7 @@ func (c AuthConfig) Validate() error {
 		at := fmt.Sprintf("auth.token[%d]", i)
 		errs = append(errs, t.validate(at))
 		if names[t.Name] {
-			errs = append(errs, clair.Invalid(at+".name", "%q is the name of another token", t.Name))
+			errs = append(errs, clair.Invalid(at+".name", "duplicate name %q", t.Name))
 		}
 		names[t.Name] = true
 	}
@@ -90,23 +92,22 @@ func (t TokenConfig) validate(at string) error {
 	case t.Name == "":
 		return clair.Invalid(at+".name", "must not be empty")
 	case !known:
-		return clair.Invalid(at+".role", "%q is none of read, scan and admin", t.Role)
+		return clair.Invalid(at+".role", "%q: must be read, scan or admin", t.Role)
 	case (t.Token == "") == (t.TokenFile == ""):
-		return clair.Invalid(at+".token", "one of token and token_file must be set, and not both")
+		return clair.Invalid(at+".token", "exactly one of token and token_file must be set")
 	case t.Token != "" && len(t.Token) < minToken:
 		return clair.Invalid(at+".token", "must be at least %d bytes long", minToken)
 	}
 	return nil
 }
 
-// TLSConfig is the [tls] table. Both files are PEM, and both or neither are
-// named.
+// TLSConfig is the [tls] table: the names of two PEM files, or of neither.
 type TLSConfig struct {
 	Cert string `toml:"cert"`
 	Key  string `toml:"key"`
 }
 
-// Enabled says whether the server speaks TLS.
+// Enabled reports whether the server uses TLS.
 func (c TLSConfig) Enabled() bool { return c.Cert != "" }
 
 // Resolve makes relative files relative to a directory.
@@ -118,7 +119,7 @@ func (c *TLSConfig) Resolve(base string) {
 // Validate checks the configuration without touching the files.
 func (c TLSConfig) Validate() error {
 	if (c.Cert == "") != (c.Key == "") {
-		return clair.Invalid("tls.cert", "cert and key go together")
+		return clair.Invalid("tls.cert", "cert and key must both be set or both be empty")
 	}
 	return nil
 }
@@ -129,46 +130,49 @@ func resolve(base string, path *string) {
 	}
 }
 
-// Limits is the [limits] table: what strangers can ask of the server at the
-// most.
+// Limits is the [limits] table.
 type Limits struct {
-	// Rate is how many requests a second one client may make over time, and
-	// Burst how many at once. A client is an address, or an IPv6 network of
-	// 64 bits; loopback is not limited, since it stands for programs of this
-	// machine and for all clients of a proxy. 0: no limit.
+	// Rate is the number of requests per second that one client may make in
+	// the long run, and Burst the number at once. A client is an IPv4 address
+	// or an IPv6 /64 network. Loopback is not limited: it stands for programs
+	// of this machine and for all clients of a proxy. 0 means no limit.
 	Rate  int `toml:"rate"`
 	Burst int `toml:"burst"`
-	// Connections is how many may be open at once; others wait for their
-	// turn. 0: as many as the caller's memory allows, or any number where it
-	// does not say.
+	// Connections is the number of connections that may be open; others wait.
+	// 0 means a number that follows from memory.limit.
 	Connections int `toml:"connections"`
-	// Body bounds an index report, an SBOM and what is looked up of
-	// vulnerabilities.
+	// Body is the maximum size of an index report, an SBOM and the
+	// vulnerabilities of a request for affected manifests.
 	Body quantity.Bytes `toml:"body"`
-	// Headers bounds the headers of a request.
+	// Headers is the maximum size of the headers of a request.
 	Headers quantity.Bytes `toml:"headers"`
-	// ReadTimeout bounds reading a request and WriteTimeout answering it.
+	// ReadTimeout bounds the time for reading a request and WriteTimeout the
+	// time for answering it.
 	ReadTimeout  quantity.Duration `toml:"read_timeout"`
 	WriteTimeout quantity.Duration `toml:"write_timeout"`
 }
 
-// DefaultLimits are the limits where the file says nothing.
+// DefaultLimits returns the limits that an empty table stands for.
 func DefaultLimits() Limits {
 	return Limits{
-		Rate: 200, Burst: 400, Body: 16 << 20, Headers: 64 << 10,
-		ReadTimeout: quantity.Duration(5 * time.Minute), WriteTimeout: quantity.Duration(15 * time.Minute),
+		Rate:         200,
+		Burst:        400,
+		Body:         16 << 20,
+		Headers:      64 << 10,
+		ReadTimeout:  quantity.Duration(5 * time.Minute),
+		WriteTimeout: quantity.Duration(15 * time.Minute),
 	}
 }
 
 const (
-	// minHeaders and minBody are what ordinary requests take.
+	// minHeaders and minBody are large enough for ordinary requests.
 	minHeaders = 4 << 10
 	minBody    = 64 << 10
-	// maxConnections is beyond what the memory of any limit would bear.
+	// maxConnections needs more memory than any realistic limit.
 	maxConnections = 1 << 20
 )
 
-// Validate names each impossible value.
+// Validate returns an error that names each invalid value.
 func (l Limits) Validate() error {
 	var errs []error
 	if l.Rate < 0 {

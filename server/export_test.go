@@ -10,7 +10,7 @@ func (s *Server) RouteTable() map[string]string {
 		names[r] = name
 	}
 	out := map[string]string{}
-	for at, r := range maps.All(s.wanted) {
+	for at, r := range maps.All(s.roles) {
 		out[at] = names[r]
 	}
 	return out

@@ -14,16 +14,16 @@ import (
 	"oriel/clair"
 )
 
-// decodeJSON reads one JSON document of at most limit bytes from a request.
-// Unknown keys are left out, as Clair does; anything after the document is an
-// error. Errors are ErrInvalid and name the field where there is one.
+// decodeJSON decodes the body of a request, which is one JSON document of at
+// most limit bytes. Unknown keys are ignored, as in Clair; trailing data is an
+// error. Errors wrap clair.ErrInvalid and name the field if it is known.
 func decodeJSON[T any](c echo.Context, limit int64) (T, error) {
 	var v T
 	d := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
 	err := d.Decode(&v)
 	if err == nil {
 		if _, end := d.Token(); end != io.EOF {
-			err = clair.Invalid("body", "something follows the JSON document")
+			err = clair.Invalid("body", "trailing data after the JSON document")
 		}
 	}
 	if err == nil {
@@ -36,9 +36,9 @@ func decodeJSON[T any](c echo.Context, limit int64) (T, error) {
 		return v, err
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
-		return v, clair.Invalid(e.Field, "is a %s and should not be", e.Value)
+		return v, clair.Invalid(e.Field, "unexpected JSON %s", e.Value)
 	}
-	return v, clair.Invalid("body", "is not the JSON that is wanted here: %v", err)
+	return v, clair.Invalid("body", "invalid JSON: %v", err)
 }
 
 // answerJSON writes a document of the given media type.
@@ -48,17 +48,17 @@ func answerJSON(c echo.Context, status int, media string, v any) error {
 	return json.NewEncoder(c.Response()).Encode(v)
 }
 
-// lastSegment is the last segment of a path, unescaped.
+// lastSegment returns the last segment of the request's path, unescaped.
 func lastSegment(c echo.Context) (string, error) {
 	path := c.Request().URL.EscapedPath()
 	s, err := url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
 	if err != nil {
-		return "", clair.Invalid("path", "%.80q is badly escaped", path)
+		return "", clair.Invalid("path", "invalid escape in %.80q", path)
 	}
 	return s, nil
 }
 
-// digestParam is the digest at the end of the path.
+// digestParam returns the digest at the end of the path.
 func digestParam(c echo.Context) (clair.Digest, error) {
 	s, err := lastSegment(c)
 	if err != nil {
@@ -67,7 +67,7 @@ func digestParam(c echo.Context) (clair.Digest, error) {
 	return clair.ParseDigest(s)
 }
 
-// uuidParam is the UUID at the end of the path.
+// uuidParam returns the UUID at the end of the path.
 func uuidParam(c echo.Context) (uuid.UUID, error) {
 	s, err := lastSegment(c)
 	if err != nil {

@@ -13,62 +13,62 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxClients bounds the table of clients, about a megabyte. Whoever has not
-// been heard of for the longest is forgotten first.
+// maxClients bounds the table of clients to about 1 MB. The least recently seen
+// client is dropped first.
 const maxClients = 8192
 
-// clients counts the requests of each client against its rate.
-type clients struct {
+// rateLimiter limits the rate of requests of each client.
+type rateLimiter struct {
 	rate  rate.Limit
 	burst int
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu    sync.Mutex
 	known map[netip.Addr]*list.Element // each holds a *client
-	order *list.List                   // the one heard of last is in front
+	order *list.List                   // most recently seen client first
 }
 
 type client struct {
-	addr  netip.Addr
-	spent *rate.Limiter
+	addr    netip.Addr
+	limiter *rate.Limiter
 }
 
-func newClients(l Limits) *clients {
-	return &clients{rate: rate.Limit(l.Rate), burst: l.Burst, known: map[netip.Addr]*list.Element{}, order: list.New()}
+func newRateLimiter(l Limits) *rateLimiter {
+	return &rateLimiter{rate: rate.Limit(l.Rate), burst: l.Burst, known: map[netip.Addr]*list.Element{}, order: list.New()}
 }
 
-// allow says whether a client may make a request now, and if not, how long it
-// had better wait.
-func (cs *clients) allow(addr netip.Addr, now time.Time) (ok bool, wait time.Duration) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	e, known := cs.known[addr]
+// allow reports whether a client may make a request now, and if not, how long
+// it should wait.
+func (l *rateLimiter) allow(addr netip.Addr, now time.Time) (ok bool, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, known := l.known[addr]
 	if known {
-		cs.order.MoveToFront(e)
+		l.order.MoveToFront(e)
 	} else {
-		if cs.order.Len() >= maxClients {
-			oldest := cs.order.Back()
-			delete(cs.known, cs.order.Remove(oldest).(*client).addr)
+		if l.order.Len() >= maxClients {
+			oldest := l.order.Back()
+			delete(l.known, l.order.Remove(oldest).(*client).addr)
 		}
-		e = cs.order.PushFront(&client{addr, rate.NewLimiter(cs.rate, cs.burst)})
-		cs.known[addr] = e
+		e = l.order.PushFront(&client{addr, rate.NewLimiter(l.rate, l.burst)})
+		l.known[addr] = e
 	}
-	spent := e.Value.(*client).spent
-	if spent.AllowN(now, 1) {
+	limiter := e.Value.(*client).limiter
+	if limiter.AllowN(now, 1) {
 		return true, 0
 	}
-	missing := 1 - spent.TokensAt(now)
-	return false, time.Duration(missing / float64(cs.rate) * float64(time.Second))
+	missing := 1 - limiter.TokensAt(now)
+	return false, time.Duration(missing / float64(l.rate) * float64(time.Second))
 }
 
-// limitRate refuses requests of clients that make too many.
-func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
+// limitClientRate refuses requests of clients that exceed their rate.
+func (s *Server) limitClientRate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		addr, ok := clientOf(c.Request().RemoteAddr)
 		if !ok || s.Limits.Rate == 0 {
 			return next(c)
 		}
-		if ok, wait := s.clients.allow(addr, s.Now()); !ok {
+		if ok, wait := s.rates.allow(addr, s.Now()); !ok {
 			s.metrics.limited.WithLabelValues(limitRate).Inc()
 			c.Response().Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 			return &statusError{status: http.StatusTooManyRequests, message: "too many requests from this address"}
@@ -77,9 +77,9 @@ func (s *Server) limitRate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// clientOf is the client at the other end of a connection, whatever headers
-// say; none where it is on this machine.
-func clientOf(remote string) (netip.Addr, bool) {
+// clientOf returns the address of the client of a connection, without regard to
+// headers. ok is false if the client is on this machine.
+func clientOf(remote string) (client netip.Addr, ok bool) {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		return netip.Addr{}, false
@@ -90,7 +90,7 @@ func clientOf(remote string) (netip.Addr, bool) {
 	}
 	addr = addr.Unmap().WithZone("")
 	if addr.Is6() {
-		// One machine has a whole network of 64 bits to choose from.
+		// A machine usually has a whole /64 network.
 		if p, err := addr.Prefix(64); err == nil {
 			addr = p.Addr()
 		}
@@ -98,13 +98,13 @@ func clientOf(remote string) (netip.Addr, bool) {
 	return addr, true
 }
 
-// contentPolicy lets an answer load nothing and run nothing. A page adds its
-// own style.
+// contentPolicy is the Content-Security-Policy of responses: they load and run
+// nothing. A page adds its own style.
 const contentPolicy = "default-src 'none'; frame-ancestors 'none'"
 
-// secure sets the headers that keep browsers from doing more with an answer
-// than to show it. Strict-Transport-Security is left to whoever owns the name:
-// it would hold for everything else on the host as well.
+// secure sets headers that restrict what browsers do with a response.
+// Strict-Transport-Security is left to the owner of the host name: it would
+// apply to everything else on the host.
 func secure(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()

@@ -8,12 +8,11 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// requestKey is under which a context carries the name of its request.
+// requestKey is the context key of the request's id.
 type requestKey struct{}
 
-// requestID gives each request a name of its own, which the answer and every
-// line of the log about it have. A name from outside is not taken: it could be
-// anything, and be given twice.
+// requestID assigns an id to each request, which its response and its lines in
+// the log carry. An id from the client is ignored: it need not be unique.
 func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := rand.Text()
@@ -24,13 +23,13 @@ func requestID(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// LogHandler adds the name of the request to the lines that are logged while
-// it is answered, in whatever room.
+// LogHandler returns a handler that adds the request's id to the lines that any
+// package logs while the request is handled.
 func LogHandler(h slog.Handler) slog.Handler { return logHandler{h} }
 
 type logHandler struct{ slog.Handler }
 
-// Handle is slog.Handler's.
+// Handle implements slog.Handler.
 func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id, ok := ctx.Value(requestKey{}).(string); ok {
 		r = r.Clone()
@@ -39,10 +38,10 @@ func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// WithAttrs is slog.Handler's.
+// WithAttrs implements slog.Handler.
 func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return logHandler{h.Handler.WithAttrs(attrs)}
 }
 
-// WithGroup is slog.Handler's.
+// WithGroup implements slog.Handler.
 func (h logHandler) WithGroup(name string) slog.Handler { return logHandler{h.Handler.WithGroup(name)} }

@@ -12,12 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics is what the server counts. Where Clair has a metric it has Clair's
-// name and labels (clair:httptransport/instrumentation.go), so that dashboards
-// made for it go on working.
+// metrics are the server's metrics. Those that Clair has, too, have its names
+// and labels (clair:httptransport/instrumentation.go), so that dashboards made
+// for Clair work.
 type metrics struct {
 	registry *prometheus.Registry
-	groups   map[string]*requestMetrics // by the group of a route
+	groups   map[string]*requestMetrics // by group of routes
 
 	refused  *prometheus.CounterVec // by reason
 	limited  *prometheus.CounterVec // by limit
@@ -26,7 +26,7 @@ type metrics struct {
 	skipped  prometheus.Counter
 }
 
-// The values of labels.
+// Values of the labels reason and limit.
 const (
 	refusedMissing = "missing"
 	refusedInvalid = "invalid"
@@ -35,15 +35,15 @@ const (
 	limitHeavy     = "heavy"
 )
 
-// requestMetrics are those of one API.
+// requestMetrics are the metrics of the requests to one API.
 type requestMetrics struct {
 	requestBytes, responseBytes, duration prometheus.ObserverVec
 	total                                 *prometheus.CounterVec
 	inFlight                              *prometheus.GaugeVec
 }
 
-// The groups of routes, named as Clair names its APIs; Oriel's own stand
-// beside them.
+// The groups of routes: Clair's APIs with the prefixes that Clair uses, and
+// Oriel's own.
 const (
 	groupIndexer   = "clair_http_indexerv1"
 	groupMatcher   = "clair_http_matcherv1"
@@ -53,7 +53,7 @@ const (
 	groupOther     = "oriel_http_other"
 )
 
-// groupOf is the group of a route's path.
+// groupOf returns the group of a route's path.
 func groupOf(path string) string {
 	for _, g := range []struct{ prefix, group string }{
 		{indexer + "/", groupIndexer}, {matcher + "/", groupMatcher}, {notifier + "/", groupNotifier},
@@ -66,9 +66,9 @@ func groupOf(path string) string {
 	return groupOther
 }
 
-// handlerOf is the label of a route: its path, with the placeholder that
-// Clair's label has. What no route owns has one label together, as strangers
-// could make up any number of paths.
+// handlerOf returns the handler label of a route: its path with the placeholder
+// that Clair's label has. All paths without a route share one label, because
+// clients can make up any number of them.
 func handlerOf(path string) string {
 	switch {
 	case path == "" || path == "/*":
@@ -84,11 +84,11 @@ func handlerOf(path string) string {
 func newMetrics(others []prometheus.Collector) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(), groups: map[string]*requestMetrics{},
-		refused:  counterVec("oriel_auth_refused_total", "Requests that were not let in: without a token, with one that is invalid, or one whose role is too small.", "reason"),
-		limited:  counterVec("oriel_http_limited_total", "Requests refused because of a limit on each client or on the work going on at once.", "limit"),
-		busy:     counterVec("clair_http_concurrencylimited_total", "Requests refused because as many manifests as may be were being indexed.", "endpoint", "method"),
-		failures: counterVec("oriel_enricher_failures_total", "Reports that went out without what this enricher knows.", "enricher"),
-		skipped:  prometheus.NewCounter(prometheus.CounterOpts{Name: "oriel_match_skipped_total", Help: "Pairs of versions that could not be compared while reports were made."}),
+		refused:  counterVec("oriel_auth_refused_total", "Requests refused because their token was missing or invalid, or its role insufficient.", "reason"),
+		limited:  counterVec("oriel_http_limited_total", "Requests refused because of the rate limit of a client or the limit on concurrent work.", "limit"),
+		busy:     counterVec("clair_http_concurrencylimited_total", "Requests refused because the maximum number of manifests was being indexed.", "endpoint", "method"),
+		failures: counterVec("oriel_enricher_failures_total", "Reports sent without the data of this enricher.", "enricher"),
+		skipped:  prometheus.NewCounter(prometheus.CounterOpts{Name: "oriel_match_skipped_total", Help: "Pairs of versions that could not be compared while making reports."}),
 	}
 	m.registry.MustRegister(m.refused, m.limited, m.busy, m.failures, m.skipped,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -96,8 +96,8 @@ func newMetrics(others []prometheus.Collector) *metrics {
 		m.groups[g] = m.newGroup(g)
 	}
 	m.registry.MustRegister(others...)
-	// What has not happened yet is 0 and not missing, so that an alert sees
-	// the first time too.
+	// Counters exist with value 0 before their first event, so that an alert on
+	// an increase notices the first one.
 	for _, reason := range []string{refusedMissing, refusedInvalid, refusedRole} {
 		m.refused.WithLabelValues(reason)
 	}
@@ -122,9 +122,9 @@ func (m *metrics) newGroup(prefix string) *requestMetrics {
 	sizes := prometheus.ExponentialBuckets(256, 16, 6) // 256 B to 256 MiB
 	g := &requestMetrics{
 		total:         counterVec(prefix+"_request_total", "Requests answered.", labels...),
-		requestBytes:  histogram("_request_size_bytes", "Length of the bodies of requests, as far as it was announced.", sizes),
-		responseBytes: histogram("_response_size_bytes", "Length of the bodies of answers before compression.", sizes),
-		duration: histogram("_request_duration_seconds", "Time from the headers of a request to the end of its answer.",
+		requestBytes:  histogram("_request_size_bytes", "Content-Length of requests.", sizes),
+		responseBytes: histogram("_response_size_bytes", "Length of response bodies before compression.", sizes),
+		duration: histogram("_request_duration_seconds", "Time from the headers of a request to the end of its response.",
 			[]float64{0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 30, 60, 300}),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "_in_flight_requests", Help: "Requests being answered."}, []string{"handler"}),
 	}
@@ -132,7 +132,7 @@ func (m *metrics) newGroup(prefix string) *requestMetrics {
 	return g
 }
 
-// measure counts a request and its answer.
+// measure records a request and its response.
 func (m *metrics) measure(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
@@ -151,8 +151,8 @@ func (m *metrics) measure(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// methodLabel is a method as Clair's labels spell it. There are not many, so
-// that strangers cannot make up more.
+// methodLabel returns a method in the spelling of Clair's labels. Unusual
+// methods share a label, because clients can make up any number of them.
 func methodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodPatch:
@@ -161,23 +161,24 @@ func methodLabel(method string) string {
 	return "unknown"
 }
 
-// scrapes is how many requests for metrics are answered at once; others wait.
-const scrapes = 4
+// maxScrapes is the number of requests for metrics answered at once; further
+// ones wait.
+const maxScrapes = 4
 
-// getMetrics gives the handler of /metrics. A collector that fails leaves the
-// rest as it is.
+// getMetrics returns the handler of /metrics. A collector that fails does not
+// affect the others.
 func (s *Server) getMetrics() echo.HandlerFunc {
-	places := make(chan struct{}, scrapes)
+	scrapes := make(chan struct{}, maxScrapes)
 	handler := promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
 		ErrorHandling:      promhttp.ContinueOnError,
-		DisableCompression: true, // the server compresses by itself
+		DisableCompression: true, // the server's middleware compresses
 		Registry:           s.metrics.registry,
 	})
 	return func(c echo.Context) error {
 		ctx := c.Request().Context()
 		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
+		case scrapes <- struct{}{}:
+			defer func() { <-scrapes }()
 		case <-ctx.Done():
 			return ctx.Err()
 		}

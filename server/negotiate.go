@@ -16,9 +16,10 @@ type accepted struct {
 	q        float64
 }
 
-// negotiate picks the media type that a request likes best among those
-// offered, of which the first is the default. An Accept header that cannot be
-// read is an ErrInvalid, one that wants none of the types a 415, as in Clair.
+// negotiate returns the offered media type that a request prefers; the first is
+// the default. If the Accept header cannot be parsed, the error wraps
+// clair.ErrInvalid; if it accepts none of the types, the status is 415, as in
+// Clair.
 func negotiate(r *http.Request, offered ...string) (string, error) {
 	header := strings.Join(r.Header.Values("Accept"), ",")
 	if strings.TrimSpace(header) == "" {
@@ -36,10 +37,10 @@ func negotiate(r *http.Request, offered ...string) (string, error) {
 			}
 		}
 	}
-	return "", &statusError{status: http.StatusUnsupportedMediaType, message: "only " + strings.Join(offered, ", ") + " can be had here"}
+	return "", &statusError{status: http.StatusUnsupportedMediaType, message: "available media types: " + strings.Join(offered, ", ")}
 }
 
-// parseAccept lists the members, best first.
+// parseAccept returns the members of an Accept header, most preferred first.
 func parseAccept(header string) ([]accepted, error) {
 	var list []accepted
 	for part := range strings.SplitSeq(header, ",") {
@@ -49,12 +50,12 @@ func parseAccept(header string) ([]accepted, error) {
 		media, params, err := mime.ParseMediaType(part)
 		typ, sub, ok := strings.Cut(media, "/")
 		if err != nil || !ok {
-			return nil, clair.Invalid("Accept", "%.80q is no media type", part)
+			return nil, clair.Invalid("Accept", "%.80q is not a media type", part)
 		}
 		a := accepted{typ, sub, 1}
 		if q, ok := params["q"]; ok {
 			if a.q, err = strconv.ParseFloat(q, 64); err != nil || a.q < 0 || a.q > 1 {
-				return nil, clair.Invalid("Accept", "%.20q is no weight", q)
+				return nil, clair.Invalid("Accept", "%.20q is not a weight from 0 to 1", q)
 			}
 		}
 		list = append(list, a)
@@ -71,10 +72,10 @@ func parseAccept(header string) ([]accepted, error) {
 	return list, nil
 }
 
-// quoted is an entity tag as headers carry it.
+// quoted returns an entity tag in the form used in headers.
 func quoted(tag string) string { return `"` + tag + `"` }
 
-// hasTag says whether a request's If-None-Match names a tag (RFC 9110,
+// hasTag reports whether a request's If-None-Match matches a tag (RFC 9110,
 // section 13.1.2): by weak comparison, in any of its lists, or as "*".
 func hasTag(r *http.Request, tag string) bool {
 	for _, line := range r.Header.Values("If-None-Match") {

@@ -14,41 +14,42 @@ import (
 	"oriel/clair"
 )
 
-// NotificationStore has notifications.
+// NotificationStore stores notifications.
 type NotificationStore interface {
-	// Notifications lists them, newest first, from the one before the given.
+	// Notifications returns notifications, newest first, that are older than
+	// the given one.
 	Notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error)
-	// NotificationPage reads rows of one that a webhook is told of, or all
-	// where none is named, after the given row.
+	// NotificationPage returns rows of a notification that follow the given
+	// row: those of a webhook, or all if webhook is "".
 	NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (clair.NotificationPage, error)
-	// DeleteNotification says that a webhook is done with one, or where none
-	// is named those who have it.
+	// DeleteNotification marks a notification as deleted by a webhook, or by
+	// all that have received it if webhook is "".
 	DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error
 }
 
 // Redeliverer delivers notifications again.
 type Redeliverer interface {
-	// Redeliver does so to one webhook, or to all where none is named.
+	// Redeliver delivers a notification again to a webhook, or to all if
+	// webhook is "".
 	Redeliver(ctx context.Context, id uuid.UUID, webhook string) error
 }
 
 const (
 	typeNotificationPage = "application/vnd.clair.notification_page.v1+json"
-	// pageSize is how many rows a page has where the client does not say, as
-	// in Clair.
+	// pageSize is the default number of rows of a page, as in Clair.
 	pageSize = 500
-	// maxPageSize bounds a page, at about 2 KB a row. Who asks for more gets
-	// this many, and the key of the next page.
+	// maxPageSize is the maximum number of rows of a page, at about 2 KB a row.
+	// A request for more gets this many and the key of the next page.
 	maxPageSize = 2000
 )
 
-// pagePart says what part of a list is to be read or was.
+// pagePart describes a page of a list.
 type pagePart struct {
 	Size int    `json:"size"`
 	Next string `json:"next,omitempty"`
 }
 
-// notificationPage is a page of a notification, as Clair has it.
+// notificationPage is a page of the rows of a notification, as in Clair.
 type notificationPage struct {
 	Page          pagePart             `json:"page"`
 	Notifications []clair.Notification `json:"notifications"`
@@ -64,7 +65,7 @@ type notificationList struct {
 func pageParams(c echo.Context) (size int, next uuid.UUID, err error) {
 	if text := c.QueryParam("page_size"); text != "" {
 		if size, err = strconv.Atoi(text); err != nil || size < 0 {
-			return 0, uuid.Nil, clair.Invalid("page_size", "%.40q is not a number of rows", text)
+			return 0, uuid.Nil, clair.Invalid("page_size", "%.40q: must be a number from 0", text)
 		}
 	}
 	if size == 0 {
@@ -78,8 +79,8 @@ func pageParams(c echo.Context) (size int, next uuid.UUID, err error) {
 	return size, next, nil
 }
 
-// getNotification reads a page of a notification: of the rows that the webhook
-// in the path is told of, or of all.
+// getNotification answers with a page of the rows of a notification: those of
+// the webhook in the path, or all if there is none.
 func (s *Server) getNotification(c echo.Context) error {
 	media, err := negotiate(c.Request(), typeNotificationPage, typeJSON)
 	if err != nil {
@@ -106,8 +107,8 @@ func (s *Server) getNotification(c echo.Context) error {
 	})
 }
 
-// notificationParams are the id at the end of the path, and the webhook before
-// it if there is one.
+// notificationParams returns the id at the end of the path, and the webhook
+// before it if there is one.
 func notificationParams(c echo.Context) (webhook string, id uuid.UUID, err error) {
 	if id, err = uuidParam(c); err != nil {
 		return "", uuid.Nil, err
@@ -116,7 +117,7 @@ func notificationParams(c echo.Context) (webhook string, id uuid.UUID, err error
 	parts := strings.Split(before, "/")
 	if len(parts) > 1 {
 		if webhook, err = url.PathUnescape(parts[len(parts)-2]); err != nil {
-			return "", uuid.Nil, clair.Invalid("webhook", "%.80q is badly escaped", parts[len(parts)-2])
+			return "", uuid.Nil, clair.Invalid("webhook", "invalid escape in %.80q", parts[len(parts)-2])
 		}
 	}
 	return webhook, id, nil
@@ -133,7 +134,7 @@ func (s *Server) deleteNotification(c echo.Context) error {
 	return c.NoContent(http.StatusOK)
 }
 
-// getNotifications lists notifications with how far each webhook has been told.
+// getNotifications lists notifications with the delivery state of each webhook.
 func (s *Server) getNotifications(c echo.Context) error {
 	size, next, err := pageParams(c)
 	if err != nil {
@@ -159,7 +160,7 @@ func (s *Server) postRedeliver(c echo.Context) error {
 		return err
 	}
 	if s.Redeliverer == nil {
-		return fmt.Errorf("%w: nothing is delivered here", clair.ErrUnavailable)
+		return fmt.Errorf("%w: this server delivers no notifications", clair.ErrUnavailable)
 	}
 	if err := s.Redeliverer.Redeliver(c.Request().Context(), id, c.QueryParam("webhook")); err != nil {
 		return err

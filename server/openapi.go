@@ -19,9 +19,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// openapiFiles are the description of the API, kept by hand in YAML, one file
-// for each part, and the JSON that a test makes of them all: so that the
-// program itself needs no parser of YAML.
+// openapiFiles holds the description of the API: YAML files written by hand, one
+// for each part, and the JSON that a test makes from them, so that the program
+// needs no YAML parser.
 //
 //go:embed openapi
 var openapiFiles embed.FS
@@ -29,16 +29,16 @@ var openapiFiles embed.FS
 // document is the description in all its forms.
 type document struct {
 	json, yaml, page []byte
-	// policy lets the page have its style, by its hash.
+	// policy is the Content-Security-Policy that permits the page's style.
 	policy string
-	// tag is the entity tag of each form but for its ending.
+	// tag is the entity tag of each form without its suffix.
 	tag string
 }
 
-// newDocument puts the description together.
+// newDocument assembles the description.
 func newDocument() (*document, error) {
 	d := &document{}
-	parts, err := fs.Glob(openapiFiles, "openapi/*.yaml") // in the order of their names
+	parts, err := fs.Glob(openapiFiles, "openapi/*.yaml") // sorted by name
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func newDocument() (*document, error) {
 	sum := sha256.Sum256(d.json)
 	d.tag = hex.EncodeToString(sum[:8])
 	if d.page, err = describe(d.json); err != nil {
-		return nil, fmt.Errorf("make a page of the API's description: %w", err)
+		return nil, fmt.Errorf("render the API's description: %w", err)
 	}
 	_, style, _ := bytes.Cut(d.page, []byte("<style>"))
 	style, _, _ = bytes.Cut(style, []byte("</style>"))
@@ -64,7 +64,7 @@ func newDocument() (*document, error) {
 	return d, nil
 }
 
-// openapiTypes are the media types of the description, in Clair's order.
+// openapiTypes lists the media types of the description, in Clair's order.
 var openapiTypes = []string{
 	"application/openapi+json", "application/openapi+yaml", typeJSON, "application/yaml",
 	"application/vnd.oai.openapi+json", "application/vnd.oai.openapi+yaml",
@@ -99,7 +99,7 @@ func (s *Server) getOpenAPIPage(c echo.Context) error {
 	return c.HTMLBlob(http.StatusOK, d.page)
 }
 
-// description is as much of the document as the page shows.
+// description holds the parts of the document that the page shows.
 type description struct {
 	Info       struct{ Title, Version, Summary, Description string }
 	Tags       []struct{ Name, Description string }
@@ -138,17 +138,17 @@ type operation struct {
 	Responses            map[string]response
 }
 
-// Body and Statuses are what the page lists of an operation.
+// Body returns the media types of an operation's request body, sorted.
 func (o operation) Body() []string { return slices.Sorted(maps.Keys(o.RequestBody.Content)) }
 
-// Statuses are the statuses of an operation's answers, in order.
+// Statuses returns the statuses of an operation's responses, sorted.
 func (o operation) Statuses() []string { return slices.Sorted(maps.Keys(o.Responses)) }
 
-// name is the last part of a reference.
-func name(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
+// refName returns the last part of a reference.
+func refName(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
 
-// operations lists the operations of a description with their references
-// resolved, by path and method.
+// operations returns the operations of a description, sorted by path and
+// method, with their references resolved.
 func (d *description) operations() ([]operation, error) {
 	var all []operation
 	for path, item := range d.Paths {
@@ -160,7 +160,7 @@ func (d *description) operations() ([]operation, error) {
 		}
 		for method, text := range item {
 			if method == "parameters" || method == "$ref" {
-				continue // a path that is another by a second name is not shown
+				continue // the second name of a path is not shown
 			}
 			o := operation{Method: strings.ToUpper(method), Path: path}
 			if err := json.Unmarshal(text, &o); err != nil {
@@ -169,12 +169,12 @@ func (d *description) operations() ([]operation, error) {
 			o.Parameters = append(slices.Clone(shared), o.Parameters...)
 			for i, p := range o.Parameters {
 				if p.Ref != "" {
-					o.Parameters[i] = d.Components.Parameters[name(p.Ref)]
+					o.Parameters[i] = d.Components.Parameters[refName(p.Ref)]
 				}
 			}
 			for status, r := range o.Responses {
 				if r.Ref != "" {
-					o.Responses[status] = d.Components.Responses[name(r.Ref)]
+					o.Responses[status] = d.Components.Responses[refName(r.Ref)]
 				}
 			}
 			all = append(all, o)
@@ -186,16 +186,16 @@ func (d *description) operations() ([]operation, error) {
 	return all, nil
 }
 
-// section is a part of the page: a tag's operations.
+// section is a part of the page: the operations with a tag.
 type section struct {
 	Name, Description string
 	Operations        []operation
 }
 
-// schema is a schema as the page shows it.
+// schema is a schema with its indented JSON.
 type schema struct{ Name, Text string }
 
-// describe makes the page of a description.
+// describe renders a description as an HTML page.
 func describe(text []byte) ([]byte, error) {
 	var d description
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -223,7 +223,7 @@ func describe(text []byte) ([]byte, error) {
 		}
 		schemas = append(schemas, schema{n, b.String()})
 	}
-	page, err := template.New("openapi.html").Funcs(template.FuncMap{"name": name}).ParseFS(openapiFiles, "openapi/openapi.html")
+	page, err := template.New("openapi.html").Funcs(template.FuncMap{"name": refName}).ParseFS(openapiFiles, "openapi/openapi.html")
 	if err != nil {
 		return nil, err
 	}

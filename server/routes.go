@@ -70,7 +70,7 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, "/robots.txt", roleOpen, robots},
 	}...) {
 		e.Add(r.method, r.path, r.handle)
-		s.wanted[r.method+" "+r.path] = r.role
+		s.roles[r.method+" "+r.path] = r.role
 		if r.role == roleOpen {
 			s.openPaths[r.path] = true
 		}

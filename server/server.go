@@ -17,7 +17,7 @@ import (
 	"oriel/server/patches"
 )
 
-// Options are what a Server works with.
+// Options configure a Server.
 type Options struct {
 	Manifests     ManifestStore
 	Updates       UpdateStore
@@ -25,98 +25,93 @@ type Options struct {
 	Matcher       Matcher
 	Changes       ChangeStore
 	Notifications NotificationStore
-	// Redeliverer may be nil where nothing is delivered.
+	// Redeliverer is nil if notifications are not delivered.
 	Redeliverer Redeliverer
-	// Patches lets scanners read whole lists. Without it there are no such
-	// addresses.
+	// Patches lets scanners read whole lists. If it is nil, the server has no
+	// routes for sessions.
 	Patches *patches.Service
 	Log     *slog.Logger
 	// Bundles exports and imports feeds. Default none.
 	Bundles Bundles
-	// Feeds tells of feeds and runs them. Default none.
+	// Feeds returns the state of feeds and runs them. Default none.
 	Feeds FeedSource
-	// IndexState names the readers that make index reports. It changes when
-	// they do and is the same after a restart.
+	// IndexState identifies the readers that make index reports. It changes
+	// when they do, and not with a restart.
 	IndexState string
-	// Indexing is how many manifests may be indexed at once; others get 429.
-	// Default 2.
+	// Indexing is the number of manifests that may be indexed at once; further
+	// ones get 429. Default 2.
 	Indexing int
-	// Status tells of the parts that have no API of their own.
+	// Status returns the state of parts of the process without their own API.
 	Status StatusSource
-	// Vacuum gives the database's free space back to the disk and returns how
-	// much that was, in bytes; nil where that cannot be asked for.
+	// Vacuum returns the database's free space to the file system, and the
+	// number of bytes freed. It is nil if the server does not own the database.
 	Vacuum func(context.Context) (int64, error)
-	// ReadyAfter is how long after New the server calls itself not ready while
-	// a feed has never succeeded.
+	// ReadyAfter is the time after New for which the server is not ready if a
+	// feed has never succeeded.
 	ReadyAfter time.Duration
-	// CacheAge is how long a client may keep a vulnerability report.
+	// CacheAge is how long a client may cache a vulnerability report.
 	CacheAge time.Duration
-	// Heavy is how many requests that hold whole reports in memory are
-	// worked on at once; the others wait. Default 2.
+	// Heavy is the number of requests handled at once that hold whole reports
+	// in memory; further ones wait. Default 2.
 	Heavy int
-	// Limits are what strangers can ask for. Default DefaultLimits.
+	// Limits bound requests. Default DefaultLimits.
 	Limits Limits
-	// Auth knows who may do what; nil lets everyone do everything.
+	// Auth authenticates requests; nil permits everything to everyone.
 	Auth *Auth
-	// OpenMetrics shows the metrics to those, too, who do not say who they
-	// are.
+	// OpenMetrics makes /metrics readable without authentication.
 	OpenMetrics bool
-	// Certificate makes the server speak TLS; nil is cleartext.
+	// Certificate is used for TLS; nil means cleartext.
 	Certificate *Certificate
-	// Collectors tell what /metrics shows beside the server's own counters.
+	// Collectors are shown by /metrics in addition to the server's own.
 	Collectors []prometheus.Collector
 	// Now is the clock of limits. Default time.Now.
 	Now func() time.Time
 }
 
-// Server answers HTTP requests. Its methods may be called from many
-// goroutines.
+// Server answers HTTP requests. Its methods are safe for concurrent use.
 type Server struct {
 	Options
 	echo    *echo.Echo
 	started time.Time
 	page    page
 	recent  recentFeeds
-	// heavy has a place for each heavy request being worked on.
-	heavy chan struct{}
-	// indexing has a place for each manifest being indexed.
-	indexing chan struct{}
-	// exporting and importing have a place for each bundle being written or
-	// read.
-	exporting, importing chan struct{}
-	// initialized remembers that there is data, which there then always is.
+	// Semaphores: of heavy requests, of manifests being indexed, and of bundles
+	// being written and read.
+	heavy, indexing, exporting, importing chan struct{}
+	// initialized is set once there are data; it is never reset.
 	initialized atomic.Bool
 	draining    atomic.Bool
 	metrics     *metrics
-	clients     *clients
-	// wanted is the role that each route wants, by method and path, and
-	// openPaths those paths that want none.
-	wanted    map[string]role
+	rates       *rateLimiter
+	// roles holds the role that each route requires, by "METHOD path", and
+	// openPaths the paths that require none.
+	roles     map[string]role
 	openPaths map[string]bool
 	document  func() (*document, error)
 }
 
 const (
-	// drainTime is how long Run waits for requests at its end.
+	// drainTime is how long Run waits for requests in progress when its context
+	// ends; closeTime is how long it then waits for requests it has canceled.
 	drainTime = 10 * time.Second
-	// idleTime is how long a connection may be idle: it takes a place that
+	closeTime = 5 * time.Second
+	// idleTime is how long a connection may be idle: it holds a slot that
 	// others may wait for.
 	idleTime = 30 * time.Second
-	// closeTime is how long after that it waits for requests that it has told
-	// to give up.
-	closeTime = 5 * time.Second
-	// maxManifest bounds a manifest: 10,000 layers with their headers.
+	// maxManifest is the maximum size of a manifest: 10,000 layers with their
+	// headers.
 	maxManifest = 8 << 20
-	// maxSmall bounds every other body.
+	// maxSmall is the maximum size of other bodies.
 	maxSmall = 1 << 20
-	// heavyWait is how long a request waits for a place among the heavy ones
-	// before it is told to come back.
+	// heavyWait is how long a heavy request waits for others before it is
+	// refused.
 	heavyWait = 20 * time.Second
-	// heavyTime is how long a heavy request may take, its client included.
+	// heavyTime bounds the time of a heavy request, reading the request and
+	// writing the response included.
 	heavyTime = 2 * time.Minute
 )
 
-// New makes a server that is not listening yet.
+// New returns a server that is not listening yet.
 func New(o Options) *Server {
 	if o.Heavy <= 0 {
 		o.Heavy = 2
@@ -137,28 +132,37 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	s := &Server{
-		Options: o, echo: echo.New(), started: time.Now(), page: newPage(), heavy: make(chan struct{}, o.Heavy), indexing: make(chan struct{}, o.Indexing),
-		exporting: make(chan struct{}, maxExports), importing: make(chan struct{}, 1),
-		metrics: newMetrics(o.Collectors), clients: newClients(o.Limits), wanted: map[string]role{}, openPaths: map[string]bool{},
-		document: sync.OnceValues(newDocument),
+		Options:   o,
+		echo:      echo.New(),
+		started:   time.Now(),
+		page:      newPage(),
+		heavy:     make(chan struct{}, o.Heavy),
+		indexing:  make(chan struct{}, o.Indexing),
+		exporting: make(chan struct{}, maxExports),
+		importing: make(chan struct{}, 1),
+		metrics:   newMetrics(o.Collectors),
+		rates:     newRateLimiter(o.Limits),
+		roles:     map[string]role{},
+		openPaths: map[string]bool{},
+		document:  sync.OnceValues(newDocument),
 	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitRate, s.authorize, s.crossOrigin(), compress(), s.recover)
+	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitClientRate, s.authorize, s.crossOrigin(), compress(), s.recover)
 	s.routes(e)
 	return s
 }
 
-// ServeHTTP makes a Server an http.Handler.
+// ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// Run answers requests on a listener until the context ends, then lets those
-// under way finish, for ten seconds at most; those that take longer are told to
-// give up. It closes the listener.
+// Run answers requests on a listener until the context ends. It then waits for
+// the requests in progress, and cancels those that take longer than ten seconds.
+// It closes the listener.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
-	// Requests outlive ctx by the time they have to drain.
+	// Requests in progress may outlive ctx by drainTime.
 	requests, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
 	h := &http.Server{
@@ -191,7 +195,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	err := shutdown(context.WithoutCancel(ctx), h, drainTime)
 	if err != nil {
 		giveUp()
-		s.Log.WarnContext(ctx, "requests cancelled", "after", drainTime)
+		s.Log.WarnContext(ctx, "requests canceled", "after", drainTime)
 		if err = shutdown(context.WithoutCancel(ctx), h, closeTime); err != nil {
 			err = errors.Join(fmt.Errorf("drain requests: %w", err), h.Close())
 		}
@@ -200,15 +204,14 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// shutdown waits at most so long for a server's requests to end.
-func shutdown(ctx context.Context, h *http.Server, atMost time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, atMost)
+// shutdown waits for a server's requests to end, for at most the given time.
+func shutdown(ctx context.Context, h *http.Server, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return h.Shutdown(ctx)
 }
 
-// withHeavy runs f while the request holds one of the places for heavy
-// requests.
+// withHeavy runs f while it holds the semaphore of heavy requests.
 func (s *Server) withHeavy(c echo.Context, f func() error) error {
 	wait := time.NewTimer(heavyWait)
 	defer wait.Stop()
@@ -221,7 +224,7 @@ func (s *Server) withHeavy(c echo.Context, f func() error) error {
 		return c.Request().Context().Err()
 	}
 	defer func() { <-s.heavy }()
-	// A client that reads or writes slowly must not keep the place.
+	// A client that reads or writes slowly must not hold the semaphore for long.
 	deadline := time.Now().Add(heavyTime)
 	rc := http.NewResponseController(c.Response())
 	if err := errors.Join(rc.SetReadDeadline(deadline), rc.SetWriteDeadline(deadline)); err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -10,32 +10,32 @@ import (
 	"time"
 )
 
-// Certificate is a certificate and its key in two files. When the files change
-// they are read again, so that a renewal needs no restart.
+// Certificate is a certificate and its key, loaded from two files. When the
+// files change they are loaded again, so that a renewal needs no restart.
 type Certificate struct {
 	cfg TLSConfig
 	log *slog.Logger
 	now func() time.Time
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	read    stamp     // what the files were when they were last read, well or not
-	checked time.Time // when they were last looked at
+	loaded  fileStamp // of the files at the last attempt to load them
+	checked time.Time // when the files were last checked for changes
 }
 
-// stamp is by what changed files are known.
-type stamp struct {
+// fileStamp changes when one of the files changes.
+type fileStamp struct {
 	certTime, keyTime time.Time
 	certSize, keySize int64
 }
 
-// checkEvery is how often files are looked at, at the most: by whichever
-// handshake comes first.
-const checkEvery = 2 * time.Second
+// checkInterval is the minimum interval between checks for changed files, which
+// handshakes make.
+const checkInterval = 2 * time.Second
 
-// LoadCertificate reads the files of a configuration, or gives nil where it
-// names none. now is the clock; nil means time.Now.
+// LoadCertificate loads the files of a configuration. It returns nil if none are
+// configured. now is the clock; nil means time.Now.
 func LoadCertificate(cfg TLSConfig, log *slog.Logger, now func() time.Time) (*Certificate, error) {
 	if !cfg.Enabled() {
 		return nil, nil
@@ -45,7 +45,7 @@ func LoadCertificate(cfg TLSConfig, log *slog.Logger, now func() time.Time) (*Ce
 	}
 	c := &Certificate{cfg: cfg, log: log, now: now, checked: now()}
 	var err error
-	if c.read, err = cfg.stat(); err != nil {
+	if c.loaded, err = cfg.stat(); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if c.pair, err = cfg.load(); err != nil {
@@ -59,7 +59,7 @@ func (c TLSConfig) load() (*tls.Certificate, error) {
 	return &pair, err
 }
 
-func (c TLSConfig) stat() (s stamp, err error) {
+func (c TLSConfig) stat() (s fileStamp, err error) {
 	cert, err := os.Stat(c.Cert)
 	if err != nil {
 		return s, err
@@ -68,39 +68,39 @@ func (c TLSConfig) stat() (s stamp, err error) {
 	if err != nil {
 		return s, err
 	}
-	return stamp{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
+	return fileStamp{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
 }
 
-// current is the certificate to use now. A pair that cannot be read, such as
-// one of which only half has been replaced yet, leaves the one there is and is
-// logged once.
+// current returns the certificate to use now. If a changed pair cannot be
+// loaded, for example because only one file has been replaced so far, it logs
+// that once and returns the previous certificate.
 func (c *Certificate) current(ctx context.Context) *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if now.Sub(c.checked) < checkEvery {
+	if now.Sub(c.checked) < checkInterval {
 		return c.pair
 	}
 	c.checked = now
-	found, err := c.cfg.stat() // zero where a file is missing
-	if found == c.read {
+	found, err := c.cfg.stat() // zero if a file is missing
+	if found == c.loaded {
 		return c.pair
 	}
-	c.read = found
+	c.loaded = found
 	var pair *tls.Certificate
 	if err == nil {
 		pair, err = c.cfg.load()
 	}
 	if err != nil {
-		c.log.ErrorContext(ctx, "certificate not read; the one before stays in use", "err", err)
+		c.log.ErrorContext(ctx, "certificate not loaded; the previous one stays in use", "err", err)
 		return c.pair
 	}
 	c.pair = pair
-	c.log.InfoContext(ctx, "certificate read again")
+	c.log.InfoContext(ctx, "certificate loaded")
 	return pair
 }
 
-// config is what the server's connections use.
+// config returns the TLS configuration of the server's connections.
 func (c *Certificate) config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

@@ -39,7 +39,7 @@ func (s *Server) getUpdateOperations(c echo.Context) error {
 			return c.NoContent(http.StatusNotModified)
 		}
 	}
-	// Clair takes what is no bool for false.
+	// A value that is not a bool means false, as in Clair.
 	latest, _ := strconv.ParseBool(c.QueryParam("latest"))
 	var ops map[string][]clair.UpdateOperation
 	if latest {
@@ -53,7 +53,7 @@ func (s *Server) getUpdateOperations(c echo.Context) error {
 	return answerJSON(c, http.StatusOK, typeJSON, ops)
 }
 
-// kindParam is the kind asked for; absent or empty means vulnerabilities.
+// kindParam returns the query's kind; absent or empty means vulnerabilities.
 func kindParam(c echo.Context) (clair.Kind, error) {
 	switch k := clair.Kind(c.QueryParam("kind")); k {
 	case "":
@@ -61,11 +61,11 @@ func kindParam(c echo.Context) (clair.Kind, error) {
 	case clair.KindVulnerability, clair.KindEnrichment:
 		return k, nil
 	default:
-		return "", clair.Invalid("kind", "%.40q is neither %s nor %s", k, clair.KindVulnerability, clair.KindEnrichment)
+		return "", clair.Invalid("kind", "%.40q: must be %s or %s", k, clair.KindVulnerability, clair.KindEnrichment)
 	}
 }
 
-// deleteUpdateOperation answers 200 for what was not there too, as Clair does.
+// deleteUpdateOperation answers 200 for unknown operations, too, as Clair does.
 func (s *Server) deleteUpdateOperation(c echo.Context) error {
 	ref, err := uuidParam(c)
 	if err != nil {
@@ -77,8 +77,8 @@ func (s *Server) deleteUpdateOperation(c echo.Context) error {
 	return c.NoContent(http.StatusOK)
 }
 
-// getUpdateDiff streams a difference. What goes wrong on the way cuts the
-// document off, and stands in the trailer.
+// getUpdateDiff streams a diff. An error on the way truncates the document and
+// is reported in the trailer.
 func (s *Server) getUpdateDiff(c echo.Context) error {
 	cur, err := parseUUID("cur", c.QueryParam("cur"))
 	if err != nil {
@@ -125,8 +125,8 @@ func writeDiff(w io.Writer, d *clair.UpdateDiff) error {
 	return err
 }
 
-// writeVulnerabilities streams a list. As in Clair, a difference says nothing
-// of ranges.
+// writeVulnerabilities streams a list of vulnerabilities without their ranges,
+// as Clair does.
 func writeVulnerabilities(w io.Writer, key string, rows iter.Seq2[*clair.Vulnerability, error]) error {
 	if _, err := io.WriteString(w, key+"["); err != nil {
 		return err

@@ -19,17 +19,17 @@ import (
 	"oriel/internal/severity"
 )
 
-//go:embed page.html
+//go:embed status_page.html
 var pageText string
 
-//go:embed page.css
+//go:embed status_page.css
 var pageStyle string
 
-// page is the status page. It needs no script and nothing from anywhere else,
-// and shows what the API answers.
+// page is the status page. It shows data of the API, without scripts and
+// external resources.
 type page struct {
 	template *template.Template
-	// policy lets a browser use the page's own style and nothing else.
+	// policy is the Content-Security-Policy that permits only the page's style.
 	policy string
 }
 
@@ -42,7 +42,7 @@ func newPage() page {
 		base64.StdEncoding.EncodeToString(sum[:]))}
 }
 
-// pageData is what the page shows.
+// pageData is the data of the page.
 type pageData struct {
 	*status
 	Now        time.Time
@@ -52,13 +52,14 @@ type pageData struct {
 	States     []pageState
 }
 
-// pageFeed is a feed with its condition at the moment of the page.
+// pageFeed is a feed with its condition at the time of the page.
 type pageFeed struct {
 	clair.Feed
 	State clair.FeedCondition
 }
 
-// pageSeverity is a bar of findings; Share is of the longest, in percent.
+// pageSeverity is a bar of the chart of findings. Share is its length in percent
+// of the longest bar.
 type pageSeverity struct {
 	Name  string
 	Count int64
@@ -70,7 +71,7 @@ type pageState struct {
 	Count int64
 }
 
-// Ago says how long before the page was made something was.
+// Ago returns the time from t to the time of the page, in words.
 func (d *pageData) Ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
@@ -78,7 +79,7 @@ func (d *pageData) Ago(t time.Time) string {
 	return quantity.Length(d.Now.Sub(t)) + " ago"
 }
 
-// In says how long after the page was made something is to be.
+// In returns the time from the time of the page to t, in words.
 func (d *pageData) In(t time.Time) string {
 	if !t.After(d.Now) {
 		return "–"
@@ -86,7 +87,7 @@ func (d *pageData) In(t time.Time) string {
 	return "in " + quantity.Length(t.Sub(d.Now))
 }
 
-// Percent is a share of a limit.
+// Percent returns n as a percentage of a limit.
 func (d *pageData) Percent(n, of int64) int64 {
 	if of <= 0 {
 		return 0
@@ -94,10 +95,10 @@ func (d *pageData) Percent(n, of int64) int64 {
 	return min(100, 100*n/of)
 }
 
-// Total is how many feeds are in use.
+// Total returns the number of feeds in use.
 func (d *pageData) Total() int { return len(d.feeds) - len(d.feeds.In(d.Now, clair.FeedOff)) }
 
-// Age is how old the oldest data are.
+// Age returns the age of the oldest data, in words.
 func (d *pageData) Age() string {
 	if d.DataAge == nil {
 		return "–"
@@ -105,8 +106,8 @@ func (d *pageData) Age() string {
 	return quantity.Length(time.Duration(*d.DataAge) * time.Second)
 }
 
-// getPage shows the status page to a browser. Whoever does not ask for HTML is
-// told that there is nothing here.
+// getPage answers with the status page, or with 404 if the request does not
+// accept HTML.
 func (s *Server) getPage(c echo.Context) error {
 	if !asksForPage(c.Request()) {
 		return echo.ErrNotFound
@@ -121,10 +122,10 @@ func (s *Server) getPage(c echo.Context) error {
 		return err
 	}
 	d := newPageData(st, latest, now)
-	// As a whole, so that an error is answered as one.
+	// Render to memory first, so that an error gets an error status.
 	var b bytes.Buffer
 	if err := s.page.template.Execute(&b, d); err != nil {
-		return fmt.Errorf("make the status page: %w", err)
+		return fmt.Errorf("render the status page: %w", err)
 	}
 	h := c.Response().Header()
 	h.Set("Cache-Control", "no-store")
@@ -134,7 +135,7 @@ func (s *Server) getPage(c echo.Context) error {
 	return c.HTMLBlob(http.StatusOK, b.Bytes())
 }
 
-// maxShown bounds the rows of a table of the page.
+// maxShown is the maximum number of rows of a table of the page.
 const maxShown = 500
 
 func newPageData(st *status, latest map[string][]clair.UpdateOperation, now time.Time) *pageData {
@@ -142,7 +143,7 @@ func newPageData(st *status, latest map[string][]clair.UpdateOperation, now time
 	for i := range st.feeds {
 		d.Feeds = append(d.Feeds, pageFeed{st.feeds[i], st.feeds[i].Condition(now)})
 	}
-	// What needs looking at comes first.
+	// Feeds that need attention come first.
 	order := []clair.FeedCondition{clair.FeedMissing, clair.FeedFailed, clair.FeedStale, clair.FeedOK, clair.FeedOff}
 	slices.SortStableFunc(d.Feeds, func(a, b pageFeed) int { return slices.Index(order, a.State) - slices.Index(order, b.State) })
 	d.Feeds = d.Feeds[:min(len(d.Feeds), maxShown)]
@@ -173,7 +174,7 @@ func newPageData(st *status, latest map[string][]clair.UpdateOperation, now time
 	return d
 }
 
-// bytesText is a number of bytes in a unit that suits it.
+// bytesText returns a number of bytes in a suitable unit.
 func bytesText(n int64) string {
 	for _, u := range []struct {
 		size int64
@@ -186,7 +187,7 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// numberText sets thousands apart.
+// numberText returns a number with its thousands separated.
 func numberText(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
