@@ -265,7 +265,7 @@ func TestIndexReport_PutRefuses(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ body, says string }{
 		"not_json":        {`{`, "body"},
-		"garbage_after":   {indexReport(nil) + "x", "follows"},
+		"garbage_after":   {indexReport(nil) + "x", "trailing data"},
 		"not_an_object":   {`"x"`, "body"},
 		"wrong_type":      {`{"packages":[]}`, "packages"},
 		"other_digest":    {indexReport(set("manifest_hash", hashB)), "manifest_hash"},

@@ -150,7 +150,7 @@ func TestTLS(t *testing.T) {
 		clock.move(3 * time.Second)
 		require.EqualValues(t, 2, serial())
 	}
-	require.Equal(t, 2, strings.Count(log.String(), "certificate not read"), "each fault is logged once: %s", log.String())
+	require.Equal(t, 2, strings.Count(log.String(), "certificate not loaded"), "each fault is logged once: %s", log.String())
 	writePair(t, cfg, 3)
 	clock.move(3 * time.Second)
 	require.EqualValues(t, 3, serial())
