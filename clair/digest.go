@@ -6,7 +6,7 @@ import (
 )
 
 // Digest is a content digest in canonical form: "sha256:" and 64 hexadecimal
-// digits or "sha512:" and 128, all lower case. The zero value is no digest.
+// digits or "sha512:" and 128, all lower case. The zero value means that there is no digest.
 type Digest string
 
 // ParseDigest reads a digest, accepting upper-case hexadecimal and
@@ -35,7 +35,8 @@ func ParseDigest(s string) (Digest, error) {
 	return Digest(algorithm + ":" + strings.ToLower(sum)), nil
 }
 
-// UnmarshalJSON reads a digest strictly; an empty string or null is no digest.
+// UnmarshalJSON reads a digest strictly; an empty string or null is the zero
+// value.
 func (d *Digest) UnmarshalJSON(b []byte) error {
 	var s string
 	if err := json.Unmarshal(b, &s); err != nil {

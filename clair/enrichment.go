@@ -4,7 +4,7 @@ package clair
 // of vulnerabilities to lists of records.
 const (
 	// TypeCVSS has the "cvssData" objects of NVD's CVE API 2.0. Quay's client
-	// takes the first enrichment of a report for this one.
+	// assumes that it is the first enrichment of a report.
 	TypeCVSS = "message/vnd.clair.map.vulnerability; enricher=clair.cvss schema=https://csrc.nist.gov/schema/nvd/api/2.0/cve_api_json_2.0.schema"
 	// TypeEPSS has objects with "modelVersion", "date", "cve", "epss" and
 	// "percentile".

@@ -5,26 +5,26 @@ import (
 	"fmt"
 )
 
-// The kinds of failure that callers tell apart. Everything below wraps one of
-// them with %w where it applies; the HTTP edge alone maps them to statuses.
+// The kinds of failure that callers distinguish. Other packages wrap one of
+// them with %w if it applies; only the HTTP server maps them to statuses.
 var (
-	// ErrNotFound says that the named thing does not exist.
+	// ErrNotFound means that the named thing does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrInvalid says that the caller's input is at fault.
+	// ErrInvalid means that the caller's input is at fault.
 	ErrInvalid = errors.New("invalid")
-	// ErrConflict says that the request is fine but clashes with what is
-	// going on, such as a second import of one updater.
+	// ErrConflict means that the request is valid but conflicts with work in
+	// progress, such as a second import of one updater.
 	ErrConflict = errors.New("conflict")
-	// ErrUnchanged says that a feed has nothing newer than the fingerprint
-	// it was asked with.
+	// ErrUnchanged means that a feed has nothing newer than the given
+	// fingerprint.
 	ErrUnchanged = errors.New("unchanged")
-	// ErrUnavailable says that the work cannot be done now and may be later.
+	// ErrUnavailable means that the work cannot be done now, but may be later.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrBase says that changes cannot be applied, because what they are
-	// relative to is no longer there or is not what they say it is. Whoever
-	// can get the whole in their place does.
+	// ErrBase means that changes cannot be applied, because the state that
+	// they are relative to no longer exists or differs. Callers that can fetch
+	// the whole state instead do so.
 	ErrBase = errors.New("no base for the changes")
-	// ErrTooLarge says that an input is over its limit.
+	// ErrTooLarge means that an input exceeds its limit.
 	ErrTooLarge = errors.New("too large")
 )
 
@@ -33,7 +33,7 @@ type InvalidError struct {
 	// Field is the path of the field in the document, such as
 	// "packages.3.version".
 	Field string
-	// Reason says in words what is wrong with it.
+	// Reason describes the problem.
 	Reason string
 }
 
@@ -49,17 +49,17 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 func (e *InvalidError) Unwrap() error { return ErrInvalid }
 
 // RecordError is one record of a feed that could not be used. A parser yields
-// it in place of the record and goes on with the next one; whoever consumes
+// it in place of the record and continues with the next one; the consumer of
 // the feed counts it. Any other error that a parser yields ends the feed.
 type RecordError struct {
 	// Record names the record: its id, or its place in the feed.
 	Record string
-	// Err says why it could not be used.
+	// Err is the reason.
 	Err error
 }
 
 // Error names the record, then the reason.
 func (e *RecordError) Error() string { return "record " + e.Record + ": " + e.Err.Error() }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *RecordError) Unwrap() error { return e.Err }

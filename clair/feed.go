@@ -6,30 +6,30 @@ import (
 	"github.com/google/uuid"
 )
 
-// Feed is a feed and how it is doing. Its name is that of the updater.
+// Feed is a feed and its state. Its name is that of the updater.
 type Feed struct {
 	UpdateStatus
 	// Format and URL are as configured, secrets of the URL masked.
 	Format, URL string
-	// Configured says that the configuration has the feed. Others are known
-	// by what they left: updaters of another server, bundles that were
-	// imported, feeds that the configuration no longer has.
+	// Configured reports whether the configuration has the feed. The others
+	// left operations in the database: feeds of another server, of imported
+	// bundles, or of an earlier configuration.
 	Configured bool
-	// Enabled says that the feed is run.
+	// Enabled reports whether the feed is run.
 	Enabled bool
-	// Running says that a run is going on or waiting for its turn.
+	// Running reports whether a run is in progress or queued.
 	Running bool
-	// Operation is the newest operation, uuid.Nil where there is none.
+	// Operation is the newest operation, uuid.Nil if there is none.
 	Operation uuid.UUID
-	// StaleAfter is how long after its last success the feed is stale; 0 is
-	// never.
+	// StaleAfter is the age of the last success from which the feed is stale;
+	// 0 means never.
 	StaleAfter time.Duration
 }
 
-// FeedCondition says in a word how a feed is doing.
+// FeedCondition is the state of a feed in one word.
 type FeedCondition string
 
-// The conditions of a feed. Data of earlier successes are served in any of
+// The conditions of a feed. The data of its last success are served in each of
 // them.
 const (
 	FeedOK      FeedCondition = "ok"
@@ -39,7 +39,7 @@ const (
 	FeedStale   FeedCondition = "stale"   // the last success is too long ago
 )
 
-// Condition is how the feed is doing at a moment.
+// Condition returns the condition of the feed at a time.
 func (f *Feed) Condition(now time.Time) FeedCondition {
 	switch {
 	case f.Configured && !f.Enabled:
@@ -57,7 +57,7 @@ func (f *Feed) Condition(now time.Time) FeedCondition {
 // Feeds are all the feeds of a server.
 type Feeds []Feed
 
-// In names the feeds that are in one of some conditions.
+// In returns the names of the feeds in any of the conditions.
 func (l Feeds) In(now time.Time, any ...FeedCondition) []string {
 	var out []string
 	for i := range l {
@@ -71,14 +71,14 @@ func (l Feeds) In(now time.Time, any ...FeedCondition) []string {
 	return out
 }
 
-// Lagging names the feeds without which, or with old data of which, a report
-// may lack something.
+// Lagging returns the names of the feeds whose data are missing or old, so that
+// a report may be incomplete.
 func (l Feeds) Lagging(now time.Time) []string {
 	return l.In(now, FeedMissing, FeedFailed, FeedStale)
 }
 
-// Oldest is the feed that is furthest behind among those in use that have ever
-// succeeded, nil where none has.
+// Oldest returns the feed whose last success is the longest ago, among the
+// feeds in use that have ever succeeded. It returns nil if none has.
 func (l Feeds) Oldest() *Feed {
 	var oldest *Feed
 	for i := range l {

@@ -15,7 +15,7 @@ const (
 	PackageModule
 )
 
-// Constraint asks for equality of one field; an empty value asks for an empty
+// Constraint requires equality of one field; an empty value requires an empty
 // field.
 type Constraint struct {
 	Field Field
@@ -34,8 +34,8 @@ type Lookup struct {
 	Packages []PackageKey
 }
 
-// Candidate is a vulnerability that a Lookup found. Whether it affects a
-// package is still to be decided by comparing versions.
+// Candidate is a vulnerability that a Lookup found. Comparing versions decides
+// whether it affects a package.
 type Candidate struct {
 	// Lookup is the index of the Lookup among those asked.
 	Lookup        int

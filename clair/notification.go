@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Reason says what became of a vulnerability for a manifest. The words are
-// those of Clair's enumeration.
+// Reason is how a vulnerability of a manifest changed. The words are those of
+// Clair's enumeration.
 type Reason string
 
 // The reasons.
@@ -19,56 +19,56 @@ const (
 	// ReasonRemoved: the manifest is no longer affected, because the advisory
 	// was withdrawn or no longer covers the package.
 	ReasonRemoved Reason = "removed"
-	// ReasonChanged: the manifest was and is affected, and the severity or
-	// the fix is another. Clair names this reason and never gives it.
+	// ReasonChanged: the manifest was and is affected, and the severity or the
+	// fix has changed. Clair defines this reason and never uses it.
 	ReasonChanged Reason = "changed"
 )
 
-// Impact is what the difference between two states of the feeds means for some
-// manifests: the rows of one advisory by which one version of one package of
-// theirs was affected before, and those by which it is after.
+// Impact is the effect of the difference between two states of the feeds on
+// some manifests: the rows of one advisory that affected one version of one of
+// their packages before, and the rows that affect it after.
 type Impact struct {
-	// Before and After are empty where there is no such row. They may have
-	// rows of several updaters.
+	// Before and After are empty if there is no such row. They may have rows
+	// of several updaters.
 	Before, After []*Vulnerability
-	// Version is the package's, as the manifests have it installed.
+	// Version is the installed version of the package.
 	Version   string
 	Manifests []Digest
 }
 
-// NotificationRow is a row of a notification as it is planned. Its
-// vulnerabilities are named by their ids in the store.
+// NotificationRow is a planned row of a notification. It refers to
+// vulnerabilities by their ids in the store.
 type NotificationRow struct {
-	// View is "" for what everyone is told, or names the webhook whose rule
-	// chose the row.
+	// View is "" for a row that all webhooks without a rule are told, or the
+	// name of the webhook whose rule selected the row.
 	View     string
 	Manifest Digest
 	Reason   Reason
-	// Version is the affected package's, as it is installed.
+	// Version is the installed version of the affected package.
 	Version string
-	// Vulnerability is the row's; Previous is what it was before where the
-	// reason is ReasonChanged, else "".
+	// Vulnerability is the id of the row's vulnerability. If the reason is
+	// ReasonChanged, Previous is that of its earlier state, else "".
 	Vulnerability, Previous string
 }
 
-// Notification is one row of a notification as it is read: one vulnerability
-// of one manifest.
+// Notification is one row of a stored notification: one vulnerability of one
+// manifest.
 type Notification struct {
-	// ID is the row's; the zero value where it has none.
+	// ID is the row's; the zero value if it has none.
 	ID            uuid.UUID
 	Manifest      Digest
 	Reason        Reason
 	Vulnerability *Vulnerability
-	// Version is the affected package's, as it is installed.
+	// Version is the installed version of the affected package.
 	Version string
-	// Previous is what the vulnerability was before where the reason is
+	// Previous is the earlier state of the vulnerability if the reason is
 	// ReasonChanged, else nil.
 	Previous *Vulnerability
 }
 
 // vulnSummary is a vulnerability as Clair's notifications have it. Clair's
-// server and its own schema disagree about two keys, and clients read either:
-// both are there.
+// server and its own schema disagree about two keys, and clients read either
+// one, so both are written.
 type vulnSummary struct {
 	Name               string        `json:"name"`
 	Description        string        `json:"description"`
@@ -83,14 +83,14 @@ type vulnSummary struct {
 	Updater            string        `json:"updater"`
 }
 
-// previously is what is told of a vulnerability as it was before.
+// previously is the earlier state of a vulnerability.
 type previously struct {
 	NormalizedSeverity Severity `json:"normalized_severity"`
 	FixedInVersion     string   `json:"fixed_in_version"`
 }
 
-// MarshalJSON writes Clair's form, with the installed version and what was
-// before beside Clair's keys.
+// MarshalJSON writes Clair's form, and the installed version and the earlier
+// state in addition to Clair's keys.
 func (n Notification) MarshalJSON() ([]byte, error) {
 	v := n.Vulnerability.Outward()
 	out := struct {
@@ -120,92 +120,92 @@ func (n Notification) MarshalJSON() ([]byte, error) {
 // NotificationPage is a page of the rows of a notification.
 type NotificationPage struct {
 	Notifications []Notification
-	// Next is the id of the page's last row, which asks for the page after
-	// it; uuid.Nil where there is none.
+	// Next is the id of the page's last row, which selects the page after it;
+	// uuid.Nil if there is none.
 	Next uuid.UUID
 }
 
-// NotificationSet is a notification as a whole: what one update operation
-// meant for the manifests there were, and who has been told.
+// NotificationSet is a whole notification: the effect of one update operation
+// on the stored manifests, and the state of its deliveries.
 type NotificationSet struct {
 	ID uuid.UUID `json:"id"`
-	// Operation is the update operation's, of which there is one set at most.
+	// Operation is the update operation; it has at most one set.
 	Operation uuid.UUID `json:"operation"`
 	Updater   string    `json:"updater"`
 	Date      time.Time `json:"date"`
 	Rows      int64     `json:"rows"`
-	// Deleted says that its receivers are done with it, so that it goes soon.
+	// Deleted reports that all receivers are done with it, so that it will be
+	// collected.
 	Deleted  bool      `json:"deleted"`
 	Receipts []Receipt `json:"webhooks"`
 }
 
-// ReceiptStatus is how far the delivery of a notification to one webhook is.
+// ReceiptStatus is the state of the delivery of a notification to one webhook.
 type ReceiptStatus string
 
 // The states of a receipt, in Clair's words.
 const (
-	// ReceiptCreated: no delivery has ended yet.
+	// ReceiptCreated: no delivery has been attempted to its end.
 	ReceiptCreated ReceiptStatus = "created"
-	// ReceiptDelivered: the receiver has answered that it has it.
+	// ReceiptDelivered: the receiver has accepted it.
 	ReceiptDelivered ReceiptStatus = "delivered"
-	// ReceiptFailed: the last delivery failed. Another follows, unless there
-	// is no time for one.
+	// ReceiptFailed: the last delivery failed. Another follows, unless it was
+	// given up.
 	ReceiptFailed ReceiptStatus = "delivery_failed"
 	// ReceiptDeleted: the receiver has read the notification and deleted it.
-	// Nothing comes after this.
+	// This state is final.
 	ReceiptDeleted ReceiptStatus = "deleted"
 )
 
-// Receipt is the delivery of a notification to one webhook. Times that have
-// not come are zero.
+// Receipt is the delivery of a notification to one webhook. Times that are not
+// known yet are zero.
 type Receipt struct {
 	Webhook string `json:"webhook"`
-	// View names the rows that the webhook is told of: its own, or "" for all.
+	// View selects the rows for the webhook: its own, or "" for the common
+	// ones.
 	View   string        `json:"-"`
 	Status ReceiptStatus `json:"status"`
 	Rows   int64         `json:"rows"`
-	// Attempts counts deliveries since Since, the last one included.
+	// Attempts counts the deliveries since Since, including the last one.
 	Attempts    int       `json:"attempts"`
 	Since       time.Time `json:"since"`
 	LastAttempt time.Time `json:"last_attempt,omitzero"`
-	// NextAttempt is zero where none is to come: it was delivered, or given
-	// up.
+	// NextAttempt is zero if there will be none: it was delivered or given up.
 	NextAttempt time.Time `json:"next_attempt,omitzero"`
-	// Error says in words why the last attempt failed, "" if it did not.
+	// Error is why the last attempt failed, "" if it did not.
 	Error string `json:"error"`
 }
 
-// Delivery is a receipt whose time has come or will, of the set with the ID.
+// Delivery is a receipt that is due now or later, of the set with the ID.
 type Delivery struct {
 	ID      uuid.UUID
 	Updater string
 	Receipt
 }
 
-// Subscription is a webhook that is to have receipts, and which rows it is
-// told of.
+// Subscription is a webhook that gets receipts, and the view of its rows.
 type Subscription struct{ Webhook, View string }
 
-// ChangeSet is what changed for manifests since some moment.
+// ChangeSet is the changes for manifests since some moment.
 type ChangeSet struct {
-	// Partial names the updaters whose operations do not go back so far. For
-	// them it is what changed since the oldest there is.
+	// Partial has the names of the updaters whose operations do not go back so
+	// far. Their changes are those since their oldest operation.
 	Partial []string
 	// Impacts may be ranged over until Close.
 	Impacts iter.Seq2[Impact, error]
-	// Close lets go of the rows. The caller must call it.
+	// Close releases the rows. The caller must call it.
 	Close func()
 }
 
-// Since is a moment from which changes are asked for: a time, or an update
-// operation, which speaks of its updater alone.
+// Since is the moment after which changes are listed: a time, or an update
+// operation, which selects the changes of its updater alone.
 type Since struct {
 	Time      time.Time
 	Operation uuid.UUID
 }
 
-// ParseSince reads a moment: a time (RFC 3339), a length of time before now
-// ("24h"), or the ref of an update operation. The error is an ErrInvalid.
+// ParseSince reads a moment: a time (RFC 3339), a duration before now ("24h"),
+// or the ref of an update operation. The error is an ErrInvalid.
 func ParseSince(text string, now time.Time) (Since, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return Since{Time: t}, nil
@@ -216,6 +216,6 @@ func ParseSince(text string, now time.Time) (Since, error) {
 	if id, err := uuid.Parse(text); err == nil && id != uuid.Nil {
 		return Since{Operation: id}, nil
 	}
-	return Since{}, Invalid("since", "%.60q is neither a time such as %s, nor a duration such as 24h, nor an update operation",
+	return Since{}, Invalid("since", "%.60q is not a time such as %s, a duration such as 24h or an update operation",
 		text, now.UTC().Format(time.RFC3339))
 }

@@ -8,14 +8,14 @@ const (
 	Source = "source"
 )
 
-// Package is a piece of software, as it is installed or as an advisory speaks
-// of it.
+// Package is a piece of software, as it is installed or as an advisory names
+// it.
 type Package struct {
-	// ID is scoped to the document the package stands in.
+	// ID is scoped to the document that has the package.
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Version string `json:"version"`
-	// Kind is Binary or Source (others are carried but mean nothing here).
+	// Kind is Binary or Source; others are kept but not interpreted.
 	Kind string `json:"kind,omitempty"`
 	// Source is the package this one was built from. Its own Source is nil.
 	Source *Package `json:"source,omitempty"`
@@ -31,7 +31,7 @@ type Package struct {
 // Distribution is an operating system release, with the fields of its
 // os-release file.
 type Distribution struct {
-	// ID is scoped to the document the distribution stands in.
+	// ID is scoped to the document that has the distribution.
 	ID string `json:"id"`
 	// DID is os-release's ID, such as "debian".
 	DID             string `json:"did"`
@@ -44,10 +44,10 @@ type Distribution struct {
 	PrettyName      string `json:"pretty_name"`
 }
 
-// Repository is where packages come from: a language's package index, or a
+// Repository is a source of packages: a language's package index, or a
 // vendor's repository named by a CPE.
 type Repository struct {
-	// ID is scoped to the document the repository stands in.
+	// ID is scoped to the document that has the repository.
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
 	Key  string `json:"key,omitempty"`
@@ -57,18 +57,18 @@ type Repository struct {
 
 // Environment is one place where a package was found.
 type Environment struct {
-	// PackageDB is the database or file that names the package.
+	// PackageDB is the database or file that lists the package.
 	PackageDB string `json:"package_db"`
-	// IntroducedIn is the lowest layer that holds it.
+	// IntroducedIn is the lowest layer that has it.
 	IntroducedIn Digest `json:"introduced_in"`
 	// DistributionID and RepositoryIDs refer to the maps of the report.
 	DistributionID string   `json:"distribution_id"`
 	RepositoryIDs  []string `json:"repository_ids"`
 }
 
-// HeldPackage is a package in a distribution and a repository, either of which
-// may be nil, with the number of manifests that hold it there.
-type HeldPackage struct {
+// InstalledPackage is a package in a distribution and a repository, either of
+// which may be nil, with the number of manifests that have it there.
+type InstalledPackage struct {
 	Package   *Package
 	Dist      *Distribution
 	Repo      *Repository

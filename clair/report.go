@@ -14,25 +14,24 @@ const (
 	StateIndexManifest = "IndexManifest"
 	// StateIndexFinished is the state of a report that can be matched.
 	StateIndexFinished = "IndexFinished"
-	// StateIndexError is the state of a report whose Err says what failed.
+	// StateIndexError is the state of a report whose Err describes a failure.
 	StateIndexError = "IndexError"
 )
 
-// Manifest is what a client asks to have indexed: an image and its layers,
-// bottom first.
+// Manifest is an image to be indexed, with its layers, bottom first.
 type Manifest struct {
 	Hash   Digest  `json:"hash"`
 	Layers []Layer `json:"layers"`
 }
 
-// Layer is one layer of a Manifest and where to fetch it.
+// Layer is one layer of a Manifest and its address.
 type Layer struct {
 	Hash    Digest      `json:"hash"`
 	URI     string      `json:"uri"`
 	Headers http.Header `json:"headers"`
 }
 
-// IndexReport is the content of a manifest. Maps are keyed by the ids of
+// IndexReport is the content of a manifest. Its maps are keyed by the ids of
 // their members; "repository" is singular in Clair's JSON.
 type IndexReport struct {
 	Hash          Digest                   `json:"manifest_hash"`
@@ -69,17 +68,17 @@ type VulnerabilityReport struct {
 	Repositories    map[string]*Repository    `json:"repository"`
 	Environments    map[string][]Environment  `json:"environments"`
 	Vulnerabilities map[string]*Vulnerability `json:"vulnerabilities"`
-	// PackageVulnerabilities maps a package's id to vulnerability ids, each
-	// once.
+	// PackageVulnerabilities maps the id of a package to the ids of its
+	// vulnerabilities, each once.
 	PackageVulnerabilities map[string][]string `json:"package_vulnerabilities"`
 	Enrichments            Enrichments         `json:"enrichments"`
 }
 
-// Enrichments are the messages of each enricher by media type, in the order
-// in which they are to be written: Quay's client reads the first key as CVSS.
+// Enrichments are the messages of each enricher by media type, in the order of
+// their JSON keys: Quay's client reads the first key as CVSS.
 type Enrichments []Enrichment
 
-// Enrichment is what one enricher says of a report.
+// Enrichment is the messages of one enricher about a report.
 type Enrichment struct {
 	Type     string
 	Messages []json.RawMessage
@@ -107,7 +106,7 @@ func (e Enrichments) MarshalJSON() ([]byte, error) {
 
 // AffectedManifests are manifests that a vulnerability affects.
 type AffectedManifests struct {
-	// Vulnerability is the index of the vulnerability among those asked about.
+	// Vulnerability is the index of the vulnerability in the question.
 	Vulnerability int
 	Manifests     []Digest
 }

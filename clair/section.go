@@ -4,31 +4,31 @@ package clair
 // repository: the smallest part in which the list of a platform is read.
 type Section struct {
 	ID SectionID
-	// Dist and Repo are nil where the rows have none. They are shared and
-	// must not be changed.
+	// Dist and Repo are nil if the rows have none. They are shared and must
+	// not be changed.
 	Dist *Distribution
 	Repo *Repository
 	Rows int
 }
 
-// SectionID tells sections apart for as long as a database lives.
+// SectionID identifies a section for the lifetime of a database.
 type SectionID struct{ Updater, Dist, Repo int64 }
 
-// RowMark is how far the reading of some sections has come: to which of them,
-// and after which of its rows. The zero value is the beginning.
-type RowMark struct {
+// Cursor is a position in a list of sections: the index of a section, and the
+// row of it that was read last. The zero value is the beginning.
+type Cursor struct {
 	Section int
 	Row     int64
 }
 
-// SectionPage is some rows of sections that are read in order.
+// SectionPage is a page of the rows of some sections.
 type SectionPage struct {
 	Rows []*Vulnerability
-	// Next is where the rows after these begin, and Done says that there are
-	// none.
-	Next RowMark
+	// Next is the position after these rows. Done reports that there are no
+	// more.
+	Next Cursor
 	Done bool
-	// Needs is about how many bytes the first row takes where that is more
-	// than was allowed for all of them. Then there are no rows.
+	// Needs is the approximate size of the first row in bytes if it exceeds
+	// the size allowed for all of them. Then there are no rows.
 	Needs int64
 }

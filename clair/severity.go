@@ -2,7 +2,7 @@ package clair
 
 import "strings"
 
-// Severity is Clair's normalised severity. The order of the constants is the
+// Severity is Clair's normalized severity. The order of the constants is the
 // order of severities, so they compare with < and >.
 type Severity uint8
 
@@ -18,7 +18,7 @@ const (
 
 var severityNames = [...]string{"Unknown", "Negligible", "Low", "Medium", "High", "Critical"}
 
-// String gives Clair's exact spelling, such as "High".
+// String returns Clair's exact spelling, such as "High".
 func (s Severity) String() string {
 	if int(s) < len(severityNames) {
 		return severityNames[s]
@@ -26,7 +26,7 @@ func (s Severity) String() string {
 	return severityNames[Unknown]
 }
 
-// MarshalText gives Clair's exact spelling.
+// MarshalText returns Clair's exact spelling.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads a severity in any case; "" is Unknown, as some of

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Kind tells update operations apart by what they bring. In Go the empty Kind
+// Kind is the kind of content of an update operation. In Go the empty Kind
 // means all kinds; over HTTP an absent kind means KindVulnerability.
 type Kind string
 
@@ -20,8 +20,8 @@ const (
 	KindEnrichment    Kind = "enrichment"
 )
 
-// Fingerprint is what a feed gave to recognise its state by: an ETag, a date,
-// a checksum, or several of them. It is opaque to everyone but its updater.
+// Fingerprint identifies a state of a feed: an ETag, a date, a checksum, or
+// several of them. Only its updater interprets it.
 type Fingerprint string
 
 // UpdateOperation is one complete state of one updater's feed.
@@ -33,62 +33,63 @@ type UpdateOperation struct {
 	Kind        Kind        `json:"kind"`
 }
 
-// UpdateResult is an update operation with what it changed against the one
-// before, in rows.
+// UpdateResult is an update operation with the size of its difference from the
+// operation before.
 type UpdateResult struct {
 	UpdateOperation
-	// Added and Removed count rows; Unchanged those that stayed.
+	// Added, Removed and Unchanged count rows.
 	Added, Removed, Unchanged int64
 }
 
-// UpdateDiff is the difference between two operations of one updater. Prev is
-// the zero operation where everything in Cur counts as added. Added and
-// Removed may each be ranged over more than once, until Close.
+// UpdateDiff is the difference between two operations of one updater. If Prev
+// is the zero operation, everything in Cur counts as added. Added and Removed
+// may each be ranged over more than once, until Close.
 type UpdateDiff struct {
 	Prev, Cur      UpdateOperation
 	Added, Removed iter.Seq2[*Vulnerability, error]
-	// Close lets go of the rows. The caller must call it.
+	// Close releases the rows. The caller must call it.
 	Close func()
 }
 
-// Change is one part of what changed in a feed since an operation. Exactly one
-// of its fields is set. The order of changes means nothing, and a row that is
-// both added and removed is there.
+// Change is one change of a feed since an operation. Exactly one of its fields
+// is set. The order of changes has no meaning, and a row that is both added and
+// removed exists afterwards.
 type Change struct {
-	// Added is a row that there is now.
+	// Added is a row that now exists.
 	Added *Vulnerability
-	// Removed is a row that is no longer, known by its content.
+	// Removed is a row that no longer exists, identified by its content.
 	Removed *Vulnerability
-	// Replaced names an advisory of which no row is left, but for those added.
+	// Replaced is the name of an advisory whose rows are all removed, except
+	// those that the same changes add.
 	Replaced string
 }
 
-// UpdateStatus is what is known of an updater's runs.
+// UpdateStatus is the record of an updater's runs.
 type UpdateStatus struct {
 	Updater     string
 	Kind        Kind
 	LastAttempt time.Time
 	LastSuccess time.Time
-	// Error is "" where the last attempt succeeded.
+	// Error is "" if the last attempt succeeded.
 	Error       string
 	Fingerprint Fingerprint
-	// Records and Skipped count the rows of the last operation and the
-	// records of the feed that could not be used.
+	// Records counts the rows of the last operation, and Skipped the records
+	// of the feed that could not be used.
 	Records, Skipped int64
-	// Added and Removed count what the last operation changed.
+	// Added and Removed count the rows that the last operation changed.
 	Added, Removed int64
-	// Took is the length of the last attempt.
+	// Took is the duration of the last attempt.
 	Took time.Duration
-	// SkippedSample says why some of the skipped records were skipped.
+	// SkippedSample has the reasons for some of the skipped records.
 	SkippedSample string
-	// Format is what the configuration calls the format of the feed, "" where
-	// it is not known.
+	// Format is the configuration's name for the format of the feed, "" if it
+	// is not known.
 	Format string
-	// NewestAdvisory is when the feed's newest advisory was issued, zero where
-	// its advisories do not say.
+	// NewestAdvisory is when the feed's newest advisory was issued, zero if its
+	// advisories have no dates.
 	NewestAdvisory time.Time
-	// NextRun is when the updater is to run next, zero where nothing is
-	// planned. A time that has passed was the plan of a process that stopped.
+	// NextRun is when the updater is due next, zero if nothing is planned. A
+	// time in the past was the plan of a process that stopped.
 	NextRun time.Time
 }
 
@@ -96,62 +97,63 @@ type UpdateStatus struct {
 // another.
 type FeedState struct {
 	UpdateOperation
-	// Format is what the configuration calls the format of the feed, "" where
-	// it is not known. Enrichments are read by it.
+	// Format is the configuration's name for the format of the feed, "" if it
+	// is not known. Enrichments are read by it.
 	Format string `json:"format,omitempty"`
-	// Checked is when the feed was last known to have this state, zero where
-	// that is not known.
+	// Checked is when the feed was last known to have this state, zero if that
+	// is not known.
 	Checked time.Time `json:"checked,omitzero"`
 }
 
 // FeedContent is a state of a feed with its rows: vulnerabilities or
-// enrichments, as its kind says. They are to be ranged over once, before the
-// next content is asked for.
+// enrichments, depending on its kind. The rows are ranged over once, before the
+// next content is requested.
 type FeedContent struct {
 	FeedState
 	Vulnerabilities iter.Seq2[*Vulnerability, error]
 	Enrichments     iter.Seq2[EnrichmentRecord, error]
 }
 
-// Updater brings one feed of vulnerabilities.
+// Updater fetches and parses one feed of vulnerabilities.
 type Updater interface {
-	// Name is unique among updaters and stable, since operations are kept
+	// Name is unique among updaters and stable, since operations are stored
 	// under it.
 	Name() string
 	// Fetch returns the feed's bytes and their fingerprint. It returns
-	// ErrUnchanged where the feed still has the fingerprint given, which is
-	// that of the newest operation or "". The caller closes the reader.
+	// ErrUnchanged if the feed still has the given fingerprint, which is that
+	// of the newest operation or "". The caller closes the reader.
 	Fetch(context.Context, Fingerprint) (io.ReadCloser, Fingerprint, error)
-	// Parse reads what Fetch returned as a stream. A *RecordError stands for
-	// a record that could not be used and parsing goes on; any other error
-	// is the last thing it yields. The values yielded must not be changed
-	// afterwards. It does not close the reader.
+	// Parse reads a stream that Fetch returned. It yields a *RecordError for a
+	// record that could not be used, and continues; any other error is the
+	// last value that it yields. The yielded values must not be changed
+	// afterwards. Parse does not close the reader.
 	Parse(context.Context, io.ReadCloser) iter.Seq2[*Vulnerability, error]
 }
 
-// EnrichmentRecord is opaque JSON to find again by its tags.
+// EnrichmentRecord is opaque JSON that is found by its tags.
 type EnrichmentRecord struct {
-	// Tags are what the record is looked up by, such as "CVE-2024-3094".
+	// Tags are the keys of the record, such as "CVE-2024-3094".
 	Tags       []string        `json:"Tags"`
 	Enrichment json.RawMessage `json:"Enrichment"`
 }
 
-// EnrichmentChange is to enrichments what Change is to vulnerabilities: either
-// Added is set, or ReplacedTo and, unless it is "", ReplacedFrom.
+// EnrichmentChange is one change of a feed of enrichments: either Added is set,
+// or ReplacedTo and, unless it is "", ReplacedFrom.
 type EnrichmentChange struct {
-	// Added is a record that there is now.
+	// Added is a record that now exists.
 	Added *EnrichmentRecord
-	// Of records with a tag between ReplacedFrom and ReplacedTo, both
-	// included, none is left but for those added. Tags are compared by byte.
+	// All records with a tag from ReplacedFrom to ReplacedTo, both included,
+	// are removed, except those that the same changes add. Tags are compared
+	// by byte.
 	ReplacedFrom, ReplacedTo string
 }
 
-// EnrichmentUpdater brings one feed of enrichments. Whoever runs updaters asks
-// each of them whether it is one of these too.
+// EnrichmentUpdater fetches and parses one feed of enrichments. The manager
+// asserts whether an Updater implements it as well.
 type EnrichmentUpdater interface {
 	Name() string
-	// FetchEnrichment and ParseEnrichment are to enrichments what Fetch and
-	// Parse are to vulnerabilities.
+	// FetchEnrichment and ParseEnrichment have the contracts of Updater's
+	// Fetch and Parse.
 	FetchEnrichment(context.Context, Fingerprint) (io.ReadCloser, Fingerprint, error)
 	ParseEnrichment(context.Context, io.ReadCloser) iter.Seq2[EnrichmentRecord, error]
 }
@@ -160,7 +162,7 @@ type EnrichmentUpdater interface {
 // vulnerabilities.
 type NoopUpdater struct{}
 
-// Fetch says that there is nothing new.
+// Fetch returns ErrUnchanged.
 func (NoopUpdater) Fetch(context.Context, Fingerprint) (io.ReadCloser, Fingerprint, error) {
 	return nil, "", ErrUnchanged
 }
@@ -172,15 +174,15 @@ func (NoopUpdater) Parse(context.Context, io.ReadCloser) iter.Seq2[*Vulnerabilit
 
 // EnrichmentGetter looks up the records of one enricher's own updater.
 type EnrichmentGetter interface {
-	// GetEnrichment returns the current records that carry any of the tags.
-	// What they hold is shared with others and must not be written to.
+	// GetEnrichment returns the current records that have any of the tags.
+	// Their contents are shared and must not be changed.
 	GetEnrichment(ctx context.Context, tags []string) ([]EnrichmentRecord, error)
 }
 
-// Enricher adds to a report what its feed knows of the vulnerabilities in it.
+// Enricher adds its feed's data about the vulnerabilities of a report.
 type Enricher interface {
 	Name() string
-	// Enrich returns the media type of its messages and the messages, none
-	// where it has nothing to say. It must not change the report.
+	// Enrich returns the media type of its messages and the messages, none if
+	// it has no data. It must not change the report.
 	Enrich(context.Context, EnrichmentGetter, *VulnerabilityReport) (string, []json.RawMessage, error)
 }

@@ -14,7 +14,7 @@ type NormalizedVersion struct {
 	V    [10]int32
 }
 
-// String gives KIND:N.N.N.N.N.N.N.N.N.N, or "" for the zero value.
+// String returns KIND:N.N.N.N.N.N.N.N.N.N, or "" for the zero value.
 func (n NormalizedVersion) String() string {
 	if n.Kind == "" {
 		return ""

@@ -20,9 +20,9 @@ const countRecords = 500
 // package, and once where it is known by the source of several binaries. Each
 // package is judged once for all manifests. What cannot be compared does not
 // count.
-func Count(ctx context.Context, src Source, packages iter.Seq2[clair.HeldPackage, error]) (Counts, error) {
+func Count(ctx context.Context, src Source, packages iter.Seq2[clair.InstalledPackage, error]) (Counts, error) {
 	var total Counts
-	batch := make([]clair.HeldPackage, 0, countRecords)
+	batch := make([]clair.InstalledPackage, 0, countRecords)
 	for p, err := range packages {
 		if err != nil {
 			return total, fmt.Errorf("count findings: %w", err)
@@ -40,7 +40,7 @@ func Count(ctx context.Context, src Source, packages iter.Seq2[clair.HeldPackage
 }
 
 // add counts what affects a batch.
-func (n *Counts) add(ctx context.Context, src Source, batch []clair.HeldPackage) error {
+func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPackage) error {
 	m := newMatching(&clair.IndexReport{})
 	byWhere, places := map[string]int{}, placer{}
 	for i, p := range batch {

@@ -12,17 +12,17 @@ import (
 // HeldPackages streams the packages that manifests hold, each once for each
 // distribution and repository it is held in. Packages share the pointers of
 // those, and must not be changed.
-func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.HeldPackage, error] {
+func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage, error] {
 	const page = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version,
 		(SELECT count(*) FROM manifest_index_row AS i WHERE i.place_id = l.id)
 		FROM place AS l CROSS JOIN package AS p ON p.id = l.package_id WHERE l.id > ? ORDER BY l.id LIMIT ?`
-	return func(yield func(clair.HeldPackage, error) bool) {
+	return func(yield func(clair.InstalledPackage, error) bool) {
 		r := db.newReading(nil)
 		for after := int64(0); ; {
 			rows, err := r.query(ctx, page, after, streamRows)
 			found, err := scanAll(rows, err, scanCounted)
 			if err != nil {
-				yield(clair.HeldPackage{}, fmt.Errorf("list packages: %w", err))
+				yield(clair.InstalledPackage{}, fmt.Errorf("list packages: %w", err))
 				return
 			}
 			if len(found) == 0 {
@@ -32,7 +32,7 @@ func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.HeldPackage, err
 			for _, h := range found {
 				p, err := r.counted(ctx, h)
 				if err != nil {
-					yield(clair.HeldPackage{}, fmt.Errorf("list packages: %w", err))
+					yield(clair.InstalledPackage{}, fmt.Errorf("list packages: %w", err))
 					return
 				}
 				if p.Manifests > 0 && !yield(p, nil) {
@@ -56,7 +56,7 @@ func scanCounted(rows *sql.Rows) (c counted, err error) {
 	return c, err
 }
 
-func (r *reading) counted(ctx context.Context, c counted) (p clair.HeldPackage, err error) {
+func (r *reading) counted(ctx context.Context, c counted) (p clair.InstalledPackage, err error) {
 	p.Package, p.Manifests = c.pkg, c.manifests
 	if p.Dist, err = r.dist(ctx, c.dist); err != nil {
 		return p, err

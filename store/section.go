@@ -72,7 +72,7 @@ const textBatch = 32
 
 // Page reads the rows of some sections that come after a mark: at most limit of
 // them, and no more than about size bytes. It is for one goroutine at a time.
-func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (clair.SectionPage, error) {
+func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from clair.Cursor, limit int, size int64) (clair.SectionPage, error) {
 	if s.reading == nil {
 		s.reading = s.db.newReading(s.names)
 		s.reading.aliases = true
@@ -84,7 +84,7 @@ func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from cl
 	return page, nil
 }
 
-func (s *Snapshot) page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (out clair.SectionPage, err error) {
+func (s *Snapshot) page(ctx context.Context, sections []clair.SectionID, from clair.Cursor, limit int, size int64) (out clair.SectionPage, err error) {
 	rows, end, err := s.narrow(ctx, sections, from, limit)
 	if err != nil {
 		return out, err
@@ -113,13 +113,13 @@ func (s *Snapshot) page(ctx context.Context, sections []clair.SectionID, from cl
 // sectionRow is a row with the mark that follows it and its stored texts.
 type sectionRow struct {
 	stored
-	end   clair.RowMark
+	end   clair.Cursor
 	texts storedTexts
 }
 
 // narrow reads rows without what they refer to, from as many sections as it
 // takes, and says where the next begin.
-func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at clair.RowMark, limit int) (out []sectionRow, next clair.RowMark, _ error) {
+func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at clair.Cursor, limit int) (out []sectionRow, next clair.Cursor, _ error) {
 	const read = `SELECT ` + narrowColumns + ` FROM vuln_row AS r INDEXED BY vuln_row_section
 		WHERE r.updater_id = ?1 AND r.dist_id = ?2 AND r.repo_id = ?3 AND r.id > ?4
 		AND r.added <= ?5 AND (r.removed IS NULL OR r.removed > ?5) ORDER BY r.id LIMIT ?6`
@@ -127,7 +127,7 @@ func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at cl
 		sec, want := sections[at.Section], limit-len(out)
 		seq, ok := s.seqs[sec.Updater]
 		if !ok {
-			at = clair.RowMark{Section: at.Section + 1}
+			at = clair.Cursor{Section: at.Section + 1}
 			continue
 		}
 		got, err := s.db.readRows(ctx, read, sec.Updater, sec.Dist, sec.Repo, at.Row, seq, want)
@@ -139,7 +139,7 @@ func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at cl
 			out = append(out, sectionRow{stored: row, end: at})
 		}
 		if len(got) < want {
-			at = clair.RowMark{Section: at.Section + 1}
+			at = clair.Cursor{Section: at.Section + 1}
 		}
 	}
 	return out, at, nil

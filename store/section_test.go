@@ -41,7 +41,7 @@ func short(i int) string { return fmt.Sprint("about ", i) }
 // readSections reads all of some sections and returns the names of their rows.
 func readSections(t *testing.T, s *Snapshot, sections []clair.SectionID, limit int, size int64) (names []string, pages int) {
 	t.Helper()
-	for at := (clair.RowMark{}); ; pages++ {
+	for at := (clair.Cursor{}); ; pages++ {
 		p, err := s.Page(t.Context(), sections, at, limit, size)
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(p.Rows), limit)
@@ -155,7 +155,7 @@ func TestSections_Sizes(t *testing.T) {
 	const size = 20_000
 	large := 0
 	var names []string
-	for at, room := (clair.RowMark{}), int64(size); ; {
+	for at, room := (clair.Cursor{}), int64(size); ; {
 		p, err := s.Page(t.Context(), all, at, 50, room)
 		require.NoError(t, err)
 		took := 0

@@ -13,7 +13,7 @@ import (
 type pass struct {
 	snapshot Snapshot
 	sections []clair.SectionID
-	mark     clair.RowMark
+	mark     clair.Cursor
 	// needs is the size reported for a next row that was too large, else 0.
 	needs int64
 	// lost is set if the snapshot could not be renewed: its rows may be gone.
@@ -94,7 +94,7 @@ func (s *Service) startPass(ctx context.Context, platform string) (*pass, error)
 
 // pane reads and encodes rows until the pane is full. If not even the next row
 // fits, needs is the size of that row, else 0.
-func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.Pane, mark clair.RowMark, needs int64, err error) {
+func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.Pane, mark clair.Cursor, needs int64, err error) {
 	mark = p.mark
 	room := t.MaxBytes
 	// If less was granted than was asked for, the row is larger than the whole

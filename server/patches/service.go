@@ -25,7 +25,7 @@ type Snapshot interface {
 	Sections(ctx context.Context) ([]clair.Section, error)
 	// Page reads rows of the given sections that follow a cursor: at most
 	// limit rows and about size bytes.
-	Page(ctx context.Context, sections []clair.SectionID, from clair.RowMark, limit int, size int64) (clair.SectionPage, error)
+	Page(ctx context.Context, sections []clair.SectionID, from clair.Cursor, limit int, size int64) (clair.SectionPage, error)
 	// Renew keeps the snapshot for another hour. It fails if the snapshot has
 	// already expired.
 	Renew() error
