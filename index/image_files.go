@@ -2,6 +2,7 @@ package index
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,10 +15,18 @@ import (
 	"oriel/index/reader"
 )
 
-// files are the parts of an image, in an archive or a directory. open gives an
-// ErrInvalid where there is no such file.
+// files are the parts of an image, in an archive or a directory.
 type files interface {
+	has(name string) bool
+	// open opens a part; the error is errNoPart if there is none of the name.
 	open(name string) (f *reader.File, done func(), err error)
+}
+
+// errNoPart is returned for a part that is not in the image.
+var errNoPart = clair.Invalid("image", "a part is missing")
+
+func noPart(name string) error {
+	return fmt.Errorf("%w: it has no file %.200q", errNoPart, name)
 }
 
 // archive is a tar whose files are read in place.
@@ -28,14 +37,14 @@ type archive struct {
 
 type part struct {
 	at, size int64
-	link     string // where the file is a link to another in the archive
+	link     string // the target of a link to another file in the archive
 }
 
-// indexArchive notes where each file of a tar lies.
+// indexArchive records the offset of each file of a tar.
 func indexArchive(ctx context.Context, f *reader.File) (*archive, error) {
 	a := &archive{f, map[string]part{}}
 	// The tar reader reads block by block, and skips by seeking, so that
-	// after a header it stands where the file begins.
+	// after a header the offset is that of the file's content.
 	in := f.Stream()
 	t := tar.NewReader(in)
 	for {
@@ -51,7 +60,7 @@ func indexArchive(ctx context.Context, f *reader.File) (*archive, error) {
 		}
 		name, ok := cleanName(h.Name)
 		if len(a.parts) >= maxLooked {
-			continue // no image has so many parts; a root's are not looked up
+			continue // images have fewer parts, and those of a root are not looked up
 		}
 		switch {
 		case !ok:
@@ -65,7 +74,7 @@ func indexArchive(ctx context.Context, f *reader.File) (*archive, error) {
 			}
 			a.parts[name] = part{at: at, size: h.Size}
 		case h.Typeflag == tar.TypeSymlink:
-			// docker save once linked layers that were the same.
+			// Older versions of docker save linked layers that were the same.
 			if to, ok := cleanName(path.Join(path.Dir(name), h.Linkname)); ok {
 				a.parts[name] = part{link: to}
 			}
@@ -77,31 +86,51 @@ func indexArchive(ctx context.Context, f *reader.File) (*archive, error) {
 	}
 }
 
-func (a *archive) open(name string) (*reader.File, func(), error) {
+func (a *archive) has(name string) bool {
+	_, ok := a.find(name)
+	return ok
+}
+
+// find returns the part of a name, through links to links but not in circles.
+func (a *archive) find(name string) (part, bool) {
 	p, ok := a.parts[name]
-	for range 5 { // links to links, but not in circles
+	for range 5 {
 		if !ok || p.link == "" {
 			break
 		}
 		p, ok = a.parts[p.link]
 	}
-	if !ok || p.link != "" {
-		return nil, nil, clair.Invalid("image", "it has no file %.200q", name)
+	return p, ok && p.link == ""
+}
+
+func (a *archive) open(name string) (*reader.File, func(), error) {
+	p, ok := a.find(name)
+	if !ok {
+		return nil, nil, noPart(name)
 	}
 	return &reader.File{Path: name, Size: p.size, ReaderAt: io.NewSectionReader(a.f, p.at, p.size)}, func() {}, nil
 }
 
-// directory is an unpacked OCI layout.
+// directory is an unpacked image.
 type directory struct{ root *os.Root }
+
+func (d directory) has(name string) bool {
+	clean, ok := cleanName(name)
+	if !ok {
+		return false
+	}
+	info, err := d.root.Stat(clean)
+	return err == nil && info.Mode().IsRegular()
+}
 
 func (d directory) open(name string) (*reader.File, func(), error) {
 	clean, ok := cleanName(name)
 	if !ok {
-		return nil, nil, clair.Invalid("image", "%.200q is no name of a file", name)
+		return nil, nil, noPart(name)
 	}
 	info, err := d.root.Stat(clean)
 	if err != nil || !info.Mode().IsRegular() {
-		return nil, nil, clair.Invalid("image", "it has no file %.200q", name)
+		return nil, nil, noPart(name)
 	}
 	f, err := d.root.Open(clean)
 	if err != nil {
@@ -110,7 +139,7 @@ func (d directory) open(name string) (*reader.File, func(), error) {
 	return &reader.File{Path: name, Size: info.Size(), ReaderAt: f}, func() { f.Close() }, nil
 }
 
-// readPart decodes a JSON part of an image and gives its digest.
+// readPart decodes a JSON part of an image and returns its digest.
 func readPart(from files, name string, into any) (clair.Digest, error) {
 	f, done, err := from.open(name)
 	if err != nil {
@@ -125,8 +154,10 @@ func readPart(from files, name string, into any) (clair.Digest, error) {
 	if err != nil {
 		return "", err
 	}
+	hash := DigestOf(b)
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	if err := json.Unmarshal(b, into); err != nil {
 		return "", fmt.Errorf("%w: %.200s: %w", clair.ErrInvalid, name, err)
 	}
-	return DigestOf(b), nil
+	return hash, nil
 }

@@ -25,6 +25,10 @@ import (
 type InputOptions struct {
 	// Release overrides the distribution.
 	Release *distro.Release
+	// Image chooses one of several images of an archive by its name or
+	// digest, and Platform one of several platforms of an image, such as
+	// "linux/arm64".
+	Image, Platform string
 	// TempDir is where files wait to be read. Default: the system's.
 	TempDir string
 }
@@ -248,8 +252,11 @@ func readDirectory(ctx context.Context, name string, o InputOptions) (*Input, er
 		return nil, err
 	}
 	defer root.Close()
-	if info, err := root.Stat("oci-layout"); err == nil && info.Mode().IsRegular() {
-		return readImage(ctx, directory{root}, o)
+	switch parts := (directory{root}); {
+	case parts.has("oci-layout") && parts.has("index.json"):
+		return readImage(ctx, parts, o)
+	case parts.has("manifest.json") && isDockerManifest(parts):
+		return readDocker(ctx, parts, o)
 	}
 	l, err := ScanRoot(ctx, root.FS(), o.TempDir)
 	if err != nil {

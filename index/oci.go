@@ -2,71 +2,199 @@ package index
 
 import (
 	"context"
-	"runtime"
+	"errors"
 	"strings"
 
 	"oriel/clair"
 )
 
+const (
+	// maxImages bounds the images of one archive, and maxIndexDepth how deep
+	// an index may be in another.
+	maxImages     = 1000
+	maxIndexDepth = 4
+)
+
 // descriptor names a blob of an OCI layout.
 type descriptor struct {
-	MediaType string       `json:"mediaType"`
-	Digest    clair.Digest `json:"digest"`
-	Platform  struct {
-		Architecture string `json:"architecture"`
-		OS           string `json:"os"`
-	} `json:"platform"`
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Digest       clair.Digest      `json:"digest"`
+	Platform     platform          `json:"platform"`
+	Annotations  map[string]string `json:"annotations"`
 }
 
-// readImage reads an OCI layout.
+// ociDocument is an index or a manifest.
+type ociDocument struct {
+	ArtifactType string        `json:"artifactType"`
+	Manifests    []descriptor  `json:"manifests"`
+	Config       *descriptor   `json:"config"`
+	Layers       *[]descriptor `json:"layers"`
+}
+
+// readImage reads an OCI layout, which is the newer form of docker save, too.
 func readImage(ctx context.Context, from files, o InputOptions) (*Input, error) {
-	hash, layers, err := findImage(from, "index.json", 0)
+	l := &layoutReader{from: from, open: map[clair.Digest]bool{}}
+	var index ociDocument
+	hash, err := readPart(from, "index.json", &index)
 	if err != nil {
 		return nil, err
 	}
-	l := layerParts{from: from, tempDir: o.TempDir}
-	for _, d := range layers {
-		if strings.Contains(d.MediaType, "in-toto") || d.Digest == "" {
+	if err := l.document(hash, index, descriptor{}, nil, 0); err != nil {
+		return nil, err
+	}
+	if len(l.images) == 0 && l.missing != "" {
+		return nil, clair.Invalid("image", "it has no file %.200q", l.missing)
+	}
+	l.addDockerNames()
+	c, err := chooseImage(l.images, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.read(ctx, "OCI image", from, o)
+}
+
+// layoutReader collects the images of a layout.
+type layoutReader struct {
+	from   files
+	images []candidate
+	// open are the indexes that are being read, so that one that leads to
+	// itself ends.
+	open map[clair.Digest]bool
+	// count is the number of documents read.
+	count int
+	// missing is the first document that is listed and not in the archive.
+	missing string
+}
+
+// document adds the images of an index, or that of a manifest. d is the
+// descriptor that led to it, and names are the image's names so far.
+func (l *layoutReader) document(hash clair.Digest, doc ociDocument, d descriptor, names []string, depth int) error {
+	if doc.Layers != nil {
+		if isImage(doc) {
+			l.images = append(l.images, l.image(hash, doc, d, names))
+		}
+		return nil
+	}
+	if depth > maxIndexDepth || l.open[hash] {
+		return clair.Invalid("image", "the indexes of the image lead to each other or are nested too deep")
+	}
+	l.open[hash] = true
+	defer delete(l.open, hash)
+	for _, d := range doc.Manifests {
+		if isAttestation(d) {
 			continue
 		}
-		l.parts = append(l.parts, layerPart{name: blobName(d.Digest), digest: d.Digest, verify: true})
+		if l.count++; l.count > maxImages {
+			return clair.Invalid("image", "it lists over %d images", maxImages)
+		}
+		if err := l.follow(d, names, depth); err != nil {
+			return err
+		}
 	}
-	results, err := l.scan(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return inputOf("OCI image", hash, results, o)
+	return nil
 }
 
-// findImage follows an index to the manifest of the image for this machine's
-// architecture, or the only one there is.
-func findImage(from files, name string, depth int) (clair.Digest, []descriptor, error) {
-	var doc struct {
-		Manifests []descriptor
-		Layers    []descriptor
+// follow reads the document that a descriptor names. One that is not in the
+// archive is skipped: an index lists all platforms, even if only one was
+// saved.
+func (l *layoutReader) follow(d descriptor, names []string, depth int) error {
+	var doc ociDocument
+	name := blobName(d.Digest)
+	hash, err := readPart(l.from, name, &doc)
+	if errors.Is(err, errNoPart) {
+		if l.missing == "" {
+			l.missing = name
+		}
+		return nil
 	}
-	hash, err := readPart(from, name, &doc)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	if name != "index.json" && blobName(hash) != name && strings.HasPrefix(name, "blobs/sha256/") {
-		return "", nil, clair.Invalid("image", "the bytes of %s have another digest", name)
+	if strings.HasPrefix(name, "blobs/sha256/") && blobName(hash) != name {
+		return clair.Invalid("image", "the bytes of %.200s have another digest", name)
 	}
-	if len(doc.Layers) > 0 {
-		return hash, doc.Layers, nil
-	}
-	var found *descriptor
-	for i := range doc.Manifests {
-		d := &doc.Manifests[i]
-		if d.Platform.OS == "unknown" || d.Digest == "" {
-			continue // an attestation
-		}
-		if found == nil || d.Platform.Architecture == runtime.GOARCH && found.Platform.Architecture != runtime.GOARCH {
-			found = d
+	for _, key := range []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"} {
+		if n := d.Annotations[key]; n != "" {
+			names = append(names[:len(names):len(names)], n)
+			break
 		}
 	}
-	if found == nil || depth > 3 {
-		return "", nil, clair.Invalid("image", "%s leads to no image", name)
+	return l.document(hash, doc, d, names, depth+1)
+}
+
+func (l *layoutReader) image(hash clair.Digest, doc ociDocument, d descriptor, names []string) candidate {
+	c := candidate{hash: hash, names: names, platform: d.Platform}
+	if doc.Config != nil {
+		c.config = doc.Config.Digest
+		var config platform
+		if _, err := readPart(l.from, blobName(c.config), &config); err == nil && config.Architecture != "" {
+			c.platform = config
+		}
 	}
-	return findImage(from, blobName(found.Digest), depth+1)
+	for _, layer := range *doc.Layers {
+		if layer.Digest == "" || !isLayer(layer.MediaType) {
+			continue
+		}
+		name := blobName(layer.Digest)
+		c.layers = append(c.layers, layerPart{name: name, digest: layer.Digest, verify: true})
+		if c.missing == "" && !l.from.has(name) {
+			c.missing = name
+		}
+	}
+	return c
+}
+
+// addDockerNames adds the names that manifest.json has for the images, since
+// other tools than Docker write no annotations.
+func (l *layoutReader) addDockerNames() {
+	var images []dockerImage
+	if !l.from.has("manifest.json") {
+		return
+	}
+	if _, err := readPart(l.from, "manifest.json", &images); err != nil {
+		return
+	}
+	for _, image := range images {
+		for i := range l.images {
+			if c := &l.images[i]; c.config != "" && len(c.names) == 0 && image.Config == blobName(c.config) {
+				c.names = image.RepoTags
+			}
+		}
+	}
+}
+
+// isAttestation reports whether a descriptor is of something about an image:
+// BuildKit's attestations, signatures and other referrers.
+func isAttestation(d descriptor) bool {
+	return d.Digest == "" || d.Platform.OS == "unknown" || d.Annotations["vnd.docker.reference.type"] != "" ||
+		d.ArtifactType != "" && !isImageConfig(d.ArtifactType)
+}
+
+// isImage reports whether a manifest is that of an image. An image may be
+// empty; anything else with layers has another kind of layers, or says so.
+func isImage(doc ociDocument) bool {
+	if doc.ArtifactType != "" && !isImageConfig(doc.ArtifactType) {
+		return false
+	}
+	if doc.Config != nil && doc.Config.MediaType != "" && !isImageConfig(doc.Config.MediaType) {
+		return false
+	}
+	for _, layer := range *doc.Layers {
+		if isLayer(layer.MediaType) {
+			return true
+		}
+	}
+	return len(*doc.Layers) == 0
+}
+
+func isImageConfig(mediaType string) bool {
+	return mediaType == "application/vnd.oci.image.config.v1+json" || strings.HasPrefix(mediaType, "application/vnd.docker.container.image.")
+}
+
+// isLayer reports whether a media type is that of a file system's layer. Some
+// builders leave it out.
+func isLayer(mediaType string) bool {
+	return mediaType == "" || strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.") ||
+		strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.") || mediaType == "application/x-tar"
 }
