@@ -37,6 +37,7 @@ var ecosystems = [...]Ecosystem{
 	{OSV: "Hackage", Repository: "hackage", URI: "https://hackage.haskell.org/"},
 	{OSV: "ConanCenter", Repository: "conan", URI: "https://conan.io/center"},
 	{OSV: "SwiftURL", Repository: "swift", Semver: true},
+	{OSV: "GitHub Actions", Repository: "github-actions", URI: "https://github.com/", Semver: true},
 	{OSV: "Julia", Repository: "julia", URI: "https://juliahub.com/", Semver: true},
 }
 
@@ -65,17 +66,30 @@ func EcosystemByRepository(name string) (Ecosystem, bool) {
 	return Ecosystem{}, false
 }
 
-// PackageName gives the one spelling under which a package of the ecosystem
-// is stored and looked up, for the ecosystems whose index takes several:
-// PyPI as PEP 503 says, NuGet and Packagist without regard to case.
+// PackageName returns the one spelling under which a package of the ecosystem
+// is stored, looked up and compared. Indexes that take several spellings for
+// one package decide it: PyPI by PEP 503, and the others without regard to
+// case. Go's modules are among them because package URLs are written in lower
+// case by many tools, although Go itself tells the cases apart.
 func (e Ecosystem) PackageName(name string) string {
 	switch e.Repository {
 	case "pypi":
 		return pep503(name)
-	case "nuget", "packagist":
+	case "go", "nuget", "packagist", "pub", "hex", "conan", "swift", "github-actions":
 		return strings.ToLower(name)
 	}
 	return name
+}
+
+// PackageName returns the spelling of a package's name that counts in the
+// repository (Ecosystem.PackageName). r may be nil: a distribution's packages
+// are spelled as they are.
+func (r *Repository) PackageName(name string) string {
+	if r == nil {
+		return name
+	}
+	e, _ := EcosystemByRepository(r.Name)
+	return e.PackageName(name)
 }
 
 // pep503 lowers the case and makes each run of "-", "_" and "." one "-".

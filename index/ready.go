@@ -91,7 +91,7 @@ func readyPackages(r *clair.IndexReport) error {
 }
 
 func readyPackage(at string, p *clair.Package) error {
-	if _, err := clair.ParseNormalizedVersion(p.NormalizedVersion); err != nil && p.NormalizedVersion != "unmatchable" {
+	if _, err := clair.ParseNormalizedVersion(p.NormalizedVersion); err != nil && p.NormalizedVersion != clair.Unmatchable {
 		return clair.Invalid(at+".normalized_version", "%.60q is not KIND: and ten numbers", p.NormalizedVersion)
 	}
 	return readyCPE(at, &p.CPE)

@@ -11,7 +11,7 @@ import (
 // Affects says whether a vulnerability affects a record. An error says that
 // their versions cannot be compared; it is an ErrInvalid and means "not
 // known", never "no".
-func Affects(v *clair.Vulnerability, r Record) (bool, error) { return NewJudge().Affects(v, r) }
+func Affects(v *clair.Vulnerability, r clair.Record) (bool, error) { return NewJudge().Affects(v, r) }
 
 // Judge answers many questions as Affects does, and remembers by their
 // pointers what it worked out of distributions and repositories, which must
@@ -22,7 +22,7 @@ type Judge struct{ places placer }
 func NewJudge() *Judge { return &Judge{placer{}} }
 
 // Affects is what the function Affects is.
-func (j *Judge) Affects(v *clair.Vulnerability, r Record) (bool, error) {
+func (j *Judge) Affects(v *clair.Vulnerability, r clair.Record) (bool, error) {
 	if v.Package == nil {
 		return false, nil
 	}
@@ -48,14 +48,14 @@ func (j *Judge) Affects(v *clair.Vulnerability, r Record) (bool, error) {
 // distribution and a repository, either of which may be nil. What cannot be
 // compared counts as unaffected, as in reports.
 func (j *Judge) Certain(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
-	ok, err := j.Affects(v, Record{p, d, r})
+	ok, err := j.Affects(v, clair.Record{Package: p, Dist: d, Repo: r})
 	return ok && err == nil
 }
 
 // target is a record under the rule that judges it, with what the rule needs
 // of the record worked out once for many vulnerabilities.
 type target struct {
-	Record
+	clair.Record
 	rule      rule
 	scheme    version.Scheme
 	ecosystem clair.Ecosystem // the zero value for distributions

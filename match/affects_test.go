@@ -9,8 +9,8 @@ import (
 	"oriel/match"
 )
 
-func language(repo, name, version string) match.Record {
-	return match.Record{
+func language(repo, name, version string) clair.Record {
+	return clair.Record{
 		Package: &clair.Package{Name: name, Version: version, Kind: clair.Binary},
 		Repo:    &clair.Repository{Name: repo},
 	}
@@ -79,17 +79,17 @@ func TestAffects_WhatIsCompared(t *testing.T) {
 	v := advisory("pypi", "zope.interface", "fixed=5")
 	for _, c := range []struct {
 		name   string
-		change func(*match.Record)
+		change func(*clair.Record)
 		want   bool
 	}{
-		{"same", func(*match.Record) {}, true},
-		{"another_spelling", func(r *match.Record) { r.Package.Name = "Zope_Interface" }, true},
-		{"another_name", func(r *match.Record) { r.Package.Name = "zope" }, false},
-		{"source", func(r *match.Record) { r.Package.Kind = clair.Source }, false},
-		{"another_ecosystem", func(r *match.Record) { r.Repo = &clair.Repository{Name: "npm"} }, false},
-		{"no_repository", func(r *match.Record) { r.Repo = nil }, false},
-		{"unmatchable", func(r *match.Record) { r.Package.NormalizedVersion = "unmatchable" }, false},
-		{"on_a_distribution", func(r *match.Record) { r.Dist = &clair.Distribution{DID: "debian", VersionID: "12"} }, true},
+		{"same", func(*clair.Record) {}, true},
+		{"another_spelling", func(r *clair.Record) { r.Package.Name = "Zope_Interface" }, true},
+		{"another_name", func(r *clair.Record) { r.Package.Name = "zope" }, false},
+		{"source", func(r *clair.Record) { r.Package.Kind = clair.Source }, false},
+		{"another_ecosystem", func(r *clair.Record) { r.Repo = &clair.Repository{Name: "npm"} }, false},
+		{"no_repository", func(r *clair.Record) { r.Repo = nil }, false},
+		{"unmatchable", func(r *clair.Record) { r.Package.NormalizedVersion = "unmatchable" }, false},
+		{"on_a_distribution", func(r *clair.Record) { r.Dist = &clair.Distribution{DID: "debian", VersionID: "12"} }, true},
 	} {
 		r := language("pypi", "zope.interface", "4.0")
 		c.change(&r)
@@ -136,7 +136,7 @@ func TestAffects_Distributions(t *testing.T) {
 		{amzn2, "1.0-2.amzn2", "", true},
 	} {
 		v := &clair.Vulnerability{Name: "CVE-1", Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &c.dist, FixedInVersion: c.fixed}
-		r := match.Record{Package: &clair.Package{Name: "p", Version: c.version, Kind: clair.Source}, Dist: &c.dist}
+		r := clair.Record{Package: &clair.Package{Name: "p", Version: c.version, Kind: clair.Source}, Dist: &c.dist}
 		got, err := match.Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%s %s, fixed %q", c.dist.PrettyName, c.version, c.fixed)
@@ -144,14 +144,14 @@ func TestAffects_Distributions(t *testing.T) {
 	other := alpine318
 	other.VersionID, other.PrettyName = "3.19", "Alpine Linux v3.19"
 	v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &other}
-	got, err := match.Affects(v, match.Record{Package: &clair.Package{Name: "p", Version: "1-r0", Kind: clair.Source}, Dist: &alpine318})
+	got, err := match.Affects(v, clair.Record{Package: &clair.Package{Name: "p", Version: "1-r0", Kind: clair.Source}, Dist: &alpine318})
 	require.NoError(t, err)
 	require.False(t, got, "another release")
 }
 
 func TestAffects_RPM(t *testing.T) {
-	rpm := func(arch string) match.Record {
-		return match.Record{Package: &clair.Package{Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: arch}, Dist: &amzn2}
+	rpm := func(arch string) clair.Record {
+		return clair.Record{Package: &clair.Package{Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: arch}, Dist: &amzn2}
 	}
 	for _, c := range []struct {
 		op          clair.ArchOp
@@ -197,7 +197,7 @@ func TestAffects_RedHat(t *testing.T) {
 			Package: &clair.Package{Name: "p", Kind: clair.Binary}, FixedInVersion: "2",
 			Repo: &clair.Repository{Key: "rhel-cpe-repository", Name: c.vuln},
 		}
-		r := match.Record{
+		r := clair.Record{
 			Package: &clair.Package{Name: "p", Version: "1", Kind: clair.Binary, Module: c.module},
 			Repo:    &clair.Repository{Key: "rhel-cpe-repository", CPE: c.record},
 		}
@@ -220,7 +220,7 @@ func TestAffects_ModuleContext(t *testing.T) {
 		"1:0.78-13.module+el8.10.0+23200+00000000": false,
 	} {
 		v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Binary}, Dist: &amzn2, FixedInVersion: fixed}
-		r := match.Record{Package: &clair.Package{Name: "p", Version: version, Kind: clair.Binary}, Dist: &amzn2}
+		r := clair.Record{Package: &clair.Package{Name: "p", Version: version, Kind: clair.Binary}, Dist: &amzn2}
 		got, err := match.Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, want, got, version)
@@ -248,7 +248,7 @@ func TestAffects_Modules(t *testing.T) {
 		{"", "", "nodejs:18", fixed, true},
 	} {
 		v := &clair.Vulnerability{Package: &clair.Package{Name: "nodejs", Kind: clair.Binary, Module: c.advisory}, Dist: &alma9, FixedInVersion: c.fixed}
-		r := match.Record{Package: &clair.Package{Name: "nodejs", Version: c.version, Kind: clair.Binary, Module: c.own}, Dist: &alma9}
+		r := clair.Record{Package: &clair.Package{Name: "nodejs", Version: c.version, Kind: clair.Binary, Module: c.own}, Dist: &alma9}
 		got, err := match.Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%+v", c)

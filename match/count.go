@@ -44,7 +44,7 @@ func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPac
 	m := newMatching(&clair.IndexReport{})
 	byWhere, places := map[string]int{}, placer{}
 	for i, p := range batch {
-		for _, t := range places.targets(Record{p.Package, p.Dist, p.Repo}) {
+		for _, t := range places.targets(clair.Record{Package: p.Package, Dist: p.Dist, Repo: p.Repo}) {
 			m.add(byWhere, owned{strconv.Itoa(i), t})
 		}
 	}

@@ -64,20 +64,18 @@ func TestCount(t *testing.T) {
 		_, err := db.PutIndexReport(t.Context(), rep)
 		require.NoError(t, err)
 		places := map[string]bool{} // binaries of one source in one version are one
-		for id := range rep.Packages {
-			for _, record := range match.RecordsOf(rep, id) {
-				p := record.Package
-				key := fmt.Sprint(p.Name, "/", p.Version, "/", p.Kind, "/", record.Repo != nil)
-				if places[key] {
-					continue
-				}
-				places[key] = true
-				for _, v := range vulns {
-					ok, err := match.Affects(v, record)
-					require.NoError(t, err)
-					if ok {
-						want[v.NormalizedSeverity]++
-					}
+		for _, record := range rep.Records() {
+			p := record.Package
+			key := fmt.Sprint(p.Name, "/", p.Version, "/", p.Kind, "/", record.Repo != nil)
+			if places[key] {
+				continue
+			}
+			places[key] = true
+			for _, v := range vulns {
+				ok, err := match.Affects(v, record)
+				require.NoError(t, err)
+				if ok {
+					want[v.NormalizedSeverity]++
 				}
 			}
 		}

@@ -52,13 +52,11 @@ func releasePlatform(r distro.Release) string { return cmp.Or(r.Of, r.Platform) 
 func PlatformsFor(index *clair.IndexReport) []string {
 	seen := map[[2]any]bool{}
 	var out []string
-	for id := range index.Packages {
-		for _, r := range RecordsOf(index, id) {
-			if at := [2]any{r.Dist, r.Repo}; !seen[at] {
-				seen[at] = true
-				if name := recordPlatform(r.Dist, r.Repo); name != "" {
-					out = append(out, name)
-				}
+	for _, r := range index.Records() {
+		if at := [2]any{r.Dist, r.Repo}; !seen[at] {
+			seen[at] = true
+			if name := recordPlatform(r.Dist, r.Repo); name != "" {
+				out = append(out, name)
 			}
 		}
 	}

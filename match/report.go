@@ -103,11 +103,9 @@ func newMatching(index *clair.IndexReport) *matching {
 		Enrichments: clair.Enrichments{},
 	}}}
 	byWhere, places := map[string]int{}, placer{}
-	for _, id := range packageIDs(index) {
-		for _, r := range RecordsOf(index, id) {
-			for _, t := range places.targets(r) {
-				m.add(byWhere, owned{id, t})
-			}
+	for id, r := range index.Records() {
+		for _, t := range places.targets(r) {
+			m.add(byWhere, owned{id, t})
 		}
 	}
 	return m

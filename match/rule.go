@@ -101,8 +101,8 @@ type placer map[[2]any][]place
 
 // targets prepares a record under the rule that judges it; none where no rule
 // does. A record stands for several where its repository is one of some.
-func (p placer) targets(r Record) []*target {
-	if r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == unmatchable {
+func (p placer) targets(r clair.Record) []*target {
+	if r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == clair.Unmatchable {
 		return nil
 	}
 	key := [2]any{r.Dist, r.Repo}
@@ -150,7 +150,7 @@ func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
 
 // newTarget prepares a package for the rule of its place.
 func newTarget(p *clair.Package, at place) *target {
-	t := &target{Record: Record{p, at.dist, at.repo}, rule: at.rule, scheme: at.scheme}
+	t := &target{Record: clair.Record{Package: p, Dist: at.dist, Repo: at.repo}, rule: at.rule, scheme: at.scheme}
 	if at.repo != nil {
 		t.ecosystem, _ = clair.EcosystemByRepository(at.repo.Name)
 	}

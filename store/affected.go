@@ -104,10 +104,11 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 		if v.Package == nil || v.Package.Name == "" {
 			continue
 		}
-		if byName[v.Package.Name] == nil {
-			names = append(names, v.Package.Name)
+		name := v.Repo.PackageName(v.Package.Name)
+		if byName[name] == nil {
+			names = append(names, name)
 		}
-		byName[v.Package.Name] = append(byName[v.Package.Name], i)
+		byName[name] = append(byName[name], i)
 	}
 	slices.Sort(names)
 	found, err := a.held(ctx, names, 0)

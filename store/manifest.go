@@ -1,13 +1,11 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"oriel/clair"
@@ -188,43 +186,6 @@ func subtract(a, b map[int64]bool) []int64 {
 	return out
 }
 
-// contents lists the places of a report: every package, and the source it was
-// built from, in each of its environments and repositories.
-func contents(r *clair.IndexReport, add func(clair.Package, clair.Distribution, clair.Repository)) {
-	for _, id := range slices.Sorted(maps.Keys(r.Packages)) {
-		p := r.Packages[id]
-		for _, env := range r.Environments[id] {
-			dist := distKey(r.Distributions[env.DistributionID])
-			repos := []clair.Repository{{}}
-			if len(env.RepositoryIDs) > 0 {
-				repos = repos[:0]
-			}
-			for _, id := range env.RepositoryIDs {
-				repos = append(repos, repoKey(r.Repositories[id]))
-			}
-			for _, repo := range repos {
-				add(indexed(*p, p, cmp.Or(p.Kind, clair.Binary)), dist, repo)
-				if p.Source != nil && p.Source.Name != "" {
-					add(indexed(*p.Source, p, clair.Source), dist, repo)
-				}
-			}
-		}
-	}
-}
-
-// indexed is a package as the index keeps it, which is as matching takes it: a
-// report need not name kinds, and a source package is matched in place of its
-// binary, whose architecture and module it therefore takes.
-func indexed(p clair.Package, binary *clair.Package, kind string) clair.Package {
-	if p.Version == "" {
-		p.Version = binary.Version
-	}
-	return clair.Package{
-		Name: p.Name, Version: p.Version, Kind: kind,
-		Module: binary.Module, Arch: binary.Arch, NormalizedVersion: p.NormalizedVersion,
-	}
-}
-
 // internContents finds or makes the ids of the places of a report.
 func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int64]bool, error) {
 	out := map[int64]bool{}
@@ -237,9 +198,13 @@ func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int
 		r clair.Repository
 	}
 	var list []triple
-	contents(r, func(p clair.Package, d clair.Distribution, repo clair.Repository) {
-		list = append(list, triple{p, d, repo})
-	})
+	for _, rec := range r.Records() {
+		p := rec.Package
+		list = append(list, triple{
+			clair.Package{Name: p.Name, Version: p.Version, Kind: p.Kind, Module: p.Module, Arch: p.Arch, NormalizedVersion: p.NormalizedVersion},
+			distKey(rec.Dist), repoKey(rec.Repo),
+		})
+	}
 	dists, repos := map[clair.Distribution]int64{}, map[clair.Repository]int64{}
 	var q statements
 	err := db.inSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
