@@ -9,16 +9,16 @@ import (
 	"oriel/clair"
 )
 
-// Vacuumed is the answer of POST /admin/v1/vacuum.
+// Vacuumed is the response to POST /admin/v1/vacuum.
 type Vacuumed struct {
 	FreedBytes int64 `json:"freed_bytes"`
 }
 
-// postVacuum answers when it is done. It goes in short steps, and one that is
-// broken off loses nothing.
+// postVacuum vacuums the database in short steps and then answers. If the
+// request is canceled, the steps taken so far remain.
 func (s *Server) postVacuum(c echo.Context) error {
 	if s.Vacuum == nil {
-		return fmt.Errorf("%w: the database is not this server's to vacuum", clair.ErrUnavailable)
+		return fmt.Errorf("%w: this server does not own its database", clair.ErrUnavailable)
 	}
 	freed, err := s.Vacuum(c.Request().Context())
 	if err != nil {

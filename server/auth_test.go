@@ -208,7 +208,7 @@ func TestNewAuth_Files(t *testing.T) {
 		"short_token": {func(c *server.AuthConfig) { c.Tokens[0].TokenFile = filepath.Join(dir, file("short", "hunter2")) }, "auth.token[0].token_file"},
 		"same_token": {func(c *server.AuthConfig) {
 			c.Tokens = append(c.Tokens, server.TokenConfig{Name: "b", Token: static("scan"), Role: "admin"})
-		}, `auth.token[1].token: is the token of "a"`},
+		}, `auth.token[1].token: same token as "a"`},
 	} {
 		changed := cfg
 		changed.Tokens = append([]server.TokenConfig{}, cfg.Tokens...)

@@ -13,31 +13,31 @@ import (
 	"oriel/clair"
 )
 
-// Bundles exports the feeds there are and imports others' exports.
+// Bundles exports feeds and imports exports of other servers.
 type Bundles interface {
-	// Export takes the current state of all feeds. The caller closes it.
+	// Export returns the current state of all feeds. The caller closes it.
 	Export(ctx context.Context) (Export, error)
-	// Import checks an export whole and applies what is new in it, and says
-	// for each feed how that went. An ErrInvalid is about the whole: nothing
-	// has been applied then.
+	// Import verifies a bundle, applies its newer states, and returns the
+	// result for each feed. If the error wraps clair.ErrInvalid, nothing has
+	// been applied.
 	Import(ctx context.Context, body io.Reader) ([]Imported, error)
 }
 
-// Export is a state of all feeds.
+// Export is the state of all feeds at one moment.
 type Export struct {
-	// Tag is the same for the same state.
+	// Tag identifies the state.
 	Tag   string
 	Write func(context.Context, io.Writer) error
 	Close func()
 }
 
-// Imported is how the import of one feed went.
+// Imported is the result of importing one feed.
 type Imported struct {
 	Name string `json:"name"`
-	// Result is "imported", "unchanged", "older" (than what there is, and
-	// left) or "failed".
+	// Result is "imported", "unchanged", "older" (than the existing state,
+	// which is kept) or "failed".
 	Result string `json:"result"`
-	// Operation is the one made, if any, and what follows counts its rows.
+	// Operation is the new operation, if any; the numbers count its rows.
 	Operation *uuid.UUID `json:"operation,omitempty"`
 	Kind      clair.Kind `json:"kind,omitempty"`
 	Added     int64      `json:"added"`
@@ -46,29 +46,27 @@ type Imported struct {
 	Error     string     `json:"error,omitempty"`
 }
 
-// noBundles is where there is nothing to export or import.
+// noBundles are the Bundles of a server without bundles.
 type noBundles struct{}
 
-func (noBundles) Export(context.Context) (Export, error) {
-	return Export{}, fmt.Errorf("%w: there are no bundles here", clair.ErrNotFound)
-}
+var errNoBundles = fmt.Errorf("%w: this server has no bundles", clair.ErrNotFound)
 
-func (noBundles) Import(context.Context, io.Reader) ([]Imported, error) {
-	return nil, fmt.Errorf("%w: there are no bundles here", clair.ErrNotFound)
-}
+func (noBundles) Export(context.Context) (Export, error) { return Export{}, errNoBundles }
+
+func (noBundles) Import(context.Context, io.Reader) ([]Imported, error) { return nil, errNoBundles }
 
 const (
 	typeBundle = "application/zstd"
-	// maxExports is how many bundles are written at once: each holds about
-	// 16 MiB, and as long as its client takes to read it.
+	// maxExports is the number of bundles written at once: each takes about
+	// 16 MiB for as long as its client reads it.
 	maxExports = 2
-	// exportTime and uploadTime are how long a client may take.
+	// exportTime and uploadTime bound the time that a client may take.
 	exportTime = 15 * time.Minute
 	uploadTime = 30 * time.Minute
 )
 
-// getBundle streams the bundle of all feeds. What goes wrong on the way stands
-// in the trailer, and leaves a bundle that nobody takes for whole.
+// getBundle streams a bundle of all feeds. An error on the way is reported in
+// the trailer; the bundle is then recognizably incomplete.
 func (s *Server) getBundle(c echo.Context) error {
 	ctx := c.Request().Context()
 	x, err := s.Bundles.Export(ctx)
@@ -81,11 +79,11 @@ func (s *Server) getBundle(c echo.Context) error {
 	if hasTag(c.Request(), x.Tag) {
 		return c.NoContent(http.StatusNotModified)
 	}
-	return withPlace(ctx, s.exporting, func() error {
+	return withSemaphore(ctx, s.exporting, func() error {
 		if err := http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(exportTime)); err != nil {
 			s.Log.DebugContext(ctx, "no deadline for a bundle", "err", err)
 		}
-		uncompressed(c) // it is compressed as it is
+		uncompressed(c) // bundles are compressed
 		h.Set(echo.HeaderContentType, typeBundle)
 		h.Set(echo.HeaderContentDisposition, `attachment; filename="oriel.bundle"`)
 		h.Set("Trailer", errorTrailer)
@@ -94,12 +92,12 @@ func (s *Server) getBundle(c echo.Context) error {
 	})
 }
 
-// postBundle imports a bundle. The status speaks of the bundle; how each feed
-// in it went stands in the body.
+// postBundle imports a bundle. The status is about the bundle as a whole; the
+// body has the result for each feed.
 func (s *Server) postBundle(c echo.Context) error {
 	ctx := c.Request().Context()
-	return withPlace(ctx, s.importing, func() error {
-		// The answer comes once everything is in, however long that takes.
+	return withSemaphore(ctx, s.importing, func() error {
+		// The response follows after the import, however long that takes.
 		rc := http.NewResponseController(c.Response())
 		if err := rc.SetReadDeadline(time.Now().Add(uploadTime)); err != nil {
 			s.Log.DebugContext(ctx, "no deadline for a bundle", "err", err)
@@ -117,20 +115,21 @@ func (s *Server) postBundle(c echo.Context) error {
 	})
 }
 
-// errBusyBundles says that all places for bundles stayed taken.
-var errBusyBundles = fmt.Errorf("%w: too many bundles are being written or read; come back later", clair.ErrUnavailable)
+// errBusyBundles is returned if a request for a bundle waited too long for
+// others.
+var errBusyBundles = fmt.Errorf("%w: too many bundles are being written or read; try again later", clair.ErrUnavailable)
 
-// withPlace runs f while it holds one of some places.
-func withPlace(ctx context.Context, places chan struct{}, f func() error) error {
+// withSemaphore runs f while it holds a semaphore of bundles.
+func withSemaphore(ctx context.Context, semaphore chan struct{}, f func() error) error {
 	wait := time.NewTimer(heavyWait)
 	defer wait.Stop()
 	select {
-	case places <- struct{}{}:
+	case semaphore <- struct{}{}:
 	case <-wait.C:
 		return errBusyBundles
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-places }()
+	defer func() { <-semaphore }()
 	return f()
 }

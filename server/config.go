@@ -119,7 +119,7 @@ func (c *TLSConfig) Resolve(base string) {
 // Validate checks the configuration without touching the files.
 func (c TLSConfig) Validate() error {
 	if (c.Cert == "") != (c.Key == "") {
-		return clair.Invalid("tls.cert", "cert and key must both be set or both be empty")
+		return clair.Invalid("tls.cert", "cert and key go together")
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 	"oriel/clair"
 )
 
-// errBusy says that all places for heavy requests stayed taken.
-var errBusy = fmt.Errorf("%w: too many reports are being made; come back later", clair.ErrUnavailable)
+// errBusy is returned if a heavy request waited too long for others.
+var errBusy = fmt.Errorf("%w: too many reports are being made; try again later", clair.ErrUnavailable)
 
 // apiError is the body of every error.
 type apiError struct {
@@ -23,26 +23,26 @@ type apiError struct {
 	Message string `json:"message,omitempty"`
 }
 
-// slugs are Clair's codes by status.
+// slugs maps statuses to Clair's codes.
 var slugs = map[int]string{
 	http.StatusBadRequest: "bad-request", http.StatusNotFound: "not-found", http.StatusMethodNotAllowed: "method-not-allowed",
 	http.StatusConflict: "conflict", http.StatusTooManyRequests: "too-many-requests",
 	http.StatusForbidden: "forbidden", http.StatusRequestEntityTooLarge: "request-too-large", http.StatusServiceUnavailable: "unavailable",
 }
 
-// statusError is an error that knows its status.
+// statusError is an error with its own status.
 type statusError struct {
 	status  int
 	message string
-	// code is in place of the status's own, where there is one, and retry
-	// after how long to come back.
+	// code, if not "", replaces the code of the status. retry, if not 0, is the
+	// Retry-After.
 	code  string
 	retry time.Duration
 }
 
 func (e *statusError) Error() string { return e.message }
 
-// classify gives an error's status and what the client may know of it.
+// classify returns the status of an error and the message for the client.
 func classify(err error) (status int, message string) {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e.status, e.message
@@ -65,13 +65,12 @@ func classify(err error) (status int, message string) {
 	case errors.Is(err, clair.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusServiceUnavailable
 	default:
-		return http.StatusInternalServerError, "something went wrong inside; the log says what"
+		return http.StatusInternalServerError, "internal error; see the server log"
 	}
 	return status, err.Error()
 }
 
-// answerError writes an error in the one form, or, where the body has begun,
-// in a trailer.
+// answerError writes an error as JSON, or in a trailer if the body has begun.
 func (s *Server) answerError(err error, c echo.Context) {
 	status, message := classify(err)
 	res, ctx := c.Response(), c.Request().Context()
@@ -107,10 +106,10 @@ func (s *Server) answerError(err error, c echo.Context) {
 	}
 }
 
-// errorTrailer carries an error that came after the body had begun.
+// errorTrailer is the trailer for an error that occurs after the body has begun.
 const errorTrailer = "Clair-Error"
 
-// recover turns a panic in a handler into an error.
+// recover converts a panic in a handler to an error.
 func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
@@ -119,7 +118,7 @@ func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 				return
 			}
 			if r == http.ErrAbortHandler {
-				panic(r) // net/http's own way to cut a response off
+				panic(r) // net/http uses it to abort a response
 			}
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}()
@@ -127,13 +126,13 @@ func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// logRequests writes a line for each request.
+// logRequests logs each request.
 func (s *Server) logRequests(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
 		err := next(c)
 		if err != nil {
-			c.Error(err) // answers it, so that the status below is the true one
+			c.Error(err) // writes the response, so that its status is set below
 		}
 		res := c.Response()
 		s.Log.DebugContext(c.Request().Context(), "request answered", "method", c.Request().Method, "path", c.Request().URL.Path,

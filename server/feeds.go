@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,17 +12,17 @@ import (
 	"oriel/clair"
 )
 
-// FeedSource tells how the feeds are doing, and runs them.
+// FeedSource returns the state of the feeds, and runs them.
 type FeedSource interface {
 	Feeds(context.Context) (clair.Feeds, error)
-	// Start starts runs of the named feeds, all of them where none are named,
-	// and returns those it started without waiting for them. An unknown name
-	// is an ErrNotFound and one that is running an ErrConflict; then nothing
-	// starts.
+	// Start starts runs of the named feeds, or of all if there are no names,
+	// and returns the names of those it started without waiting for them. If a
+	// name is unknown, the error wraps clair.ErrNotFound; if the feed is
+	// running, clair.ErrConflict; and nothing is started.
 	Start(names ...string) ([]string, error)
 }
 
-// noFeeds are the feeds of a server that has none.
+// noFeeds is the FeedSource of a server without feeds.
 type noFeeds struct{}
 
 func (noFeeds) Feeds(context.Context) (clair.Feeds, error) { return nil, nil }
@@ -34,8 +31,8 @@ func (noFeeds) Start(...string) ([]string, error) {
 	return nil, fmt.Errorf("start updaters: %w: there are no feeds", clair.ErrUnavailable)
 }
 
-// FeedStatus is a feed as GET /matcher/api/v1/feeds shows it. Unset times are
-// null, and error is "" where the last attempt succeeded.
+// FeedStatus is a feed in the response to GET /matcher/api/v1/feeds. Unset times
+// are null, and error is "" if the last attempt succeeded.
 type FeedStatus struct {
 	Name           string              `json:"name"`
 	Format         string              `json:"format"`
@@ -60,12 +57,12 @@ type FeedStatus struct {
 	StaleAfterMS   int64               `json:"stale_after_ms"`
 }
 
-// FeedList is the answer of GET /matcher/api/v1/feeds.
+// FeedList is the response to GET /matcher/api/v1/feeds.
 type FeedList struct {
 	Feeds []FeedStatus `json:"feeds"`
 }
 
-// NewFeedList shows feeds as they are at a moment.
+// NewFeedList returns the list of feeds with their state at the given time.
 func NewFeedList(feeds clair.Feeds, now time.Time) FeedList {
 	list := make([]FeedStatus, 0, len(feeds))
 	for i := range feeds {
@@ -85,7 +82,7 @@ func NewFeedList(feeds clair.Feeds, now time.Time) FeedList {
 	return FeedList{list}
 }
 
-// set is a time, nil where it is not set.
+// set returns a pointer to a time in UTC, nil if the time is zero.
 func set(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -103,13 +100,12 @@ func (s *Server) getFeeds(c echo.Context) error {
 	return answerJSON(c, http.StatusOK, typeJSON, NewFeedList(feeds, time.Now()))
 }
 
-// postFeedsRun starts runs and does not wait for them; getFeeds tells how they
-// go.
+// postFeedsRun starts runs of feeds without waiting for them.
 func (s *Server) postFeedsRun(c echo.Context) error {
 	names := c.QueryParams()["name"]
 	for _, name := range names {
 		if name == "" {
-			return clair.Invalid("name", "is empty")
+			return clair.Invalid("name", "must not be empty")
 		}
 	}
 	started, err := s.Feeds.Start(names...)
@@ -119,97 +115,7 @@ func (s *Server) postFeedsRun(c echo.Context) error {
 	return answerJSON(c, http.StatusAccepted, typeJSON, FeedsStarted{started})
 }
 
-// FeedsStarted is the answer of POST /matcher/api/v1/feeds/run.
+// FeedsStarted is the response to POST /matcher/api/v1/feeds/run.
 type FeedsStarted struct {
 	Started []string `json:"started"`
-}
-
-// Headers that say what data an answer goes by.
-const (
-	ageHeader     = "Oriel-Data-Age"
-	partialHeader = "Oriel-Partial"
-)
-
-// recentFeeds remembers for a moment how the feeds are doing: each report says
-// it, and where another server has hundreds of updaters asking takes
-// milliseconds.
-type recentFeeds struct {
-	// mu guards what follows, and is held while the feeds are asked.
-	mu    sync.Mutex
-	at    time.Time
-	feeds clair.Feeds
-}
-
-// keepFeeds is how long they are remembered.
-const keepFeeds = time.Second
-
-func (r *recentFeeds) get(ctx context.Context, from FeedSource, now time.Time) (clair.Feeds, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if age := now.Sub(r.at); age >= 0 && age < keepFeeds {
-		return r.feeds, nil
-	}
-	feeds, err := from.Feeds(ctx)
-	if err == nil {
-		r.at, r.feeds = now, feeds
-	}
-	return feeds, err
-}
-
-// tellFeeds says in headers how old the data are, and which feeds and
-// enrichers, if any, a report lacks or has old data of. whole is false where a
-// feed's data are not there at all.
-func (s *Server) tellFeeds(c echo.Context, enrichers []string) (whole bool, err error) {
-	now := time.Now()
-	feeds, err := s.recent.get(c.Request().Context(), s.Feeds, now)
-	if err != nil {
-		return false, err
-	}
-	if f := feeds.Oldest(); f != nil {
-		age := max(0, now.Sub(f.LastSuccess))
-		c.Response().Header().Set(ageHeader, strconv.FormatInt(int64(age/time.Second), 10))
-	}
-	if names := append(enrichers, feeds.Lagging(now)...); len(names) > 0 {
-		c.Response().Header().Set(partialHeader, joinNames(names))
-	}
-	return len(feeds.In(now, clair.FeedMissing)) == 0, nil
-}
-
-// maxNames bounds a list of names in a header, in bytes; clients bound theirs.
-const maxNames = 2048
-
-// joinNames lists names, the last of which may stand for those that have no
-// room.
-func joinNames(names []string) string {
-	var b strings.Builder
-	for i, n := range names {
-		if b.Len()+len(n) > maxNames {
-			fmt.Fprintf(&b, ",and %d more", len(names)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(n)
-	}
-	return b.String()
-}
-
-// readyz says whether requests are welcome: not while the server drains, and
-// not while a feed has never succeeded, for a limited time, since a report
-// made without it would look clean. Ready or not, headers tell of feeds that
-// are behind; there is no body, as Clair has none.
-func (s *Server) readyz(c echo.Context) error {
-	c.Response().Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() {
-		return c.NoContent(http.StatusServiceUnavailable)
-	}
-	whole, err := s.tellFeeds(c, nil)
-	if err != nil {
-		return err
-	}
-	if !whole && time.Since(s.started) < s.ReadyAfter {
-		return c.NoContent(http.StatusServiceUnavailable)
-	}
-	return c.NoContent(http.StatusOK)
 }

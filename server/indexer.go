@@ -15,19 +15,20 @@ import (
 	"oriel/internal/distro"
 )
 
-// ManifestStore keeps manifests and their index reports.
+// ManifestStore stores manifests and their index reports.
 type ManifestStore interface {
+	// PutIndexReport stores a report and returns whether its manifest is new.
 	PutIndexReport(ctx context.Context, r *clair.IndexReport) (created bool, err error)
-	// IndexReport gives the report in whatever state it is, or an
-	// ErrNotFound.
+	// IndexReport returns a manifest's report in any state, or
+	// clair.ErrNotFound.
 	IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error)
-	// FinishedReport gives a report that the readers of a state finished, or
-	// an ErrNotFound.
+	// FinishedReport returns a manifest's report if it was finished by the
+	// readers of the given index state, or clair.ErrNotFound.
 	FinishedReport(ctx context.Context, hash clair.Digest, state string) (*clair.IndexReport, error)
-	// DeleteManifests returns those that there were.
+	// DeleteManifests returns the digests of the manifests that existed.
 	DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]clair.Digest, error)
-	// AffectedManifests streams the manifests that hold something each of
-	// the vulnerabilities affects, perhaps more than once.
+	// AffectedManifests streams the manifests that each vulnerability affects.
+	// A manifest may occur more than once.
 	AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vulnerability, error],
 		affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool,
 	) iter.Seq2[clair.AffectedManifests, error]
@@ -43,13 +44,14 @@ const (
 
 // Indexer makes index reports of manifests.
 type Indexer interface {
-	// Index gives the report of a manifest, made now or before by the same
-	// readers. An ErrInvalid says that the manifest itself is at fault.
+	// Index returns the report of a manifest, made now or earlier by the same
+	// readers. If the manifest itself is at fault, the error wraps
+	// clair.ErrInvalid.
 	Index(ctx context.Context, m *clair.Manifest) (*clair.IndexReport, error)
 }
 
-// putIndexReport stores a ready index report or an SBOM. Clair has no such
-// request.
+// putIndexReport stores an index report made elsewhere, or an SBOM. Clair has no
+// such request.
 func (s *Server) putIndexReport(c echo.Context) error {
 	hash, err := digestParam(c)
 	if err != nil {
@@ -72,8 +74,8 @@ func (s *Server) putIndexReport(c echo.Context) error {
 	})
 }
 
-// readReport reads an index report, or an SBOM where the content type says
-// that it is one.
+// readReport reads an index report, or an SBOM if the content type is one of
+// those of SBOMs.
 func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexReport, error) {
 	if format, ok := sbom.FormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.readSBOM(c, format, hash)
@@ -85,14 +87,14 @@ func (s *Server) readReport(c echo.Context, hash clair.Digest) (*clair.IndexRepo
 	return &r, index.Ready(&r, hash)
 }
 
-// readSBOM reads an SBOM; without a hash it goes by its own digest. The query
-// may name the distribution.
+// readSBOM reads an SBOM. If hash is "", the digest of the body is the hash of
+// its manifest. The query may name the distribution.
 func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest) (*clair.IndexReport, error) {
 	o := index.SBOMOptions{Hash: hash}
 	if name := c.QueryParam("distro"); name != "" {
 		release, ok := distro.ReleaseByName(name)
 		if !ok {
-			return nil, clair.Invalid("distro", "%.60q names no distribution that is known", name)
+			return nil, clair.Invalid("distro", "unknown distribution %.60q", name)
 		}
 		o.Release = &release
 	}
@@ -111,8 +113,7 @@ func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest)
 	return r, nil
 }
 
-// answerReport answers with a report that was made or stored, and where to
-// find it.
+// answerReport answers with a report that was made or stored, and links to it.
 func (s *Server) answerReport(c echo.Context, status int, r *clair.IndexReport) error {
 	h := c.Response().Header()
 	h.Set("Etag", quoted(s.IndexState))
@@ -126,15 +127,15 @@ func setLinks(h http.Header, hash clair.Digest) {
 	h.Add("Link", "<"+matcher+"/vulnerability_report/"+string(hash)+`>; rel="`+relVulnReport+`"`)
 }
 
-// postIndexReport has a manifest indexed, or stores an SBOM. As many as may
-// be indexed at once are, and others are told to come back.
+// postIndexReport indexes a manifest, or stores an SBOM. If the maximum number
+// of manifests is being indexed, it answers 429.
 func (s *Server) postIndexReport(c echo.Context) error {
 	select {
 	case s.indexing <- struct{}{}:
 		defer func() { <-s.indexing }()
 	default:
 		s.metrics.busy.WithLabelValues(indexer+"/index_report", "post").Inc()
-		return &statusError{status: http.StatusTooManyRequests, message: "as many manifests as may be are being indexed; come back later"}
+		return &statusError{status: http.StatusTooManyRequests, message: "the maximum number of manifests is being indexed; try again later"}
 	}
 	if format, ok := sbom.FormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.postSBOM(c, format)
@@ -160,9 +161,9 @@ func (s *Server) postIndexReport(c echo.Context) error {
 	return s.answerReport(c, http.StatusCreated, r)
 }
 
-// indexError gives what Clair answers, since Quay tells what can never be
-// indexed from what may be later by it: 400 for a manifest at fault, 500 for
-// everything else. Whoever posted the manifest may know the reason.
+// indexError returns an error with Clair's status: 400 if the manifest is at
+// fault, else 500. Quay retries a 500 and never a 400. The client is told the
+// reason in both cases.
 func indexError(err error) error {
 	if errors.Is(err, clair.ErrInvalid) {
 		return err
@@ -205,7 +206,7 @@ func (s *Server) getIndexReport(c echo.Context) error {
 	})
 }
 
-// deleteIndexReport answers 204 for what was not there too, as Clair does.
+// deleteIndexReport answers 204 for unknown manifests, too, as Clair does.
 func (s *Server) deleteIndexReport(c echo.Context) error {
 	hash, err := digestParam(c)
 	if err != nil {
@@ -224,7 +225,7 @@ func (s *Server) deleteIndexReports(c echo.Context) error {
 	}
 	for _, d := range list {
 		if d == "" {
-			return clair.Invalid("body", "an empty string is no digest")
+			return clair.Invalid("body", "an empty string is not a digest")
 		}
 	}
 	deleted, err := s.Manifests.DeleteManifests(c.Request().Context(), list...)

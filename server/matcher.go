@@ -16,15 +16,15 @@ import (
 
 // Matcher makes vulnerability reports.
 type Matcher interface {
-	// Initialized says whether there is any data to match with.
+	// Initialized reports whether there are any data to match with.
 	Initialized(ctx context.Context) (bool, error)
 	Report(ctx context.Context, index *clair.IndexReport) (*match.Result, error)
 }
 
 const typeVulnReport = "application/vnd.clair.vulnerability_report.v1+json"
 
-// getVulnerabilityReport answers 202 while there is no data at all, since a
-// report made of nothing would look clean.
+// getVulnerabilityReport answers 202 while there are no data at all, since a
+// report made without data would look clean.
 func (s *Server) getVulnerabilityReport(c echo.Context) error {
 	hash, err := digestParam(c)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", res.Skipped, "sample", res.SkippedSample)
 		}
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
-		if err := s.tellMissing(c, res); err != nil {
+		if err := s.setFreshness(c, res); err != nil {
 			return err
 		}
 		if c.QueryParam("why") == "1" {
@@ -72,34 +72,33 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 	})
 }
 
-// tellMissing logs the enrichers that a report is without, and names them and
-// the feeds that are behind in a header: the report is right in all it says,
-// but may not say all. One that lacks something is not to be kept.
-func (s *Server) tellMissing(c echo.Context, res *match.Result) error {
+// setFreshness sets the headers about the data of a report, and logs the
+// enrichers that failed. A report for which data are missing must not be cached.
+func (s *Server) setFreshness(c echo.Context, res *match.Result) error {
 	var names []string
 	for _, f := range res.Failures {
 		names = append(names, f.Enricher)
 		s.metrics.failures.WithLabelValues(f.Enricher).Inc()
 		s.Log.WarnContext(c.Request().Context(), "enricher failed", "enricher", f.Enricher, "manifest", res.Report.Hash, "err", f.Err)
 	}
-	whole, err := s.tellFeeds(c, names)
-	if !whole || len(names) > 0 {
-		c.Response().Header().Set("Cache-Control", "no-store") // the next may be whole
+	complete, err := s.setFeedHeaders(c, names)
+	if !complete || len(names) > 0 {
+		c.Response().Header().Set("Cache-Control", "no-store") // the next may be complete
 	}
 	return err
 }
 
 // explained is a report with the reason of each finding and the priority of
-// each vulnerability beside Clair's fields.
+// each vulnerability, in addition to Clair's fields.
 type explained struct {
 	*clair.VulnerabilityReport
 	Why      map[string]map[string]match.Why `json:"why"`
 	Priority map[string]severity.Priority    `json:"priority"`
-	// Operations are the updaters' current ones, from which findings came.
+	// Operations are the current operations, by updater.
 	Operations map[string]uuid.UUID `json:"operations"`
 }
 
-// operations gives the current operation of each updater of vulnerabilities.
+// operations returns the current operation of each updater of vulnerabilities.
 func (s *Server) operations(ctx context.Context) (map[string]uuid.UUID, error) {
 	latest, err := s.Updates.GetLatestUpdateRefs(ctx, clair.KindVulnerability)
 	out := make(map[string]uuid.UUID, len(latest))

@@ -15,33 +15,11 @@ import (
 	"oriel/window"
 )
 
-// queueRetry is when to come back to a full queue. A pass takes seconds where
-// nobody dawdles.
+// queueRetry is the Retry-After of a full queue. A pass takes seconds if all
+// sessions read without pauses.
 const queueRetry = 10 * time.Second
 
-// patchesRoutes are the addresses of sessions and of the original protocol.
-func (s *Server) patchesRoutes() []route {
-	if s.Patches == nil {
-		return nil
-	}
-	routes := []route{
-		{http.MethodGet, windows + "/platforms", roleRead, s.getPlatforms},
-		{http.MethodGet, windows + "/status", roleRead, s.getPatchesStatus},
-		{http.MethodPost, windows + "/sessions", roleScan, s.postSession},
-		{http.MethodGet, windows + "/sessions/:id", roleScan, s.getSession},
-		{http.MethodDelete, windows + "/sessions/:id", roleScan, s.deleteSession},
-		{http.MethodGet, windows + "/sessions/:id/vulnerabilities", roleScan, s.getSessionVulnerabilities},
-	}
-	for _, path := range []string{"/", "/patches", "/patches/"} {
-		routes = append(routes, route{http.MethodPost, path, roleScan, s.originalPatches})
-	}
-	for _, path := range []string{"/patches", "/patches/"} { // the status page shares "/"
-		routes = append(routes, route{http.MethodGet, path, roleScan, s.originalPatches})
-	}
-	return routes
-}
-
-// sessionJSON is a session as clients get it.
+// sessionJSON is a session in responses.
 type sessionJSON struct {
 	ID          window.SessionID `json:"id"`
 	Platform    string           `json:"platform"`
@@ -55,12 +33,13 @@ func sessionOf(v window.Session) sessionJSON {
 	return sessionJSON{v.ID, v.Platform, v.State, v.Position, v.PollAfter.Milliseconds(), v.Expires.UTC()}
 }
 
-// seconds is a duration as Retry-After wants it.
+// seconds returns a duration in the form of Retry-After: whole seconds, at least
+// one.
 func seconds(d time.Duration) string {
 	return strconv.Itoa(int(max(1, math.Ceil(d.Seconds()))))
 }
 
-// patchesError gives an error of the sessions its status and code.
+// patchesError adds the status and code to an error of package patches.
 func patchesError(err error) error {
 	ended, isEnded := errors.AsType[*window.EndedError](err)
 	unknown, isUnknown := errors.AsType[*patches.UnknownPlatformError](err)
@@ -137,7 +116,7 @@ func (s *Server) postSession(c echo.Context) error {
 		return err
 	}
 	if want.Platform == nil || *want.Platform == "" {
-		return clair.Invalid("platform", "must name a distribution's release, such as \"debian:12\", or a language's package index, such as \"pypi\"")
+		return clair.Invalid("platform", "must be a release of a distribution, such as \"debian:12\", or an ecosystem, such as \"pypi\"")
 	}
 	session, err := s.Patches.Open(c.Request().Context(), *want.Platform, c.RealIP())
 	if err != nil {
@@ -162,8 +141,8 @@ func (s *Server) deleteSession(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// getSessionVulnerabilities gives a session its next page, once there is one
-// or the time to wait is over.
+// getSessionVulnerabilities answers with a session's next page, when there is
+// one or the time to wait has passed.
 func (s *Server) getSessionVulnerabilities(c echo.Context) error {
 	limit, wait, media, err := rowsParams(c)
 	if err != nil {
@@ -202,24 +181,24 @@ func (s *Server) getSessionVulnerabilities(c echo.Context) error {
 	}{window.Done, []struct{}{}, r.Next})
 }
 
-// rowsParams reads what a request for rows asks for.
+// rowsParams parses the parameters of a request for rows.
 func rowsParams(c echo.Context) (limit int, wait time.Duration, media string, err error) {
 	if text := c.QueryParam("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 {
-			return 0, 0, "", clair.Invalid("limit", "%.20q is not a number from 1", text)
+			return 0, 0, "", clair.Invalid("limit", "%.20q: must be a number from 1", text)
 		}
 	}
 	if text := c.QueryParam("wait"); text != "" {
 		if wait, err = time.ParseDuration(text); err != nil || wait < 0 {
-			return 0, 0, "", clair.Invalid("wait", "%.20q is not a duration such as \"30s\"", text)
+			return 0, 0, "", clair.Invalid("wait", "%.20q: must be a duration such as \"30s\"", text)
 		}
 	}
 	media, err = negotiate(c.Request(), typeJSON, typeNDJSON)
 	return limit, wait, media, err
 }
 
-// sendPage sends rows, compressed as the client likes best. Nothing is sent
-// after the session has been ended for being too slow.
+// sendPage sends rows with the coding that the client prefers. The write
+// deadline is the time when the session ends as too slow.
 func (s *Server) sendPage(c echo.Context, r *window.Reading, form patches.Form, media string) error {
 	coding, _ := pickCoding(c.Request().Header.Values("Accept-Encoding"))
 	body, err := s.Patches.Body(c.Request().Context(), r, form, coding)
@@ -228,7 +207,7 @@ func (s *Server) sendPage(c echo.Context, r *window.Reading, form patches.Form, 
 	}
 	err = http.NewResponseController(c.Response()).SetWriteDeadline(r.Deadline)
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("limit the time of an answer: %w", err)
+		return fmt.Errorf("set the deadline of the response: %w", err)
 	}
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, media)

@@ -11,19 +11,19 @@ import (
 	"oriel/window"
 )
 
-// The original protocol of Patches. The query alone decides, and a read is its
-// own acknowledgement, so an answer that is lost is lost. It has two dialects:
-// requestID's, in which whoever has nothing to read gets 202, and the older
-// one of session, in which a session that waits gets an empty list with 200 and
-// a denial 400. State tells what the statuses do not.
+// The original protocol of Patches. Only the query matters, and a read counts as
+// acknowledged, so the rows of a lost response are lost. It has two dialects: in
+// that of requestID, a session that has nothing to read gets 202; in the older
+// one of session, it gets 200 and an empty list, and a denial is 400. The field
+// state tells the cases apart.
 
-// originalAnswer is what both dialects answer but for lists.
+// originalAnswer is a response without rows in both dialects.
 type originalAnswer struct {
 	Error     *string          `json:"error"`
 	RequestID window.SessionID `json:"requestID,omitempty"`
 	Session   window.SessionID `json:"session,omitempty"`
 	State     window.State     `json:"state,omitempty"`
-	// Vulnerabilities is there where the older dialect wants an empty list.
+	// Vulnerabilities is the empty list of the older dialect.
 	Vulnerabilities *[]struct{} `json:"vulnerabilities,omitempty"`
 }
 
@@ -38,7 +38,7 @@ func refusal(text string, state window.State) originalAnswer {
 	return originalAnswer{Error: &text, State: state}
 }
 
-// originalPatches answers the original protocol, whose requests go to any path.
+// originalPatches answers requests of the original protocol.
 func (s *Server) originalPatches(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	q := c.QueryParams()
@@ -53,8 +53,8 @@ func (s *Server) originalPatches(c echo.Context) error {
 	return answerJSON(c, http.StatusBadRequest, typeJSON, refusal("The request has none of the parameters platform, requestID and session.", ""))
 }
 
-// originalOpen opens a session. Which dialect its client speaks shows only
-// later, so it is named in both.
+// originalOpen opens a session. The dialect of its client is not known yet, so
+// the response has the id under both names.
 func (s *Server) originalOpen(c echo.Context, platform string) error {
 	session, err := s.Patches.Open(c.Request().Context(), platform, c.RealIP())
 	_, unknown := errors.AsType[*patches.UnknownPlatformError](err)

@@ -17,21 +17,20 @@ const (
 	operating   = "/admin/v1"
 )
 
-// route is an address with who may use it.
+// route is a route and the role that it requires.
 type route struct {
 	method, path string
 	role         role
 	handle       echo.HandlerFunc
 }
 
-// routes is every address there is, and the one place that says which role it
-// wants. Tokens of Clair's clients are an admin's.
-func (s *Server) routes(e *echo.Echo) {
+// routes returns all routes. Tokens of Clair's clients have the role "admin".
+func (s *Server) routes() []route {
 	metrics := roleRead
 	if s.OpenMetrics {
 		metrics = roleOpen
 	}
-	for _, r := range append(s.patchesRoutes(), []route{
+	return []route{
 		{http.MethodPost, indexer + "/index_report", roleScan, s.postIndexReport},
 		{http.MethodPut, indexer + "/index_report/*", roleScan, s.putIndexReport},
 		{http.MethodGet, indexer + "/index_report/*", roleRead, s.getIndexReport},
@@ -58,6 +57,18 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodDelete, notifier + "/notification/*", roleAdmin, s.deleteNotification},
 		{http.MethodPost, notifier + "/notification/:id/redeliver", roleAdmin, s.postRedeliver},
 
+		{http.MethodGet, windows + "/platforms", roleRead, s.getPlatforms},
+		{http.MethodGet, windows + "/status", roleRead, s.getPatchesStatus},
+		{http.MethodPost, windows + "/sessions", roleScan, s.postSession},
+		{http.MethodGet, windows + "/sessions/:id", roleScan, s.getSession},
+		{http.MethodDelete, windows + "/sessions/:id", roleScan, s.deleteSession},
+		{http.MethodGet, windows + "/sessions/:id/vulnerabilities", roleScan, s.getSessionVulnerabilities},
+		{http.MethodGet, "/patches", roleScan, s.originalPatches},
+		{http.MethodGet, "/patches/", roleScan, s.originalPatches},
+		{http.MethodPost, "/patches", roleScan, s.originalPatches},
+		{http.MethodPost, "/patches/", roleScan, s.originalPatches},
+		{http.MethodPost, "/", roleScan, s.originalPatches},
+
 		{http.MethodGet, operating + "/status", roleRead, s.getStatus},
 		{http.MethodPost, operating + "/vacuum", roleAdmin, s.postVacuum},
 
@@ -68,8 +79,18 @@ func (s *Server) routes(e *echo.Echo) {
 		{http.MethodGet, "/healthz", roleOpen, s.healthz},
 		{http.MethodGet, "/readyz", roleOpen, s.readyz},
 		{http.MethodGet, "/robots.txt", roleOpen, robots},
-	}...) {
-		e.Add(r.method, r.path, r.handle)
+	}
+}
+
+// addRoutes adds the routes to the router. Those of sessions are left out if
+// there is no window.
+func (s *Server) addRoutes() {
+	for _, r := range s.routes() {
+		isPatches := strings.HasPrefix(r.path, "/patches") || r.path == "/" && r.method == http.MethodPost
+		if isPatches && s.Patches == nil {
+			continue
+		}
+		s.echo.Add(r.method, r.path, r.handle)
 		s.roles[r.method+" "+r.path] = r.role
 		if r.role == roleOpen {
 			s.openPaths[r.path] = true
@@ -77,8 +98,8 @@ func (s *Server) routes(e *echo.Echo) {
 	}
 }
 
-// getRoot is the status page for browsers, and for scanners the original
-// protocol, which goes by the query alone.
+// getRoot answers browsers with the status page, and scanners in the original
+// protocol, which depends on the query only.
 func (s *Server) getRoot(c echo.Context) error {
 	if s.Patches == nil || asksForPage(c.Request()) {
 		return s.getPage(c)
@@ -86,11 +107,12 @@ func (s *Server) getRoot(c echo.Context) error {
 	return s.originalPatches(c)
 }
 
+// asksForPage reports whether a request for / is one of a browser.
 func asksForPage(r *http.Request) bool {
 	return r.URL.RawQuery == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// healthz says that the process answers.
+// healthz answers 200 as long as the process handles requests.
 func (s *Server) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "ok")
 }

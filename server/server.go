@@ -151,7 +151,7 @@ func New(o Options) *Server {
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.answerError
 	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitClientRate, s.authorize, s.crossOrigin(), compress(), s.recover)
-	s.routes(e)
+	s.addRoutes()
 	return s
 }
 

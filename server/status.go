@@ -11,13 +11,12 @@ import (
 	"oriel/match"
 )
 
-// StatusSource tells how the parts of the process are doing that have no API
-// of their own. A function that is nil has nothing to tell, and its part is
-// left out.
+// StatusSource returns the state of parts of the process without their own API.
+// If a function is nil, its part is left out of the status.
 type StatusSource struct {
-	// Version is the program's.
+	// Version is the version of the program.
 	Version string
-	// Findings gives the last count, nil where there is none yet.
+	// Findings returns the last count, nil if there is none yet.
 	Findings func() *Findings
 	Database func(context.Context) (Database, error)
 	Memory   func() Memory
@@ -26,16 +25,16 @@ type StatusSource struct {
 	Sessions      func() Sessions
 }
 
-// Findings are what affects the packages of all manifests, by severity.
+// Findings are the numbers of findings in all manifests, by severity.
 type Findings struct {
 	Counts    match.Counts
 	Manifests int64
-	// At is when they were counted, and Took how long that took.
+	// At is when they were counted, and Took the time that counting took.
 	At   time.Time
 	Took time.Duration
 }
 
-// Database is how large the database is, in bytes but for the counts.
+// Database is the size of the database.
 type Database struct {
 	Size       int64                `json:"size_bytes"`
 	WAL        int64                `json:"wal_bytes"`
@@ -45,16 +44,16 @@ type Database struct {
 	Operations map[clair.Kind]int64 `json:"operations"`
 }
 
-// Memory is the account of the process's memory, in bytes.
+// Memory is the memory of the process.
 type Memory struct {
 	Limit       int64 `json:"limit_bytes"`
-	Resident    int64 `json:"resident_bytes"` // 0: the system does not tell
+	Resident    int64 `json:"resident_bytes"` // 0: not known on this system
 	Go          int64 `json:"go_bytes"`
 	GoLimit     int64 `json:"go_limit_bytes"`
 	SQLiteLimit int64 `json:"sqlite_cache_limit_bytes"`
 }
 
-// Sessions is how the window for scanners is doing.
+// Sessions is the state of the window of scanners.
 type Sessions struct {
 	Active      int   `json:"active"`
 	Queued      int   `json:"queued"`
@@ -62,14 +61,14 @@ type Sessions struct {
 	MemoryLimit int64 `json:"memory_limit_bytes"`
 }
 
-// status is the answer of GET /admin/v1/status.
+// status is the response to GET /admin/v1/status.
 type status struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
-	// DataAge is in seconds since the feed that is furthest behind last
-	// succeeded; null where none has.
+	// DataAge is the number of seconds since the oldest last success of a feed;
+	// null if no feed has succeeded.
 	DataAge *int64 `json:"data_age_seconds"`
-	// Lagging names the feeds that are missing, failed or stale.
+	// Lagging are the names of feeds that are missing, failed or stale.
 	Lagging       []string         `json:"lagging_feeds"`
 	Findings      *findingsJSON    `json:"findings"`
 	Database      *Database        `json:"database,omitempty"`
@@ -86,7 +85,7 @@ type findingsJSON struct {
 	BySeverity map[string]int64 `json:"by_severity"`
 }
 
-// status asks all parts.
+// status collects the state of all parts.
 func (s *Server) status(ctx context.Context, now time.Time) (*status, error) {
 	feeds, err := s.Feeds.Feeds(ctx)
 	if err != nil {

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"oriel/clair"
+)
+
+// Headers about the data of a response.
+const (
+	ageHeader     = "Oriel-Data-Age"
+	partialHeader = "Oriel-Partial"
+)
+
+// recentFeeds caches the state of the feeds, which every report needs. With
+// hundreds of mirrored updaters, a lookup takes milliseconds.
+type recentFeeds struct {
+	// mu guards the fields below. It is held during lookups, so that concurrent
+	// requests make one.
+	mu    sync.Mutex
+	at    time.Time
+	feeds clair.Feeds
+}
+
+// feedsAge is how long the state is cached.
+const feedsAge = time.Second
+
+func (r *recentFeeds) get(ctx context.Context, from FeedSource, now time.Time) (clair.Feeds, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := now.Sub(r.at); age >= 0 && age < feedsAge {
+		return r.feeds, nil
+	}
+	feeds, err := from.Feeds(ctx)
+	if err == nil {
+		r.at, r.feeds = now, feeds
+	}
+	return feeds, err
+}
+
+// setFeedHeaders sets the headers for the age of the data and for the feeds that
+// are missing or stale; the given enrichers are added to these. complete is
+// false if a feed has no data at all.
+func (s *Server) setFeedHeaders(c echo.Context, enrichers []string) (complete bool, err error) {
+	now := time.Now()
+	feeds, err := s.recent.get(c.Request().Context(), s.Feeds, now)
+	if err != nil {
+		return false, err
+	}
+	if f := feeds.Oldest(); f != nil {
+		age := max(0, now.Sub(f.LastSuccess))
+		c.Response().Header().Set(ageHeader, strconv.FormatInt(int64(age/time.Second), 10))
+	}
+	if names := append(enrichers, feeds.Lagging(now)...); len(names) > 0 {
+		c.Response().Header().Set(partialHeader, joinNames(names))
+	}
+	return len(feeds.In(now, clair.FeedMissing)) == 0, nil
+}
+
+// maxNames is the maximum length in bytes of a list of names in a header;
+// clients limit the length of headers.
+const maxNames = 2048
+
+// joinNames joins names with commas. If the list is too long, it ends with the
+// number of the others.
+func joinNames(names []string) string {
+	var b strings.Builder
+	for i, n := range names {
+		if b.Len()+len(n) > maxNames {
+			fmt.Fprintf(&b, ",and %d more", len(names)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(n)
+	}
+	return b.String()
+}
+
+// readyz answers 503 while the server drains, and, for at most ReadyAfter, while
+// a feed has never succeeded, since a report made without it would look clean.
+// In both cases headers name the feeds that are missing or stale. There is no
+// body, as in Clair.
+func (s *Server) readyz(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	if s.draining.Load() {
+		return c.NoContent(http.StatusServiceUnavailable)
+	}
+	complete, err := s.setFeedHeaders(c, nil)
+	if err != nil {
+		return err
+	}
+	if !complete && time.Since(s.started) < s.ReadyAfter {
+		return c.NoContent(http.StatusServiceUnavailable)
+	}
+	return c.NoContent(http.StatusOK)
+}
