@@ -20,12 +20,12 @@ import (
 
 const (
 	manifestPackages = 300
-	// ownedPackages is how many packages there are; a manifest has each with
-	// a chance that falls with its rank, as in the feed.
+	// ownedPackages is the number of packages; a manifest has each with a
+	// probability that falls with its rank, as in the feed.
 	ownedPackages = 20000
 )
 
-// manifest makes the i-th of many index reports: packages of one Debian
+// manifest returns the i-th of many index reports, with packages of one Debian
 // release in one of four versions each.
 func manifest(i int) *clair.IndexReport {
 	r := rand.New(rand.NewPCG(seed, uint64(i)))
@@ -44,7 +44,7 @@ func manifest(i int) *clair.IndexReport {
 	return out
 }
 
-// advisories are vulnerabilities of packages as the manifests have them.
+// advisories returns vulnerabilities of packages that the manifests have.
 func advisories(n int) []*clair.Vulnerability {
 	r := rand.New(rand.NewPCG(seed, uint64(n)))
 	d := &clair.Distribution{DID: "debian", Name: "Debian GNU/Linux", VersionID: "12"}
@@ -58,8 +58,8 @@ func advisories(n int) []*clair.Vulnerability {
 	return out
 }
 
-// BenchmarkAffected asks which of 10,000 manifests one, a hundred and a
-// thousand vulnerabilities affect.
+// BenchmarkAffected looks up the manifests that one, a hundred and a thousand
+// vulnerabilities affect, among 10,000.
 func BenchmarkAffected(b *testing.B) {
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "oriel.db")
@@ -91,7 +91,7 @@ func BenchmarkAffected(b *testing.B) {
 	})
 }
 
-// manifests is how many there are.
+// manifests is the number of manifests.
 func manifests(b *testing.B) int {
 	s := os.Getenv("ORIEL_BENCH_MANIFESTS")
 	if s == "" {

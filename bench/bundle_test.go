@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkBundle runs the real program: it takes a feed in the OSV format in,
-// exports it, and imports that into an empty directory, then once more. Each is
-// a process of its own, so that peaks are of one of them.
+// BenchmarkBundle runs the real program: it updates from a feed in the OSV
+// format, exports it, and imports the bundle into an empty directory twice. Each
+// step is a process of its own, so that each has its own peak.
 func BenchmarkBundle(b *testing.B) {
 	oriel := program(b)
 	for _, rows := range sizes(b) {
@@ -63,7 +63,7 @@ func bundleOnce(b *testing.B, oriel string, rows int) {
 	}
 }
 
-// process is how a process went.
+// process is the outcome of a process.
 type process struct {
 	out       string
 	took, cpu time.Duration
@@ -73,7 +73,7 @@ type process struct {
 func runProgram(b *testing.B, oriel string, args ...string) process {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), oriel, args...)
-	cmd.Env = []string{} // ORIEL_BENCH_ROWS is no key of the configuration
+	cmd.Env = []string{} // ORIEL_BENCH_ROWS is not a key of the configuration
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	start := time.Now()
@@ -87,8 +87,8 @@ func runProgram(b *testing.B, oriel string, args ...string) process {
 	return p
 }
 
-// watchPeak is the peak of a process up to shortly before it ended, in MB. What
-// the kernel says of it afterwards would not be less than its parent's.
+// watchPeak returns the peak of a process shortly before it ended, in MB. The
+// kernel's figure afterwards is at least that of the parent process.
 func watchPeak(pid int, ended <-chan struct{}) (peak float64) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -100,7 +100,7 @@ func watchPeak(pid int, ended <-chan struct{}) (peak float64) {
 		}
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
-			continue // it has just ended
+			continue // the process has just ended
 		}
 		for line := range strings.Lines(string(text)) {
 			if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
@@ -112,7 +112,7 @@ func watchPeak(pid int, ended <-chan struct{}) (peak float64) {
 	}
 }
 
-// writeOSV writes the rows of the synthetic feed as a zip of OSV records.
+// writeOSV writes the rows of the synthetic feed as a zip file of OSV records.
 func writeOSV(b *testing.B, path string, rows int) {
 	b.Helper()
 	f, err := os.Create(path)

@@ -26,7 +26,7 @@ import (
 	"oriel/store"
 )
 
-// enrichmentOf finds an enrichment by its name.
+// enrichmentOf returns the enrichment with a name.
 func enrichmentOf(b *testing.B, name string) enrich.Enrichment {
 	b.Helper()
 	i := slices.IndexFunc(enrich.All(), func(e enrich.Enrichment) bool { return e.Name == name })
@@ -46,7 +46,7 @@ func importEnrichment(b *testing.B, db *store.DB, name, path string, last clair.
 	return db.UpdateEnrichments(b.Context(), name, fp, usable(u.ParseEnrichment(b.Context(), r)))
 }
 
-// usable leaves out the records that could not be used, as the manager does.
+// usable omits the records that could not be used, as the manager does.
 func usable(records iter.Seq2[clair.EnrichmentRecord, error]) iter.Seq2[clair.EnrichmentRecord, error] {
 	return func(yield func(clair.EnrichmentRecord, error) bool) {
 		for r, err := range records {
@@ -60,7 +60,7 @@ func usable(records iter.Seq2[clair.EnrichmentRecord, error]) iter.Seq2[clair.En
 	}
 }
 
-// nextDay writes a scores file in which most scores differ.
+// nextDay writes a file of scores of which most differ.
 func nextDay(b *testing.B, from, to string) {
 	b.Helper()
 	in, err := os.Open(from)
@@ -84,8 +84,8 @@ func nextDay(b *testing.B, from, to string) {
 	require.NoError(b, out.Close())
 }
 
-// BenchmarkEPSS imports the real scores, those of the next day, and the same
-// again.
+// BenchmarkEPSS imports the real scores, then those of the next day, then the
+// same again.
 func BenchmarkEPSS(b *testing.B) {
 	files, err := filepath.Glob(filepath.Join(corpus.Dir(b), "corpus/feeds/epss/*.csv.gz"))
 	require.NoError(b, err)
@@ -126,8 +126,8 @@ func (g getter) GetEnrichment(ctx context.Context, tags []string) ([]clair.Enric
 	return g.db.GetEnrichment(ctx, g.updater, tags)
 }
 
-// BenchmarkEnrich makes the report of BenchmarkReport with and without three
-// enrichers that have a record for every vulnerability of it.
+// BenchmarkEnrich makes the report of BenchmarkReport without and with three
+// enrichers that have a record for each of its vulnerabilities.
 func BenchmarkEnrich(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	ctx := b.Context()

@@ -11,7 +11,7 @@ import (
 	"oriel/match"
 )
 
-// BenchmarkFindings counts what affects all manifests, by severity.
+// BenchmarkFindings counts the findings of all manifests by severity.
 func BenchmarkFindings(b *testing.B) {
 	ctx := b.Context()
 	db := open(b, filepath.Join(b.TempDir(), "oriel.db"))

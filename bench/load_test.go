@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkLoad has everything happen at once in a real daemon with a limit of
-// 128 MiB: a thousand scanners read a list of 20,000 rows over and over, four
-// clients ask for the report of a manifest, and a feed in the OSV format is
-// imported, until that is done.
+// BenchmarkLoad puts all kinds of load at once on a real daemon with a limit of
+// 128 MiB: until a feed in the OSV format is imported, a thousand scanners read
+// a list of 20,000 rows repeatedly and four clients request the report of a
+// manifest.
 func BenchmarkLoad(b *testing.B) {
 	oriel := program(b)
 	for _, rows := range sizes(b) {
@@ -86,7 +86,7 @@ func loadOnce(b *testing.B, oriel string, rows int) {
 	b.ReportMetric(peakMB(b, pid), "peak-MB")
 }
 
-// readWhile reads whole lists until it is over.
+// readWhile reads whole lists until the context ends.
 func readWhile(r *windowReader, over *atomic.Bool, passes *atomic.Int64) error {
 	for !over.Load() {
 		r.after = ""
@@ -107,8 +107,8 @@ func readWhile(r *windowReader, over *atomic.Bool, passes *atomic.Int64) error {
 	return nil
 }
 
-// reportWhile asks for a report again and again until it is over, and counts
-// the answers that say to come back later.
+// reportWhile requests a report repeatedly until the context ends, and counts
+// the answers with Retry-After.
 func reportWhile(client *http.Client, address string, over *atomic.Bool, reports, busy *atomic.Int64) error {
 	for !over.Load() {
 		res, err := client.Get(address)
@@ -131,7 +131,7 @@ func reportWhile(client *http.Client, address string, over *atomic.Bool, reports
 	return nil
 }
 
-// imported says whether the feed has been imported.
+// imported reports whether the feed has been imported.
 func imported(b *testing.B, client *http.Client, base string, rows int) bool {
 	b.Helper()
 	res, err := client.Get(base + "/matcher/api/v1/feeds")

@@ -20,13 +20,14 @@ import (
 	"oriel/store"
 )
 
-// notifyDB names the database that BenchmarkNotify's second process plans from.
+// notifyDB is the variable with the path of the database for the second process
+// of BenchmarkNotify.
 const notifyDB = "ORIEL_BENCH_NOTIFY_DB"
 
 // BenchmarkNotify changes 5,000 of 100,000 vulnerabilities over 10,000
-// manifests of 300 packages, and reports how long it takes until the
-// notification is complete, and what the process takes that plans it, which
-// does nothing else.
+// manifests of 300 packages. It reports the time until the notification is
+// complete, and the memory of the process that plans it, which does nothing
+// else.
 func BenchmarkNotify(b *testing.B) {
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "oriel.db")
@@ -72,8 +73,8 @@ func BenchmarkNotify(b *testing.B) {
 	}
 }
 
-// update makes an operation of 100,000 vulnerabilities, the first of which are
-// fixed elsewhere than before.
+// update makes an operation of 100,000 vulnerabilities, of which the first have
+// another fixed version than before.
 func update(b *testing.B, db *store.DB, changed int) clair.UpdateResult {
 	b.Helper()
 	var all iter.Seq2[*clair.Vulnerability, error] = func(yield func(*clair.Vulnerability, error) bool) {

@@ -29,7 +29,7 @@ const (
 	reportFindings   = 758
 )
 
-// inventory makes an index report of 400 packages of Debian 10, of which 96
+// inventory returns an index report of 400 packages of Debian 10, of which 96
 // have 758 vulnerabilities in the feed.
 func inventory(f feed) *clair.IndexReport {
 	const hash = clair.Digest("sha256:1111111111111111111111111111111111111111111111111111111111111111")
@@ -55,8 +55,9 @@ func inventory(f feed) *clair.IndexReport {
 	return r
 }
 
-// pick chooses the vulnerable packages: at each step the one that has as many
-// rows as are wanted on average of those still to choose, or the next fewer.
+// pick returns the vulnerable packages. At each step it picks the one whose
+// number of rows is the average that the remaining ones need, or the next
+// smaller one.
 func pick(f feed) []string {
 	counts := map[string]int{}
 	for v := range f.all() {
@@ -135,8 +136,8 @@ func reportOnce(b *testing.B, f feed) {
 	})
 }
 
-// times reports the first of some runs, the median of the others, and what one
-// took of all processors together, on which other processes have less effect.
+// times reports the time of the first of some runs, the median of the others,
+// and the processor time of one, on which other processes have less effect.
 func times(b *testing.B, name string, f func()) {
 	var all []time.Duration
 	const runs = 201
@@ -154,7 +155,7 @@ func times(b *testing.B, name string, f func()) {
 	b.ReportMetric(at(all, .95), name+"-p95-ms")
 }
 
-// processorTime is what this process has used so far.
+// processorTime returns the processor time that this process has used.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage

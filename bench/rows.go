@@ -1,9 +1,9 @@
-// Package bench measures what Oriel promises, with fixed inputs. Run it with
+// Package bench measures Oriel with fixed inputs. Run it with
 //
 //	go test -run '^$' -bench . -benchtime 1x ./bench
 //
-// Every figure is a custom metric beside Go's own; ORIEL_BENCH_ROWS picks the
-// sizes (default "100000,500000").
+// Every figure is a custom metric in addition to Go's own. ORIEL_BENCH_ROWS
+// selects the sizes (default "100000,500000").
 package bench
 
 import (
@@ -21,20 +21,20 @@ var words = strings.Fields(`a an of in to the allows remote local attacker craft
 	bypass improper validation certificate session token race condition integer underflow via before after when function
 	handler module option default unauthenticated privilege escalation information disclosure loop deserialization`)
 
-// feed is a synthetic feed of one row an advisory, about 1.1 KB a row, the
-// same for the same seed. Packages are drawn so that a few own most rows.
+// feed is a synthetic feed with one row of about 1.1 KB for each advisory. It is
+// the same for the same seed. A few packages have most of the rows.
 type feed struct {
 	rows     int
 	packages int
 	// change is the share of rows that differ from the feed with change 0.
 	change float64
-	// cves names the advisories as CVEs are named.
+	// cves selects CVE ids as the names of the advisories.
 	cves bool
 }
 
 const seed = 20261124
 
-// all streams the feed. Nothing but the row at hand is in memory.
+// all streams the feed, with one row in memory at a time.
 func (f feed) all() iter.Seq2[*clair.Vulnerability, error] {
 	dists := make([]*clair.Distribution, 4)
 	for i := range dists {
@@ -77,8 +77,8 @@ func packageName(i int) string {
 	return fmt.Sprintf("%s-%s-%d", words[i%len(words)], words[i/7%len(words)], i)
 }
 
-// texts are what descriptions are put together from, two at a time: making
-// each word by word would cost more than storing it.
+// texts are the halves of descriptions: building each description word by word
+// would cost more than storing it.
 func texts() []string {
 	r := rand.New(rand.NewPCG(seed, 0))
 	out := make([]string, 2000)

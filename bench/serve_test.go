@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// program builds the program as it is released.
+// program builds the program with the options of a release.
 func program(b *testing.B) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "oriel")
@@ -27,8 +27,8 @@ func program(b *testing.B) string {
 	return path
 }
 
-// BenchmarkServe starts the daemon on a large database and reports how soon it
-// is ready and what it takes when nobody asks for anything.
+// BenchmarkServe starts the daemon on a large database and reports the time
+// until it is ready and its resident set while it is idle.
 func BenchmarkServe(b *testing.B) {
 	oriel := program(b)
 	for _, rows := range sizes(b) {
@@ -55,7 +55,7 @@ func serveOnce(b *testing.B, oriel, dir string) {
 	require.NoError(b, os.WriteFile(config, []byte(text), 0o600))
 
 	cmd := exec.Command(oriel, "serve", "-c", config)
-	cmd.Env = []string{} // ORIEL_BENCH_ROWS is no key of the configuration
+	cmd.Env = []string{} // ORIEL_BENCH_ROWS is not a key of the configuration
 	start := time.Now()
 	require.NoError(b, cmd.Start())
 	for i := 0; ; i++ {
@@ -76,7 +76,7 @@ func serveOnce(b *testing.B, oriel, dir string) {
 	require.NoError(b, cmd.Wait())
 }
 
-// residentMB is a process's resident set.
+// residentMB returns the resident set of a process in MB.
 func residentMB(b *testing.B, pid int) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

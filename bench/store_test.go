@@ -46,8 +46,8 @@ func open(b *testing.B, path string) *store.DB {
 	return db
 }
 
-// peakRSS is the largest resident set of this process so far, in bytes, and
-// resets it where the kernel lets it.
+// peakRSS returns the largest resident set of this process so far, in bytes,
+// and resets it if the kernel allows that.
 func peakRSS(b *testing.B) float64 {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/status")
@@ -65,7 +65,7 @@ func peakRSS(b *testing.B) float64 {
 	return 0
 }
 
-// fileSize is the length of the database with its log written back.
+// fileSize returns the size of the database file after a checkpoint.
 func fileSize(b *testing.B, path string) float64 {
 	b.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
@@ -78,7 +78,8 @@ func fileSize(b *testing.B, path string) float64 {
 	return float64(info.Size())
 }
 
-// otherWriter writes small things until stopped and returns its waits, sorted.
+// otherWriter makes small writes until it is stopped, and returns the time that
+// each took, sorted.
 func otherWriter(ctx context.Context, db *store.DB) (stop func() []time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	var waits []time.Duration
@@ -111,7 +112,7 @@ func at(sorted []time.Duration, share float64) float64 {
 	return float64(sorted[min(int(float64(len(sorted))*share), len(sorted)-1)].Microseconds()) / 1000
 }
 
-// BenchmarkStore imports a feed, then its next version with 1% changed, and
+// BenchmarkStore imports a feed, then its next version with 1% changed rows, and
 // streams the difference.
 func BenchmarkStore(b *testing.B) {
 	for _, rows := range sizes(b) {
@@ -158,7 +159,7 @@ func storeOnce(b *testing.B, rows int) {
 }
 
 // deltaOnce replaces the rows of 100 advisories, spread over the feed, a few
-// times, and reports the median.
+// times, and reports the median time.
 func deltaOnce(b *testing.B, db *store.DB, base clair.UpdateResult, rows int) {
 	var took []float64
 	for round := range 9 {
@@ -174,7 +175,7 @@ func deltaOnce(b *testing.B, db *store.DB, base clair.UpdateResult, rows int) {
 				}
 			}
 		}
-		var all []clair.Change // made before, since making the feed takes longer
+		var all []clair.Change // prepared, since generating the feed takes longer
 		for c := range changes {
 			all = append(all, c)
 		}
@@ -198,7 +199,7 @@ func deltaOnce(b *testing.B, db *store.DB, base clair.UpdateResult, rows int) {
 	b.ReportMetric(took[len(took)/2], "delta-ms")
 }
 
-// diffOnce streams the difference a few times and reports the median.
+// diffOnce streams the difference a few times and reports the median time.
 func diffOnce(b *testing.B, db *store.DB, first, second clair.UpdateResult) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	var firsts, rates []float64
@@ -232,9 +233,9 @@ func streamDiff(b *testing.B, db *store.DB, first, second clair.UpdateResult) (f
 	return firstMS, float64(n) / time.Since(start).Seconds()
 }
 
-// BenchmarkBare is the yardstick for the others on the machine at hand: a row
-// of 20 columns with one index, inserted by a prepared statement in a single
-// transaction, with nothing else going on.
+// BenchmarkBare is the reference for the others on the same machine: it inserts
+// rows of 20 columns with one index by a prepared statement in a single
+// transaction.
 func BenchmarkBare(b *testing.B) {
 	const rows = 100_000
 	for range b.N {

@@ -31,9 +31,9 @@ import (
 	"oriel/internal/distro"
 )
 
-// asEcho makes the test binary a plain echo server that serves one list's pages
-// from memory, with which the window is compared: its value is the address of
-// the server to read them from.
+// asEcho is the variable that turns the test binary into a plain echo server for
+// comparison with the window, which serves the pages of one list from memory.
+// Its value is the address of the server to read them from.
 const asEcho = "RUN_AS_ECHO"
 
 func TestMain(m *testing.M) {
@@ -83,7 +83,7 @@ func serveFromMemory(from string) error {
 	return http.Serve(l, e)
 }
 
-// What comes before the cursor of a page, and before the id of a row.
+// The JSON before the cursor of a page, and before the id of a row.
 const (
 	nextKey = `,"next":"`
 	idKey   = `{"id":"`
@@ -115,7 +115,7 @@ func (r *windowReader) open() error {
 	return nil
 }
 
-// get reads an answer's body into the reader's buffer.
+// get reads the body of an answer into the reader's buffer.
 func (r *windowReader) get(address string) (int, error) {
 	req, err := http.NewRequest(http.MethodGet, address, nil)
 	if err != nil {
@@ -133,7 +133,7 @@ func (r *windowReader) get(address string) (int, error) {
 	return res.StatusCode, err
 }
 
-// next reads the next page, which is valid until the one after it.
+// next returns the next page, which is valid until the following call.
 func (r *windowReader) next() (body []byte, done bool, err error) {
 	for {
 		status, err := r.get(r.path + r.after)
@@ -153,7 +153,7 @@ func (r *windowReader) next() (body []byte, done bool, err error) {
 	}
 }
 
-// take notes the ids of a page's rows. A distribution's id is empty.
+// take records the ids of a page's rows. The id of a distribution is empty.
 func (r *windowReader) take(body []byte) {
 	for {
 		i := bytes.Index(body, []byte(idKey))
@@ -172,7 +172,7 @@ func (r *windowReader) take(body []byte) {
 	}
 }
 
-// sum is the hash of the sorted ids.
+// sum returns the hash of the sorted ids.
 func (r *windowReader) sum() [32]byte {
 	slices.Sort(r.ids)
 	h := sha256.New()
@@ -184,12 +184,12 @@ func (r *windowReader) sum() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// releases are those that the benchmarks of the window have rows of.
+// releases are the releases whose rows the benchmarks of the window read.
 func releases() []string {
 	return []string{"debian:10", "debian:11", "debian:12", "debian:13", "debian:14"}
 }
 
-// released are rows of all the releases in turn, so many of each.
+// released streams rows of all the releases in turn, as many of each.
 func released(rows int) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
 		var dists []*clair.Distribution
@@ -208,10 +208,10 @@ func released(rows int) iter.Seq2[*clair.Vulnerability, error] {
 	}
 }
 
-// BenchmarkWindow has many scanners read a whole list together from a real
-// daemon with a limit of 128 MiB, then as many clients read the same bytes from
-// an echo server that has them in memory. Every scanner must get exactly the
-// rows that the database has.
+// BenchmarkWindow lets many scanners read a whole list together from a real
+// daemon with a limit of 128 MiB, then as many clients the same bytes from an
+// echo server that has them in memory. Every scanner must get exactly the rows
+// of the database.
 func BenchmarkWindow(b *testing.B) {
 	oriel := program(b)
 	for _, c := range []struct{ scanners, rows int }{{1000, 20_000}, {50, 500_000}} {
@@ -312,7 +312,7 @@ func windowOnce(b *testing.B, oriel, dir string, scanners int, want [32]byte) {
 	b.ReportMetric(window/memory, "of-echo")
 }
 
-// together has all readers work at once, and counts the bytes they read.
+// together runs all readers at once, and counts the bytes that they read.
 func together(b *testing.B, readers []*windowReader, work func(*windowReader) error) int64 {
 	var wg sync.WaitGroup
 	var total atomic.Int64
@@ -331,8 +331,8 @@ func together(b *testing.B, readers []*windowReader, work func(*windowReader) er
 	return total.Load()
 }
 
-// BenchmarkWindow_Platforms has as many scanners as may be active on each of
-// five platforms at once, in one budget of memory.
+// BenchmarkWindow_Platforms runs as many scanners as may be active on each of
+// five platforms at once, in one memory budget.
 func BenchmarkWindow_Platforms(b *testing.B) {
 	const scanners, rows = 128, 20_000
 	oriel, dir := program(b), b.TempDir()
@@ -370,8 +370,8 @@ func BenchmarkWindow_Platforms(b *testing.B) {
 	}
 }
 
-// daemon starts the daemon on the database in dir, with more configuration than
-// that takes.
+// daemon starts the daemon on the database in dir, with additional
+// configuration.
 func daemon(b *testing.B, oriel, dir string, scanners int, more string) (base string, pid int, stop func()) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -401,7 +401,7 @@ func daemon(b *testing.B, oriel, dir string, scanners int, more string) (base st
 	}
 }
 
-// cpuSeconds is the processor time that a process has taken.
+// cpuSeconds returns the processor time of a process.
 func cpuSeconds(b *testing.B, pid int) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -416,7 +416,7 @@ func cpuSeconds(b *testing.B, pid int) float64 {
 	return (user + system) / 100
 }
 
-// peakMB is the largest resident set that a process has had.
+// peakMB returns the largest resident set of a process so far, in MB.
 func peakMB(b *testing.B, pid int) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

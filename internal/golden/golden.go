@@ -1,5 +1,5 @@
-// Package golden compares what a test made with a file under testdata. With
-// -update the files are written instead, to be read before they are committed.
+// Package golden compares the output of a test with a file in testdata. With
+// -update the files are written instead; read them before you commit them.
 package golden
 
 import (
@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// update is registered where a test binary imports this package, and only
-// tests do.
+// update is a flag of every test binary that imports this package.
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
-// Equal holds got against the file testdata/name of the package under test.
+// Equal requires got to be the content of the file testdata/name of the package
+// under test.
 func Equal(t testing.TB, got []byte, name string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -26,5 +26,5 @@ func Equal(t testing.TB, got []byte, name string) {
 	}
 	want, err := os.ReadFile(path)
 	require.NoError(t, err, "run the test with -update to make the file")
-	require.Equal(t, string(want), string(got), "%s: if the change is meant, run the test with -update", path)
+	require.Equal(t, string(want), string(got), "%s: if the change is intended, run the test with -update", path)
 }

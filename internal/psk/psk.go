@@ -1,7 +1,7 @@
 // Package psk makes and checks the tokens of Clair's pre-shared-key
-// authentication: compact JSON Web Tokens signed with HMAC by a key that
-// everyone shares. It reads the files that secrets lie in, too. A Key prints
-// as nothing, so that no log can hold one.
+// authentication: compact JSON Web Tokens signed with HMAC by a shared key. It
+// also reads files that hold secrets. A Key never prints its bytes, so that no
+// log can contain one.
 package psk
 
 import (
@@ -21,29 +21,29 @@ import (
 
 // The issuers of Clair's own services.
 const (
-	// IntraService is who Clair's services say they are to each other. It is
-	// accepted without being listed.
+	// IntraService is the issuer that Clair's services use among themselves.
+	// It is accepted without being listed.
 	IntraService = "clair-intraservice"
-	// Notifier is who signs the requests to webhooks.
+	// Notifier is the issuer that signs the requests to webhooks.
 	Notifier = "clair-notifier"
 )
 
 const (
-	// leeway is what clocks may differ by when a token is checked, as in
-	// Clair.
+	// leeway is the allowed difference between clocks when a token is checked,
+	// as in Clair.
 	leeway = 15 * time.Second
-	// skew is how long before its making a token is valid, for the same
+	// skew is how long before its creation a token is valid, for the same
 	// reason.
 	skew = time.Minute
 	// maxSecret bounds the file of a secret, in bytes.
 	maxSecret = 64 << 10
 )
 
-// Key is a key that both sides know.
+// Key is a shared key.
 type Key struct{ bytes []byte }
 
-// ParseKey reads a key in base64. The error is an ErrInvalid without a word of
-// the key; the caller says which field it was.
+// ParseKey reads a key in base64. The error is an ErrInvalid that does not
+// quote the key; the caller adds the name of the field.
 func ParseKey(text string) (Key, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(key) == 0 {
@@ -52,7 +52,7 @@ func ParseKey(text string) (Key, error) {
 	return Key{key}, nil
 }
 
-// IsZero says that there is no key.
+// IsZero reports whether there is no key.
 func (k Key) IsZero() bool { return len(k.bytes) == 0 }
 
 // String hides the key.
@@ -75,18 +75,18 @@ func (k Key) Sign(issuer string, now time.Time, life time.Duration) (string, err
 	return token, nil
 }
 
-// SignWebhook makes the token that goes with the request to a webhook, so that
-// its receiver knows who calls. It is valid for a minute.
+// SignWebhook makes the token of a request to a webhook, by which its receiver
+// authenticates it. It is valid for a minute.
 func (k Key) SignWebhook(now time.Time) (string, error) {
 	return k.Sign(Notifier, now, time.Minute)
 }
 
-// errIssuer is of a token that is sound but of nobody who is known.
+// errIssuer is the error for a valid token of an unknown issuer.
 var errIssuer = errors.New("the issuer is not one that is accepted")
 
-// Verify checks a token: its HMAC, its times as far as it has any, and that
-// one of the issuers made it. A token without exp does not end, as in Clair.
-// The error says what is wrong and nothing of what the token holds.
+// Verify checks a token: its HMAC, its times if it has any, and that it is from
+// one of the issuers. A token without exp does not expire, as in Clair. The
+// error does not quote the token.
 func (k Key) Verify(token string, now time.Time, issuers []string) error {
 	var claims jwt.RegisteredClaims
 	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return k.bytes, nil },
@@ -101,8 +101,8 @@ func (k Key) Verify(token string, now time.Time, issuers []string) error {
 	return nil
 }
 
-// ReadFile reads the secret that is a file's whole content, but for white
-// space around it. An empty file is an ErrInvalid.
+// ReadFile returns the content of a file without white space around it. The
+// error is an ErrInvalid if the file is empty.
 func ReadFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

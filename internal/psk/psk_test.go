@@ -82,12 +82,14 @@ func TestKey_Verify(t *testing.T) {
 			}
 		})
 	}
-	for _, token := range []string{"", ".", "..", "x.y.z", strings.Repeat("a.", 1000)} {
-		require.Error(t, key(t).Verify(token, now, []string{"quay", ""}))
+	for name, token := range map[string]string{"empty": "", "dot": ".", "dots": "..", "letters": "x.y.z", "many_dots": strings.Repeat("a.", 1000)} {
+		t.Run("malformed_"+name, func(t *testing.T) {
+			require.Error(t, key(t).Verify(token, now, []string{"quay", ""}))
+		})
 	}
 }
 
-// A key is nowhere to be seen.
+// TestKey_Hidden prints keys and errors about keys.
 func TestKey_Hidden(t *testing.T) {
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		require.NotContains(t, fmt.Sprintf(format, key(t)), "secret")

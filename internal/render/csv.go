@@ -9,9 +9,9 @@ import (
 	"oriel/internal/severity"
 )
 
-// CSV writes one record for each finding, as RFC 4180 has it. A cell that a
-// spreadsheet would take for a formula begins with an apostrophe; the purl
-// column has such names as they are.
+// CSV writes one record for each finding in the format of RFC 4180. A cell that
+// a spreadsheet would take for a formula begins with an apostrophe; the purl
+// column has such names unchanged.
 func CSV(w io.Writer, r *Report) error {
 	c := csv.NewWriter(w)
 	c.UseCRLF = true
@@ -41,7 +41,7 @@ func CSV(w io.Writer, r *Report) error {
 	return c.Error()
 }
 
-// inert keeps spreadsheets from evaluating a cell.
+// inert prevents spreadsheets from evaluating a cell.
 func inert(cell string) string {
 	if cell != "" && strings.IndexByte("=+-@\t\r\n", cell[0]) >= 0 {
 		return "'" + cell

@@ -12,8 +12,8 @@ import (
 	"oriel/clair"
 )
 
-// CycloneDX writes a bill of materials of version 1.6 with all the packages
-// and what affects them.
+// CycloneDX writes a bill of materials of version 1.6 with all packages and
+// their vulnerabilities.
 func CycloneDX(w io.Writer, r *Report) error {
 	s := newStream(w)
 	s.open("", "{")
@@ -29,7 +29,7 @@ func CycloneDX(w io.Writer, r *Report) error {
 	}
 	s.close("]")
 	s.open("vulnerabilities", "[")
-	// One for each vulnerability, which lists all the packages it affects.
+	// Each vulnerability is written once and lists all packages it affects.
 	var order []*Vulnerability
 	affects := map[*Vulnerability][]Finding{}
 	for _, f := range r.Findings {
@@ -46,8 +46,7 @@ func CycloneDX(w io.Writer, r *Report) error {
 	return s.done()
 }
 
-// serialNumber is the same for the same report, as the same report is the
-// same document.
+// serialNumber is the same for equal reports, which are the same document.
 func serialNumber(r *Report) string {
 	key := fmt.Sprintf("oriel %s %s %s", r.Manifest, r.Name, r.Made.Format(time.RFC3339Nano))
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(key)).URN()
@@ -78,7 +77,7 @@ func cdxMetadata(r *Report) *cdx.Metadata {
 	return m
 }
 
-// properties collects those that have a value.
+// properties collects the properties that have a value.
 type properties []cdx.Property
 
 func (p *properties) add(name, value string) {
@@ -193,8 +192,8 @@ func cdxSeverity(s clair.Severity) cdx.Severity {
 	return cdx.SeverityUnknown
 }
 
-// cdxMethod reads the version of CVSS off a vector; only that of version 2 has
-// none.
+// cdxMethod returns the version of CVSS of a vector. Vectors of version 2 have
+// no prefix.
 func cdxMethod(vector string) cdx.ScoringMethod {
 	switch {
 	case strings.HasPrefix(vector, "CVSS:4"):

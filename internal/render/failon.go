@@ -9,7 +9,7 @@ import (
 	"oriel/internal/severity"
 )
 
-// FailOn is a condition on which a command is to fail. The zero value never
+// FailOn is a condition under which a command fails. The zero value never
 // holds.
 type FailOn struct {
 	severity clair.Severity
@@ -38,9 +38,9 @@ func ParseFailOn(s string) (FailOn, error) {
 	}
 	if number, ok := strings.CutPrefix(word, "epss="); ok {
 		v, err := strconv.ParseFloat(number, 64)
-		// NaN fails this too.
+		// The condition is written such that NaN fails it.
 		if err != nil || !(v > 0 && v <= 1) {
-			return FailOn{}, clair.Invalid("fail-on", "epss wants a probability above 0 and up to 1, such as epss=0.5, not %.40q", number)
+			return FailOn{}, clair.Invalid("fail-on", "epss: %.40q is not a probability above 0 and up to 1, such as epss=0.5", number)
 		}
 		return FailOn{kind: failEPSS, epss: v}, nil
 	}
@@ -59,8 +59,9 @@ func severityList() string {
 	return strings.Join(names, ", ")
 }
 
-// Enricher names the enricher whose data the condition needs, "" if none.
-// Without those data it cannot hold, so callers should refuse it.
+// Enricher returns the name of the enricher whose data the condition needs, ""
+// if it needs none. Without those data it cannot hold, so that callers should
+// refuse it.
 func (f FailOn) Enricher() string {
 	switch f.kind {
 	case failKEV:
@@ -71,8 +72,8 @@ func (f FailOn) Enricher() string {
 	return ""
 }
 
-// Eval says whether the condition holds for any finding that the report
-// shows, and names the first one and how many there are.
+// Eval reports whether the condition holds for any finding of the report. The
+// reason names the first such finding and how many more there are.
 func (f FailOn) Eval(r *Report) (holds bool, reason string) {
 	n := 0
 	var first Finding

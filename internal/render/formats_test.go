@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html"
 	"io"
 	"net/url"
@@ -35,13 +36,15 @@ func TestFormats_Golden(t *testing.T) {
 	r := render.New(sample(), render.Filter{})
 	empty := render.New(render.Input{Name: "scratch", Report: &clair.VulnerabilityReport{Hash: digest}}, render.Filter{})
 	for _, f := range render.Formats() {
-		golden.Equal(t, write(t, f.Name, r), "sample."+f.Name)
-		golden.Equal(t, write(t, f.Name, empty), "empty."+f.Name)
+		t.Run(f.Name, func(t *testing.T) {
+			golden.Equal(t, write(t, f.Name, r), "sample."+f.Name)
+			golden.Equal(t, write(t, f.Name, empty), "empty."+f.Name)
+		})
 	}
 }
 
-// TestFormats_Agree reads each format back and holds its findings by severity
-// against the model's.
+// TestFormats_Agree reads each format back and compares the counts of its
+// findings by severity with those of the model.
 func TestFormats_Agree(t *testing.T) {
 	read := map[string]func(*testing.T, []byte) [6]int{
 		"table": countTable, "json": countJSON, "sarif": countSARIF, "cyclonedx": countCycloneDX, "csv": countCSV, "html": countHTML,
@@ -50,7 +53,9 @@ func TestFormats_Agree(t *testing.T) {
 		for _, filter := range []render.Filter{{}, {MinSeverity: clair.High}, {OnlyFixed: true}} {
 			r := render.New(in, filter)
 			for _, f := range render.Formats() {
-				require.Equal(t, r.Counts, read[f.Name](t, write(t, f.Name, r)), "%s %+v", f.Name, filter)
+				t.Run(fmt.Sprintf("%s_%d_findings_%s_fixed_%t", f.Name, len(r.Findings)+r.Hidden, filter.MinSeverity, filter.OnlyFixed), func(t *testing.T) {
+					require.Equal(t, r.Counts, read[f.Name](t, write(t, f.Name, r)))
+				})
 			}
 		}
 	}
@@ -164,7 +169,7 @@ type sarifResult struct {
 	Properties          struct{ Severity string }
 }
 
-// checkSARIF holds a log to what the standard and GitHub require.
+// checkSARIF checks a log against the rules of the standard and of GitHub.
 func checkSARIF(t *testing.T, b []byte) []sarifResult {
 	t.Helper()
 	var log struct {
@@ -190,7 +195,7 @@ func checkSARIF(t *testing.T, b []byte) []sarifResult {
 	require.Len(t, log.Runs, 1)
 	run := log.Runs[0]
 	require.NotEmpty(t, run.Tool.Driver.Name)
-	require.NotNil(t, run.Results, "an empty list says that nothing was found")
+	require.NotNil(t, run.Results, "an empty list means that nothing was found")
 	require.NotNil(t, run.Invocations[0].ExecutionSuccessful)
 	seen := map[string]bool{}
 	for _, rule := range run.Tool.Driver.Rules {
@@ -220,8 +225,8 @@ func checkSARIF(t *testing.T, b []byte) []sarifResult {
 	return run.Results
 }
 
-// TestFormats_Escaping holds that nothing of what packages and feeds write
-// takes effect where it is read.
+// TestFormats_Escaping checks that no text of packages and feeds is interpreted
+// by the programs that read a format.
 func TestFormats_Escaping(t *testing.T) {
 	in := sample()
 	in.Name += esc + script
@@ -261,7 +266,7 @@ func TestFormats_Escaping(t *testing.T) {
 	data := write(t, "json", r)
 	data = data[:bytes.Index(data, []byte(`"enrichments"`))]
 	require.NoError(t, json.Unmarshal(append(bytes.TrimRight(data, ",\n"), '}'), &got))
-	require.Equal(t, in.Report.Packages, got.Packages, "Clair's JSON gives the data as they are")
+	require.Equal(t, in.Report.Packages, got.Packages, "Clair's JSON has the data unchanged")
 }
 
 func TestJSON_LikeEncoding(t *testing.T) {
@@ -310,8 +315,8 @@ func TestFormats_WriteError(t *testing.T) {
 	}
 }
 
-// TestFormats_Memory holds that writing needs no memory for what was written:
-// 10,000 findings with 5 MB of text.
+// TestFormats_Memory checks that the memory for writing does not grow with the
+// report: 10,000 findings with 5 MB of text.
 func TestFormats_Memory(t *testing.T) {
 	r := render.New(large(10000), render.Filter{})
 	var before, after runtime.MemStats
@@ -327,7 +332,7 @@ func TestFormats_Memory(t *testing.T) {
 	}
 }
 
-// peakWriter notes the live heap now and then.
+// peakWriter records the live heap at intervals.
 type peakWriter struct {
 	n, calls int
 	heap     uint64

@@ -15,8 +15,8 @@ import (
 //go:embed report.gohtml
 var page string
 
-// HTML writes one page that needs nothing else: no script, font or image, nor
-// a network. html/template escapes all that comes from packages and feeds.
+// HTML writes one self-contained page: it needs no script, font, image or
+// network. html/template escapes all texts from packages and feeds.
 func HTML(w io.Writer, r *Report) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"lower": func(s clair.Severity) string { return strings.ToLower(s.String()) },
@@ -34,7 +34,7 @@ func HTML(w io.Writer, r *Report) error {
 	return b.Flush()
 }
 
-// shortDigest is enough of a digest to tell it from another by eye.
+// shortDigest returns enough of a digest to distinguish it by eye.
 func shortDigest(d clair.Digest) string {
 	algorithm, sum, _ := strings.Cut(string(d), ":")
 	if len(sum) <= 12 {

@@ -23,7 +23,7 @@ func JSON(w io.Writer, r *Report) error {
 	return s.done()
 }
 
-// putMap writes an object whose members are held one at a time.
+// putMap writes an object, with one member in memory at a time.
 func putMap[V any](s *stream, key string, m map[string]V) {
 	s.open(key, "{")
 	for _, k := range slices.Sorted(maps.Keys(m)) {

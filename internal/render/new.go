@@ -13,7 +13,7 @@ import (
 	"oriel/internal/severity"
 )
 
-// New makes the model of a report, without what the filter leaves out.
+// New makes the model of a report, without the findings that the filter omits.
 func New(in Input, f Filter) *Report {
 	b := builder{in: in, filter: f, vulns: map[string]*Vulnerability{}}
 	b.out = &Report{
@@ -43,13 +43,13 @@ type builder struct {
 	out    *Report
 }
 
-// findings adds those of one package, and notes their ids in pairs.
+// findings adds the findings of one package, and their ids to pairs.
 func (b *builder) findings(pairs map[string][]string, p *Package) {
 	b.out.Packages = append(b.out.Packages, p)
 	for _, id := range b.in.Report.PackageVulnerabilities[p.ID] {
 		v := b.vulnerability(id)
 		if v == nil {
-			continue // a report that refers to what it does not hold
+			continue // the report refers to a vulnerability that it does not have
 		}
 		if v.Severity < b.filter.MinSeverity || b.filter.OnlyFixed && v.Fixed == "" {
 			b.out.Hidden++
@@ -111,8 +111,8 @@ func (b *builder) vulnerability(id string) *Vulnerability {
 	return v
 }
 
-// priority returns the caller's judgement, or, if there is none, what follows
-// from the vulnerability alone.
+// priority returns the caller's judgement, or, if there is none, that of the
+// vulnerability without enrichments.
 func (b *builder) priority(id string, v *clair.Vulnerability) severity.Priority {
 	p, ok := b.in.Priority[id]
 	if !ok {
@@ -122,7 +122,7 @@ func (b *builder) priority(id string, v *clair.Vulnerability) severity.Priority 
 	return p
 }
 
-// data is the report in Clair's words that holds the pairs and no others.
+// data returns the report in Clair's form with the pairs and no others.
 func (b *builder) data(pairs map[string][]string) *clair.VulnerabilityReport {
 	if b.out.Hidden == 0 {
 		return b.in.Report
@@ -146,8 +146,8 @@ func (b *builder) data(pairs map[string][]string) *clair.VulnerabilityReport {
 	return &d
 }
 
-// only keeps the keys of a message that name vulnerabilities of the report. A
-// message of another shape stays as it is.
+// only returns the message with the keys that are ids of vulnerabilities of the
+// report. A message of another shape is returned unchanged.
 func only(m json.RawMessage, ids map[string]*clair.Vulnerability) json.RawMessage {
 	var byID map[string]json.RawMessage
 	if json.Unmarshal(m, &byID) != nil || byID == nil {
@@ -161,7 +161,7 @@ func only(m json.RawMessage, ids map[string]*clair.Vulnerability) json.RawMessag
 	return kept
 }
 
-// webLinks are the links a browser may follow.
+// webLinks returns the links that a browser may follow.
 func webLinks(list string) []string {
 	var out []string
 	for _, s := range strings.Fields(list) {
@@ -180,7 +180,7 @@ func comparePackages(a, b *Package) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version), strings.Compare(a.ID, b.ID))
 }
 
-// compareFindings puts first what to deal with first.
+// compareFindings orders findings, more urgent before less.
 func compareFindings(a, b Finding) int {
 	return cmp.Or(
 		b.Vulnerability.Priority.Compare(a.Vulnerability.Priority),

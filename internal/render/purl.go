@@ -10,8 +10,8 @@ import (
 	"oriel/internal/distro"
 )
 
-// languagePURL is the package URL of a package from a language's index, ""
-// where the repository is not one.
+// languagePURL returns the package URL of a package from a language's index, ""
+// if the repository is not one.
 func languagePURL(p *clair.Package, repo *clair.Repository) string {
 	e, ok := clair.EcosystemByRepository(repo.Name)
 	if !ok {
@@ -30,8 +30,8 @@ func languagePURL(p *clair.Package, repo *clair.Repository) string {
 	return purl(packageurl.PackageURL{Type: kind, Namespace: namespace, Name: name, Version: p.Version})
 }
 
-// purlType is the type of an ecosystem's package URLs, and what stands
-// between namespace and name in its packages' names.
+// purlType returns the type of an ecosystem's package URLs, and the separator of
+// namespace and name in the names of its packages.
 func purlType(e clair.Ecosystem) (kind, separator string) {
 	switch e.Repository {
 	case "go":
@@ -63,11 +63,12 @@ func purlType(e clair.Ecosystem) (kind, separator string) {
 	case "conan":
 		return packageurl.TypeConan, ""
 	}
-	// Julia's need the package's UUID, which an index report does not have.
+	// Those of Julia need the package's UUID, which an index report does not
+	// have.
 	return "", ""
 }
 
-// systemPURL is the package URL of a distribution's package, "" where the
+// systemPURL returns the package URL of a distribution's package, "" if the
 // distribution is not known.
 func systemPURL(p *clair.Package, dist *clair.Distribution) string {
 	release, ok := distro.ReleaseOf(dist)
@@ -86,7 +87,7 @@ func systemPURL(p *clair.Package, dist *clair.Distribution) string {
 		if u.Namespace == "rhel" {
 			u.Namespace = "redhat" // as the specification's examples have it
 		}
-		// The specification wants the epoch of an RPM apart.
+		// The specification has the epoch of an RPM in a qualifier.
 		if epoch, rest, ok := strings.Cut(p.Version, ":"); ok {
 			u.Version = rest
 			if epoch != "0" {
@@ -109,8 +110,8 @@ func systemPURL(p *clair.Package, dist *clair.Distribution) string {
 	return purl(u)
 }
 
-// upstream is the source that a package was built from, where its name or
-// version differs.
+// upstream returns the source that a package was built from, "" if its name and
+// version are those of the package.
 func upstream(p *clair.Package) string {
 	s := p.Source
 	switch {
@@ -124,14 +125,15 @@ func upstream(p *clair.Package) string {
 	return ""
 }
 
-// purl writes a package URL, "" where the parts make none.
+// purl returns a package URL in its string form, "" if it is not valid.
 func purl(u packageurl.PackageURL) string {
 	kept := u
 	if u.Name == "" || u.Normalize() != nil {
 		return ""
 	}
 	if u.Type == packageurl.TypeGolang {
-		// The specification lowers what tells Go's modules apart.
+		// The specification lower-cases the names, but those of Go modules are
+		// case-sensitive.
 		u.Namespace, u.Name = kept.Namespace, kept.Name
 	}
 	return u.ToString()

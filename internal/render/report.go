@@ -11,47 +11,47 @@ import (
 	"oriel/internal/severity"
 )
 
-// Input is what a Report is made from.
+// Input is the source of a Report.
 type Input struct {
-	// Name is what the person called the input, such as a file or an image.
+	// Name is the user's name for the input, such as a file or an image.
 	Name string
-	// Tool is the version of Oriel, for the formats that name their maker.
+	// Tool is the version of Oriel, for the formats that name their tool.
 	Tool string
-	// Report is what was found. It is not changed.
+	// Report has the packages and findings. It is not changed.
 	Report *clair.VulnerabilityReport
 	// Why explains findings, by package id and vulnerability id.
 	Why map[string]map[string]Why
 	// Priority is by vulnerability id. A vulnerability that it does not have
 	// is judged by its severity alone.
 	Priority map[string]severity.Priority
-	// Unmatched are the packages that nothing could be said of.
+	// Unmatched are the packages that could not be matched.
 	Unmatched []Unmatched
 	// Skipped counts the pairs of versions that could not be compared, and
-	// SkippedSample names a few of them.
+	// SkippedSample has a few of them.
 	Skipped       int
 	SkippedSample []string
-	// Partial names the feeds and enrichers that failed or never ran.
+	// Partial has the names of the feeds and enrichers that failed or never
+	// ran.
 	Partial []string
-	// DataTime is when the feed that is furthest behind last succeeded; the
-	// zero time is unknown. Now is when the report is made, and MaxAge is the
-	// age from which data are called old (0 is never).
+	// DataTime is the oldest last success of the feeds, the zero time if it is
+	// unknown. Now is when the report is made, and MaxAge the age from which
+	// data are called old (0 means never).
 	DataTime, Now time.Time
 	MaxAge        time.Duration
 }
 
 // Why explains a finding.
 type Why struct {
-	// Rule names the rule that decided.
+	// Rule is the name of the rule that decided.
 	Rule string
-	// Matched is the package's name that the advisory speaks of, with its
-	// kind: a package may be found through the source it was built from.
+	// Matched is the name of the package in the advisory, with its kind: a
+	// package may be found through the source it was built from.
 	Matched, Kind string
-	// Affected are the affected versions as the feed gives them.
+	// Affected are the affected versions in the words of the feed.
 	Affected string
 }
 
-// String says it in words, such as
-// "dpkg: source openssl, affected before 3.0.2".
+// String returns a text such as "dpkg: source openssl, affected before 3.0.2".
 func (w Why) String() string {
 	s := strings.TrimSpace(w.Kind + " " + w.Matched)
 	if w.Affected != "" {
@@ -63,16 +63,16 @@ func (w Why) String() string {
 	return s
 }
 
-// Unmatched is a package of the input that no feed could be asked about.
+// Unmatched is a package of the input that could not be matched.
 type Unmatched struct {
 	Name, Version string
 	Reason        string
 }
 
-// Filter says which findings to leave out.
+// Filter selects the findings of a Report.
 type Filter struct {
 	MinSeverity clair.Severity
-	// OnlyFixed leaves out what has no fix yet.
+	// OnlyFixed omits findings without a fix.
 	OnlyFixed bool
 }
 
@@ -81,26 +81,26 @@ type Report struct {
 	Name, Tool string
 	Manifest   clair.Digest
 	Made       time.Time
-	// Data is the report in Clair's words, with the findings below and no
+	// Data is the report in Clair's form, with the findings below and no
 	// others.
 	Data *clair.VulnerabilityReport
-	// Findings are in the order in which to deal with them.
+	// Findings are sorted by urgency, most urgent first.
 	Findings []Finding
-	// Packages are all the packages, by name.
+	// Packages are all packages, sorted by name.
 	Packages []*Package
-	// Counts are the findings of each severity.
+	// Counts has the number of findings of each severity.
 	Counts [clair.Critical + 1]int
-	// Exploited counts the findings that are known to be exploited, and
-	// Fixable those with a fix.
+	// Exploited counts the findings that are known to be exploited, Fixable
+	// those with a fix.
 	Exploited, Fixable int
-	// Hidden counts what the filter left out.
+	// Hidden counts the findings that the filter omitted.
 	Hidden        int
 	Unmatched     []Unmatched
 	Skipped       int
 	SkippedSample []string
 	Partial       []string
 	DataTime      time.Time
-	// Old says that the data are older than they may be.
+	// Old reports whether the data are older than MaxAge.
 	Old bool
 }
 
@@ -114,30 +114,30 @@ type Finding struct {
 // Package is a package of the manifest; its findings share it.
 type Package struct {
 	ID, Name, Version, Kind, Arch, CPE string
-	// PURL is "" where none can be made.
+	// PURL is "" if none can be made.
 	PURL   string
 	Places []Place
 }
 
-// Place is where a package was found.
+// Place is one place of the input that has a package.
 type Place struct {
 	PackageDB                string
 	Layer                    clair.Digest
 	Distribution, Repository string
 }
 
-// Vulnerability is what a feed and the enrichers say; its findings share it.
+// Vulnerability is the data of a feed and the enrichers; its findings share it.
 type Vulnerability struct {
 	ID, Name, Feed, Description string
 	Aliases, Links              []string
 	Issued                      time.Time
 	Severity                    clair.Severity
-	// Fixed is the first fixed version, "" where there is none.
+	// Fixed is the first fixed version, "" if there is none.
 	Fixed    string
 	Priority severity.Priority
 }
 
-// Place is the first place where the package was found.
+// Place returns the first place of the package.
 func (p *Package) Place() Place {
 	if len(p.Places) == 0 {
 		return Place{}
@@ -145,7 +145,7 @@ func (p *Package) Place() Place {
 	return p.Places[0]
 }
 
-// Link is the first link, "" where there is none.
+// Link returns the first link, "" if there is none.
 func (v *Vulnerability) Link() string {
 	if len(v.Links) == 0 {
 		return ""
@@ -153,9 +153,9 @@ func (v *Vulnerability) Link() string {
 	return v.Links[0]
 }
 
-// Warnings says, one sentence each, what a reader must know before trusting
-// that nothing else was found. CSV and Clair's JSON have no place for it, so
-// whoever writes those should show it elsewhere.
+// Warnings returns, in one sentence each, the reasons why there may be more
+// vulnerabilities than the findings. CSV and Clair's JSON have no place for
+// them, so that callers should show them elsewhere.
 func (r *Report) Warnings() []string {
 	var out []string
 	if len(r.Packages) == 0 {
@@ -176,7 +176,7 @@ func (r *Report) Warnings() []string {
 	return out
 }
 
-// Summary is the counts in one sentence.
+// Summary returns the counts in one sentence.
 func (r *Report) Summary() string {
 	var b strings.Builder
 	b.WriteString(plural(len(r.Findings), "finding"))
@@ -204,13 +204,13 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Format is one way of writing a Report.
+// Format is a format in which a Report can be written.
 type Format struct {
 	Name, MediaType string
 	Write           func(w io.Writer, r *Report) error
 }
 
-// Formats lists the formats. The table is the plain one: see Table.
+// Formats returns the formats. Its table is the plain one; see Table.
 func Formats() []Format {
 	return []Format{
 		{"table", "text/plain; charset=utf-8", Table(TableOptions{})},
@@ -222,7 +222,7 @@ func Formats() []Format {
 	}
 }
 
-// FormatByName finds a format. The error is an ErrInvalid that names them all.
+// FormatByName returns a format. The error is an ErrInvalid that lists all.
 func FormatByName(name string) (Format, error) {
 	var names []string
 	for _, f := range Formats() {

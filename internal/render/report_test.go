@@ -81,7 +81,7 @@ func TestNew_PURL(t *testing.T) {
 	}, got)
 }
 
-// TestNew_PURL_Read reads the package URLs back.
+// TestNew_PURL_Read parses the package URLs.
 func TestNew_PURL_Read(t *testing.T) {
 	packages := map[string]*clair.Package{
 		"1": {Name: "bind", Version: "32:9.16.23-1.el9", Arch: "x86_64", Module: "bind:9.16:1"},
@@ -141,19 +141,22 @@ func TestFailOn(t *testing.T) {
 		{"epss=0.5", "epss", "exploitation at least 0.5 likely: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 1 more"},
 		{"epss=0.99", "epss", ""},
 	} {
-		f, err := render.ParseFailOn(c.text)
-		require.NoError(t, err)
-		require.Equal(t, c.enricher, f.Enricher())
-		holds, reason := f.Eval(r)
-		require.Equal(t, c.reason, reason)
-		require.Equal(t, c.reason != "", holds)
-		holds, _ = f.Eval(empty)
-		require.False(t, holds)
+		t.Run(c.text, func(t *testing.T) {
+			f, err := render.ParseFailOn(c.text)
+			require.NoError(t, err)
+			require.Equal(t, c.enricher, f.Enricher())
+			holds, reason := f.Eval(r)
+			require.Equal(t, c.reason, reason)
+			require.Equal(t, c.reason != "", holds)
+			holds, _ = f.Eval(empty)
+			require.False(t, holds)
+		})
 	}
 	for _, bad := range []string{"severe", "epss", "epss=", "epss=0", "epss=1.1", "epss=NaN", "epss=-1", "kev=1"} {
-		_, err := render.ParseFailOn(bad)
-		require.ErrorIs(t, err, clair.ErrInvalid, bad)
-		t.Log(err)
+		t.Run("not_"+bad, func(t *testing.T) {
+			_, err := render.ParseFailOn(bad)
+			require.ErrorIs(t, err, clair.ErrInvalid)
+		})
 	}
 }
 

@@ -19,8 +19,8 @@ const (
 	script = `<script>alert("x")</script>`
 )
 
-// sample is a report of an image with something of everything, some of it
-// made to do harm.
+// sample is a report of an image with an example of everything, including
+// hostile texts.
 func sample() render.Input {
 	layer := clair.Digest("sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4")
 	env := func(db, dist string, repos ...string) []clair.Environment {

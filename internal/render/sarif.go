@@ -15,8 +15,8 @@ import (
 
 const sarifSchema = "https://json.schemastore.org/sarif-2.1.0.json"
 
-// SARIF writes a log of version 2.1.0 with one rule for each vulnerability's
-// name and one result for each finding.
+// SARIF writes a log of version 2.1.0 with one rule for each name of a
+// vulnerability and one result for each finding.
 func SARIF(w io.Writer, r *Report) error {
 	s := newStream(w)
 	s.open("", "{")
@@ -115,7 +115,7 @@ type (
 	}
 )
 
-// sarifTool writes who made the log and the rules, and returns the index of
+// sarifTool writes the tool and its rules, and returns the index of
 // each rule by its id.
 func sarifTool(s *stream, r *Report) map[string]int {
 	index := map[string]int{}
@@ -126,8 +126,8 @@ func sarifTool(s *stream, r *Report) map[string]int {
 		s.put("version", r.Tool)
 	}
 	s.open("rules", "[")
-	// Findings come most pressing first and so do rules of one name, which
-	// several feeds may have: the most pressing one speaks for them.
+	// Several feeds may have vulnerabilities of one name. The most urgent one
+	// comes first and becomes the rule.
 	for _, f := range r.Findings {
 		v := f.Vulnerability
 		if _, twice := index[v.Name]; !twice {
@@ -141,13 +141,13 @@ func sarifTool(s *stream, r *Report) map[string]int {
 	return index
 }
 
-// sarifLimit is how much of a description GitHub takes.
+// sarifLimit is the longest description that GitHub accepts.
 const sarifLimit = 1024
 
 func sarifRuleOf(v *Vulnerability) sarifRule {
 	text := v.Description
 	if text == "" {
-		text = v.Name + " as told by " + v.Feed
+		text = v.Name + " from " + v.Feed
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	help := []string{text}
@@ -172,12 +172,12 @@ func sarifLevel(s clair.Severity) string {
 	case clair.Low, clair.Negligible:
 		return "note"
 	}
-	return "warning" // what is unknown may be bad
+	return "warning" // an unknown severity may be a high one
 }
 
-// securitySeverity is the number that GitHub turns back into a severity: the
-// CVSS score, kept within the severity's own band, since a distribution may
-// judge otherwise than the score and all formats say the same.
+// securitySeverity returns the number that GitHub turns back into a severity:
+// the CVSS score, moved into the band of the severity, since a distribution's
+// severity may differ from the score and all formats must agree.
 func securitySeverity(v *Vulnerability) string {
 	low, high := 0.1, 10.0
 	switch v.Severity {
@@ -221,12 +221,12 @@ func sarifResultOf(r *Report, f Finding, rule int, prints fingerprints) sarifRes
 	return sarifResult{
 		RuleID: v.Name, RuleIndex: rule, Level: sarifLevel(v.Severity), Message: sarifText{text + "."},
 		Locations: []sarifLocation{{
-			// GitHub wants a line, though a package database has none to name.
+			// GitHub requires a line, which a package database does not have.
 			Physical: sarifPhysical{sarifArtifact{artifactURI(at.PackageDB, r.Name)}, sarifRegion{1}},
 			Logical:  []sarifLogical{{Name: p.Name, Full: full, Kind: "package"}},
 			Message:  sarifText{strings.TrimSpace(p.Name + " " + p.Version)},
 		}},
-		// GitHub reads only the first of the two.
+		// GitHub reads only the first one.
 		Fingerprints: map[string]string{"primaryLocationLineHash": mark, "orielFinding/v1": mark},
 		Properties: sarifResultProps{
 			Severity: v.Severity, Feed: v.Feed, Package: p.Name, Version: p.Version, PURL: p.PURL, Fixed: v.Fixed,
@@ -236,9 +236,9 @@ func sarifResultOf(r *Report, f Finding, rule int, prints fingerprints) sarifRes
 	}
 }
 
-// fingerprints makes what a finding is recognised by in the next report. The
-// version is not part of it: an update that does not fix is no new finding.
-// Findings that would then be alike are numbered.
+// fingerprints makes the marks that identify a finding across reports. The
+// version is not part of them, since an update without the fix does not make a
+// new finding. Findings with the same mark are numbered.
 type fingerprints map[string]int
 
 func (p fingerprints) of(parts ...string) string {
@@ -248,11 +248,11 @@ func (p fingerprints) of(parts ...string) string {
 	return hex.EncodeToString(sum[:16]) + ":" + strconv.Itoa(p[key])
 }
 
-// dbKind is what a package database's path may begin with, such as "sqlite:".
+// dbKind is a prefix of the path of a package database, such as "sqlite:".
 var dbKind = regexp.MustCompile(`^[a-z]+:`)
 
-// artifactURI is where a package was found as a relative reference; without a
-// place it is the input.
+// artifactURI returns the path of a package database as a relative reference, or
+// that of the input if there is none.
 func artifactURI(db, input string) string {
 	path := strings.TrimLeft(dbKind.ReplaceAllString(db, ""), "/")
 	if path == "" {
@@ -268,7 +268,7 @@ func artifactURI(db, input string) string {
 	return strings.Join(segments, "/")
 }
 
-// sarifNotes are what the log must not keep to itself.
+// sarifNotes returns the reasons why the log may be incomplete.
 func sarifNotes(r *Report) []sarifNote {
 	var out []sarifNote
 	for _, warning := range r.Warnings() {

@@ -8,33 +8,33 @@ import (
 	"unicode/utf8"
 )
 
-// stream writes a JSON document piece by piece, so that no more than one
-// piece is held. The first error ends it and is what done returns.
+// stream writes a JSON document in pieces, with one piece in memory at a time.
+// After the first error it writes nothing, and done returns the error.
 type stream struct {
 	w *bufio.Writer
-	// begun says that something was written, and comma that something stands
-	// before the next member.
+	// begun reports whether anything was written, and comma whether the next
+	// member needs one before it.
 	begun, comma bool
 	err          error
 }
 
 func newStream(w io.Writer) *stream { return &stream{w: bufio.NewWriter(w)} }
 
-// open begins an object or array, as a field of an object unless key is "".
+// open begins an object or array; it is a field of an object unless key is "".
 func (s *stream) open(key, bracket string) {
 	s.next(key)
 	s.text(bracket)
 	s.comma = false
 }
 
-// close ends what open began.
+// close ends the object or array of open.
 func (s *stream) close(bracket string) {
 	s.text(bracket)
 	s.comma = true
 }
 
-// put writes a field of an object, or an element of an array where key is "".
-// Elements stand on lines of their own, so that reports can be compared.
+// put writes a field of an object, or an element of an array if key is "".
+// Each is on a line of its own, so that reports can be compared.
 func (s *stream) put(key string, v any) {
 	if s.err != nil {
 		return
@@ -69,8 +69,8 @@ func (s *stream) next(key string) {
 
 func (s *stream) text(t string) { s.bytes([]byte(t)) }
 
-// bytes writes JSON, escaping the control characters that JSON allows as they
-// are but terminals obey: DEL and those from U+0080 to U+009F.
+// bytes writes JSON. It escapes the control characters that JSON allows but
+// terminals interpret: DEL and those from U+0080 to U+009F.
 func (s *stream) bytes(b []byte) {
 	if s.err != nil {
 		return

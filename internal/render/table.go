@@ -12,16 +12,16 @@ import (
 	"oriel/internal/severity"
 )
 
-// TableOptions says how a table is to look.
+// TableOptions is the appearance of a table.
 type TableOptions struct {
-	// Width is the terminal's; longer names are cut to fit. With 0 nothing is
-	// cut, which suits a file or a pipe.
+	// Width is that of the terminal; longer names are cut to fit. If it is 0,
+	// as for a file or a pipe, nothing is cut.
 	Width int
 	Color bool
 }
 
-// Table writes findings for people: what to deal with first on top, then what
-// is not known, then the counts.
+// Table writes findings for people, most urgent first, then the reasons why
+// there may be more, then the counts.
 func Table(o TableOptions) func(io.Writer, *Report) error {
 	return func(w io.Writer, r *Report) error {
 		if err := o.findings(w, r); err != nil {
@@ -42,8 +42,8 @@ func Table(o TableOptions) func(io.Writer, *Report) error {
 
 const columns = 6
 
-// gap is the space between columns, and narrowest what a column is never cut
-// below.
+// gap is the space between columns, and narrowest the width that no column is
+// cut below.
 const (
 	gap       = 2
 	narrowest = 8
@@ -54,7 +54,7 @@ func cells(f Finding) [columns]string {
 	return [columns]string{v.Severity.String(), p.Name, p.Version, v.Fixed, v.Name, urgency(v.Priority)}
 }
 
-// urgency is what there is to say of a priority in a few words.
+// urgency returns the facts of a priority in a few words.
 func urgency(p severity.Priority) string {
 	var parts []string
 	switch {
@@ -72,7 +72,7 @@ func urgency(p severity.Priority) string {
 	return strings.Join(parts, ", ")
 }
 
-// percent writes a probability with the digits that matter.
+// percent returns a probability with the significant digits.
 func percent(p float64) string {
 	if p < 0.1 {
 		return fmt.Sprintf("%.2f%%", p*100)
@@ -102,7 +102,8 @@ func (o TableOptions) findings(w io.Writer, r *Report) error {
 	return err
 }
 
-// widths takes from the widest column until the row fits.
+// widths returns the widths of the columns, of which the widest are cut until
+// the row fits.
 func (o TableOptions) widths(header [columns]string, findings []Finding) [columns]int {
 	var widths [columns]int
 	measure := func(row [columns]string) {
@@ -154,7 +155,7 @@ func cut(s string, width int) string {
 	return string([]rune(s)[:max(width-1, 0)]) + "…"
 }
 
-// color is the two digits of the colour a vulnerability is shown in.
+// color returns the two digits of the escape sequence for a vulnerability.
 func color(v *Vulnerability) string {
 	switch {
 	case v.Priority.KEV, v.Severity == clair.Critical:
@@ -167,7 +168,7 @@ func color(v *Vulnerability) string {
 	return "00"
 }
 
-// unmatchedShown is how many unmatched packages the table names.
+// unmatchedShown is the number of unmatched packages that the table lists.
 const unmatchedShown = 10
 
 func (o TableOptions) unmatched(w io.Writer, r *Report) error {

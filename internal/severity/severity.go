@@ -18,8 +18,8 @@ func All() []clair.Severity {
 	return []clair.Severity{clair.Critical, clair.High, clair.Medium, clair.Low, clair.Negligible, clair.Unknown}
 }
 
-// Of returns the severity that a feed's text stands for: a CVSS vector, a base
-// score or a word. It returns Unknown if the text is none of them.
+// Of returns the severity that a feed's text means: a CVSS vector, a base score
+// or a word. It returns Unknown if the text is none of them.
 func Of(text string) clair.Severity {
 	text = strings.TrimSpace(text)
 	if s, ok := OfVector(text); ok {
