@@ -223,7 +223,7 @@ func describe(text []byte) ([]byte, error) {
 		}
 		schemas = append(schemas, schema{n, b.String()})
 	}
-	page, err := template.New("openapi.html").Funcs(template.FuncMap{"name": refName}).ParseFS(openapiFiles, "openapi/openapi.html")
+	page, err := template.New("openapi.html").Funcs(template.FuncMap{"refName": refName}).ParseFS(openapiFiles, "openapi/openapi.html")
 	if err != nil {
 		return nil, err
 	}
