@@ -50,9 +50,6 @@ func (c *Collector) Add(v *clair.Vulnerability) {
 	}
 }
 
-// Found is how many vulnerabilities have been kept.
-func (c *Collector) Found() int { return len(c.kept) }
-
 // Reset forgets what was added.
 func (c *Collector) Reset() {
 	c.kept = nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,8 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plain lists the packages and documents whose comments, messages and texts
-// are in the plain English that CONTRIBUTING.md asks for. Add a package once
+// plain lists the packages whose comments, messages and texts are in the plain English that CONTRIBUTING.md asks for. Add a package once
 // TestWords passes for it; at the end the list is all of them.
 var plain = []string{
 	"clair",
@@ -26,9 +26,17 @@ var plain = []string{
 	"internal/psk",
 	"internal/golden",
 	"bench",
-	"docs/conformance.md",
 	"internal/measure",
 	"internal/repotest",
+}
+
+// plainDocuments lists the documents, as patterns.
+var plainDocuments = []string{
+	"CHANGELOG.md",
+	"CONTRIBUTING.md",
+	"SECURITY.md",
+	"docs/conformance.md",
+	"docs/decisions/*.md",
 }
 
 // An unplain way of putting things, and what to write in its place.
@@ -70,9 +78,9 @@ func unplains() []unplain {
 // TestWords checks the comments and messages of the packages, and the texts
 // of the documents, in plain.
 func TestWords(t *testing.T) {
-	for _, name := range plain {
-		t.Run(name, func(t *testing.T) {
-			for _, text := range texts(t, filepath.Join(root, name)) {
+	for _, pattern := range slices.Concat(plain, plainDocuments) {
+		t.Run(pattern, func(t *testing.T) {
+			for _, text := range texts(t, filepath.Join(root, pattern)) {
 				for _, u := range unplains() {
 					if found := u.pattern.FindString(text.words); found != "" {
 						t.Errorf("%s: %q: rather %s\n\t%s", text.at, found, u.instead, text.words)
@@ -118,13 +126,18 @@ func TestWords_Finds(t *testing.T) {
 type text struct{ at, words string }
 
 // texts returns the comments and messages of the package in a folder, or the
-// paragraphs of one document.
+// paragraphs of the documents that match a pattern.
 func texts(t *testing.T, name string) []text {
 	t.Helper()
-	info, err := os.Stat(name)
-	require.NoError(t, err)
-	if !info.IsDir() {
-		return documentTexts(t, name)
+	if filepath.Ext(name) != "" {
+		documents, err := filepath.Glob(name)
+		require.NoError(t, err)
+		require.NotEmpty(t, documents, name)
+		var all []text
+		for _, document := range documents {
+			all = append(all, documentTexts(t, document)...)
+		}
+		return all
 	}
 	files, err := filepath.Glob(filepath.Join(name, "*.go"))
 	require.NoError(t, err)
@@ -138,13 +151,15 @@ func texts(t *testing.T, name string) []text {
 	return all
 }
 
-// documentTexts returns the paragraphs of a Markdown, SQL, TOML or YAML file.
+// documentTexts returns the paragraphs of a Markdown, SQL, TOML or YAML file,
+// without quoted code.
 func documentTexts(t *testing.T, name string) []text {
 	t.Helper()
 	content, err := os.ReadFile(name)
 	require.NoError(t, err)
 	var all []text
-	for _, paragraph := range regexp.MustCompile(`\n\s*\n`).Split(string(content), -1) {
+	prose := regexp.MustCompile("`[^`\n]*`").ReplaceAllString(string(content), "`…`")
+	for _, paragraph := range regexp.MustCompile(`\n\s*\n`).Split(prose, -1) {
 		all = append(all, text{name, oneLine(regexp.MustCompile(`(?m)^\s*(?:#+|--)`).ReplaceAllString(paragraph, ""))})
 	}
 	return all

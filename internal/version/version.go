@@ -112,9 +112,6 @@ func Parse(s Scheme, text string) (Version, error) {
 	return Version{scheme: s, text: text, parsed: v}, nil
 }
 
-// String gives the text that was parsed.
-func (v Version) String() string { return v.text }
-
 // Compare returns -1, 0 or 1 as v comes before, with or after o. Versions of
 // two schemes are an ErrInvalid.
 func (v Version) Compare(o Version) (int, error) {
