@@ -15,8 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plain lists the packages whose comments, messages and texts are in the plain English that CONTRIBUTING.md asks for. Add a package once
-// TestWords passes for it; at the end the list is all of them.
+// plain lists the packages whose comments and messages are in the plain
+// English that CONTRIBUTING.md asks for. Add a package once TestWords passes
+// for it; at the end the list is all of them.
 var plain = []string{
 	"clair",
 	"internal/render",

@@ -18,7 +18,7 @@ const minFacts = 60
 func TestCompare_Order(t *testing.T) {
 	files := map[string][]Scheme{
 		"dpkg": {Debian}, "rpm": {RPM}, "apk": {Alpine},
-		"semver": {"npm", "crates.io", "hex", "swift", "julia", "conan"},
+		"semver": {"npm", "crates.io", "hex", "swift", "julia", "conan", "github-actions"},
 		"go":     {"go"}, "npm": {"npm"}, "pypi": {"pypi"}, "maven": {"maven"}, "rubygems": {"rubygems"},
 		"nuget": {"nuget"}, "packagist": {"packagist"}, "cran": {"cran"}, "hackage": {"hackage"}, "pub": {"pub"},
 	}

@@ -11,6 +11,7 @@ package version
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/google/osv-scalibr/semantic"
 
@@ -56,6 +57,10 @@ var parsers = map[Scheme]parser{
 	"swift":     always(semantic.ParseSemverVersion),
 	"julia":     always(semantic.ParseSemverVersion),
 	"conan":     always(semantic.ParseSemverVersion),
+	// Tags such as v4.1.2; advisories leave the "v" out.
+	"github-actions": func(s string) (semantic.Version, error) {
+		return always(semantic.ParseSemverVersion)(strings.TrimPrefix(s, "v"))
+	},
 	"pub":       parsePub,
 	"pypi":      from(semantic.ParsePyPIVersion),
 	"maven":     parseMaven,
