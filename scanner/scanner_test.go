@@ -35,7 +35,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// snapshots hands a store's snapshots to the window's driver, as main does.
+// snapshots adapts a store to patches.Source, as package app does.
 type snapshots struct{ db *store.DB }
 
 func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
@@ -46,7 +46,7 @@ func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
 	return snap, nil
 }
 
-// newStore is a database with rows for a distribution and a language.
+// newStore returns a database with rows for a distribution and a language.
 func newStore(t *testing.T, rows int) *store.DB {
 	t.Helper()
 	schema, err := os.ReadFile("../schema.sql")
@@ -74,8 +74,8 @@ func newStore(t *testing.T, rows int) *store.DB {
 	return db
 }
 
-// host has packages of both, and one of a distribution that nobody knows
-// anything of.
+// host returns a report with packages of both, and of a distribution without
+// vulnerabilities.
 func host() *clair.IndexReport {
 	release, _ := distro.ReleaseByName("debian:12")
 	fedora, _ := distro.ReleaseByName("fedora:40")
@@ -100,7 +100,7 @@ func host() *clair.IndexReport {
 	return r
 }
 
-// daemon is a server at an address that stays the same when it is started anew.
+// daemon is a server that keeps its address when it is restarted.
 type daemon struct {
 	t       *testing.T
 	db      *store.DB
@@ -143,8 +143,8 @@ func (d *daemon) start() {
 	}
 }
 
-// scan scans the host with a transport in between, and requires what the
-// server's own report finds.
+// scan scans the host through a transport, and requires the findings of the
+// server's own report.
 func (d *daemon) scan(t http.RoundTripper, want *match.Result) *scanner.Result {
 	d.t.Helper()
 	s, err := scanner.New(scanner.Options{Server: "http://" + d.address, Client: &http.Client{Transport: t}, GiveUp: 20 * time.Second})
@@ -164,12 +164,12 @@ func newTransport(t *testing.T) *http.Transport {
 	return tr
 }
 
-// roundTripper is a function as a transport.
+// roundTripper adapts a function to http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// cut is a body that breaks off.
+// cut is a body that fails after some bytes.
 type cut struct {
 	io.ReadCloser
 	left int
@@ -184,12 +184,13 @@ func (c *cut) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// TestScan_Faults loses requests and responses, cuts them, and answers errors.
+// TestScan_Faults drops and truncates requests and responses, and injects
+// errors.
 func TestScan_Faults(t *testing.T) {
 	db := newStore(t, 1000)
 	want, err := match.Report(t.Context(), db, host())
 	require.NoError(t, err)
-	// A session whose id was lost on the way holds the others up for so long.
+	// A session whose id was lost delays the others for that long.
 	d := newDaemon(t, db, func(c *window.Config) { c.SessionTimeout = quantity.Duration(time.Second) })
 	real := newTransport(t)
 	require.Equal(t, 1000, d.scan(real, want).Rows)
@@ -222,7 +223,7 @@ func TestScan_Faults(t *testing.T) {
 	require.NotZero(t, faults.Load())
 }
 
-// TestScan_ServerRestarts starts the server anew in the middle of a pass.
+// TestScan_ServerRestarts restarts the server in the middle of a pass.
 func TestScan_ServerRestarts(t *testing.T) {
 	db := newStore(t, 2000)
 	want, err := match.Report(t.Context(), db, host())
@@ -240,12 +241,12 @@ func TestScan_ServerRestarts(t *testing.T) {
 		}
 		return real.RoundTrip(r)
 	}), want)
-	require.Equal(t, 2000, got.Rows, "rows of before are not counted twice")
+	require.Equal(t, 2000, got.Rows, "rows from before the restart are not counted")
 	require.Greater(t, pages.Load(), int64(2000/16+20))
 }
 
-// TestScan_ScannerRestarts leaves a scan in the middle. One that is ended
-// orderly holds nobody up; one that just vanishes does so for a bounded time.
+// TestScan_ScannerRestarts stops a scan in the middle. If it ends orderly, it
+// does not delay others; if it disappears, it delays them for a bounded time.
 func TestScan_ScannerRestarts(t *testing.T) {
 	db := newStore(t, 1000)
 	want, err := match.Report(t.Context(), db, host())
@@ -313,8 +314,7 @@ func TestScan_Refuses(t *testing.T) {
 	}
 }
 
-// A scanner sends its token, and believes no page that does not say what state
-// its session is in.
+// A scanner sends its token, and rejects a page without the session's state.
 func TestScan_Token(t *testing.T) {
 	var sent []string
 	transport := roundTripper(func(r *http.Request) (*http.Response, error) {

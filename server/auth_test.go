@@ -21,7 +21,7 @@ import (
 
 const pskText = "this is the secret"
 
-// with is another server before the same database.
+// with returns another server with the same database.
 func (w world) with(change func(*server.Options)) world {
 	w.Helper()
 	o := server.Options{
@@ -35,7 +35,7 @@ func (w world) with(change func(*server.Options)) world {
 	return world{T: w.T, db: w.db, feeds: w.feeds, url: srv.URL}
 }
 
-// token is a bearer token as Clair's clients make them.
+// token returns a bearer token in the form of Clair's clients.
 func token(t *testing.T, method jwt.SigningMethod, claims jwt.MapClaims) string {
 	t.Helper()
 	var key any = []byte(pskText)
@@ -47,8 +47,8 @@ func token(t *testing.T, method jwt.SigningMethod, claims jwt.MapClaims) string 
 	return "Bearer " + s
 }
 
-// withAuth has a key and a token of each role, whose text is its role and "-"
-// up to the least length.
+// withAuth returns a server with a key and a token of each role. The token's
+// text is the role, padded with "-" to the minimum length.
 func (w world) withAuth(change func(*server.Options)) world {
 	w.Helper()
 	cfg := server.AuthConfig{PSK: base64.StdEncoding.EncodeToString([]byte(pskText)), Issuers: []string{"quay", "clairctl"}}
@@ -68,7 +68,7 @@ func (w world) withAuth(change func(*server.Options)) world {
 
 func static(role string) string { return role + strings.Repeat("-", 16-len(role)) }
 
-// concrete is a path of a route.
+// concrete returns a path that matches a route.
 func concrete(path string) string {
 	if prefix, ok := strings.CutSuffix(path, "*"); ok && strings.HasSuffix(prefix, "_report/") {
 		return prefix + hashA
@@ -78,7 +78,7 @@ func concrete(path string) string {
 	return path
 }
 
-// AUT-01, on every route there is.
+// AUT-01, for all routes.
 func TestAuth_NoToken(t *testing.T) {
 	w := newWorld(t)
 	log := &bytes.Buffer{}
@@ -110,7 +110,7 @@ func TestAuth_NoToken(t *testing.T) {
 	require.Contains(t, log.String(), "request refused")
 }
 
-// The metrics are open as long as only this machine can come.
+// Metrics need no token if the server listens on loopback only.
 func TestAuth_Metrics(t *testing.T) {
 	w := newWorld(t)
 	require.Equal(t, 401, w.withAuth(nil).do("GET", "/metrics", "").StatusCode)
@@ -162,7 +162,7 @@ func TestAuth_Times(t *testing.T) {
 	}
 }
 
-// Each role may do what the table of routes says, and the key everything.
+// Each role permits the routes that the table lists, and the key permits all.
 func TestAuth_Roles(t *testing.T) {
 	w := newWorld(t).withAuth(nil)
 	w.update("u")
@@ -220,7 +220,7 @@ func TestNewAuth_Files(t *testing.T) {
 	none, err := server.NewAuth(server.DefaultAuth(), nil)
 	require.NoError(t, err)
 	require.Nil(t, none)
-	require.Empty(t, none.NewToken("local"), "none is wanted")
+	require.Empty(t, none.NewToken("local"), "no authentication")
 	auth, err = server.NewAuth(cfg, nil)
 	require.NoError(t, err)
 	own := auth.NewToken("local")
@@ -229,13 +229,13 @@ func TestNewAuth_Files(t *testing.T) {
 	require.Equal(t, 204, w.do("DELETE", iRep+hashA, "", "Authorization", "Bearer "+own).StatusCode)
 }
 
-// A page of somebody else in a browser on this machine changes nothing here.
+// A page of another origin in a browser on this machine cannot change anything.
 func TestServer_CrossOrigin(t *testing.T) {
 	w := newWorld(t)
 	w.do("PUT", iRep+hashA, indexReport(nil))
 	for _, h := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.test"}} {
 		w.refuses(w.do("DELETE", iRep+hashA, "", h[0], h[1]), 403, "forbidden")
-		require.Equal(t, 200, w.do("GET", iRep+hashA, "", h[0], h[1]).StatusCode, "reading is for browsers to keep from others")
+		require.Equal(t, 200, w.do("GET", iRep+hashA, "", h[0], h[1]).StatusCode, "browsers keep the response from the page")
 	}
 	require.Equal(t, 204, w.do("DELETE", iRep+hashA, "", "Sec-Fetch-Site", "same-origin").StatusCode)
 }

@@ -16,7 +16,7 @@ import (
 	"oriel/match"
 )
 
-// index posts a manifest and gives the report as its client reads it.
+// index posts a manifest and returns the decoded report.
 func (w world) index(body string) map[string]any {
 	w.Helper()
 	a := w.do("POST", iPost, body)
@@ -26,8 +26,8 @@ func (w world) index(body string) map[string]any {
 	return report
 }
 
-// IDX-01, IDX-02, IDX-27: the report has every key that clients ask for, and
-// none is null.
+// IDX-01, IDX-02, IDX-27: the report has every key that clients need, and none
+// is null.
 func TestIndexReport_Shape(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
 	l := r.add(layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0")), "")
@@ -61,7 +61,7 @@ func TestIndexReport_Shape(t *testing.T) {
 	}
 }
 
-// IDX-09: a digest in capitals is the one in small letters.
+// IDX-09: an upper-case digest equals the lower-case one.
 func TestIndexReport_UpperCase(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
 	l := r.add(layer(t, "etc/os-release", osRelease), "")
@@ -70,9 +70,9 @@ func TestIndexReport_UpperCase(t *testing.T) {
 	require.Equal(t, 200, w.do("GET", iRep+"sha256:"+strings.ToUpper(hashA[7:]), "").StatusCode)
 }
 
-// IDX-14: a layer is asked for with the manifest's headers and no others, also
-// where the server sends on to another address of its own; another host is not
-// told what they authorise.
+// IDX-14: a layer is requested with the manifest's headers and no others, also
+// after a redirect on the same host. After a redirect to another host,
+// credentials are left out.
 func TestIndexReport_LayerHeaders(t *testing.T) {
 	w := newWorld(t)
 	blob := layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0"))
@@ -111,7 +111,7 @@ func TestIndexReport_LayerHeaders(t *testing.T) {
 		require.Contains(t, w.do("GET", iRep+hashB, "").body, `"state":"IndexError"`)
 		require.Contains(t, w.index(manifest(hashA, path, headers))["packages"], "1")
 		got := <-guarded
-		got.Del("Referer") // which a redirect adds
+		got.Del("Referer") // added by a redirect
 		require.Equal(t, http.Header(headers), got)
 		w.do("DELETE", iPost, `["`+hashA+`","`+hashB+`"]`)
 	}
@@ -121,8 +121,8 @@ func TestIndexReport_LayerHeaders(t *testing.T) {
 	require.Equal(t, "1", got.Get("X-Of-Manifest"))
 }
 
-// IDX-25: what an upper layer deletes is not there, and what is left names
-// layers and distributions that are.
+// IDX-25: packages deleted by an upper layer are not reported, and those that
+// remain refer to layers and distributions in the report.
 func TestIndexReport_Whiteouts(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
 	node := func(name string) string { return `{"name":"` + name + `","version":"1.0.0"}` }
@@ -147,7 +147,7 @@ func TestIndexReport_Whiteouts(t *testing.T) {
 	require.ElementsMatch(t, []string{"musl", "left", "new"}, found)
 }
 
-// UPD-02: operations of both kinds, each by its own newest.
+// UPD-02: operations of both kinds, each with its own newest one.
 func TestUpdateOperations_Kinds(t *testing.T) {
 	w := newWorld(t)
 	vulns := w.update("osv", row("A", "go", "p", ""))
@@ -185,7 +185,7 @@ func TestUpdateOperations_Kinds(t *testing.T) {
 	w.refuses(w.do("GET", uDiff+"?cur="+second, ""), 400, "bad-request") // UPD-05
 }
 
-// MAT-15: without enrichers a report says that there are none.
+// MAT-15: without enrichers the enrichments of a report are empty.
 func TestVulnerabilityReport_NoEnrichers(t *testing.T) {
 	w := newWorld(t)
 	w.update("u")
@@ -196,8 +196,8 @@ func TestVulnerabilityReport_NoEnrichers(t *testing.T) {
 	require.Contains(t, string(b), `"enrichments":{}`)
 }
 
-// The same image has the same findings as layers that are fetched, as a tar on
-// the disk and as an SBOM.
+// An image has the same findings as fetched layers, as a tar file and as an
+// SBOM.
 func TestIndexReport_OneImageThreeWays(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
 	alpine := func(name, pkg, fixed string) *clair.Vulnerability {

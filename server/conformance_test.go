@@ -10,7 +10,7 @@ import (
 	"oriel/server"
 )
 
-// OPS-02, but for the metrics, which are tested where the whole daemon runs.
+// OPS-02, except for metrics, which the tests of the daemon cover.
 func TestIntrospection(t *testing.T) {
 	w := newWorld(t)
 	a := w.do("GET", "/healthz", "")
@@ -27,7 +27,7 @@ func TestIntrospection(t *testing.T) {
 	require.Equal(t, "no-store", a.Header.Get("Cache-Control"))
 }
 
-// OPS-03 for what is not JSON: every coding gives the same bytes back.
+// OPS-03 for responses that are not JSON: every coding decodes to the same bytes.
 func TestCompression_Everything(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/openapi", "/openapi/v1", "/healthz", "/robots.txt", "/nowhere", iState} {
@@ -44,7 +44,7 @@ func TestCompression_Everything(t *testing.T) {
 	require.Equal(t, 415, w.do("GET", "/healthz", "", "Accept-Encoding", "identity;q=0").StatusCode)
 }
 
-// OPS-04: every error has the one form.
+// OPS-04: all errors have the same form.
 func TestErrors(t *testing.T) {
 	w := newWorld(t)
 	w.update("u")

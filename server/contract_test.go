@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// contract is the API's description, held against what really goes over the
-// wire: every request that a test makes with world.do is checked by it.
+// contract checks requests and responses against the API's description. It is
+// applied to every request made with world.do.
 type contract struct {
 	paths   map[string]map[string]any // by path, with references to paths resolved
 	doc     map[string]any
@@ -45,7 +45,7 @@ var theContract = sync.OnceValue(func() *contract {
 		panic(err)
 	}
 	c := &contract{paths: map[string]map[string]any{}, doc: doc.(map[string]any), schemas: jsonschema.NewCompiler(), compiled: map[string]*jsonschema.Schema{}}
-	c.schemas.DefaultDraft(jsonschema.Draft2020) // OpenAPI 3.1's
+	c.schemas.DefaultDraft(jsonschema.Draft2020) // as in OpenAPI 3.1
 	c.schemas.AssertFormat()
 	if err := c.schemas.AddResource(home, doc); err != nil {
 		panic(err)
@@ -70,7 +70,7 @@ func (c *contract) resolve(v any) map[string]any {
 	return c.resolve(at)
 }
 
-// find gives the operation of a request; op is nil where there is none.
+// find returns the operation of a request; op is nil if there is none.
 func (c *contract) find(method, path string) (template string, item, op map[string]any) {
 	if item, ok := c.paths[path]; ok {
 		op, _ := item[strings.ToLower(method)].(map[string]any)
@@ -78,7 +78,7 @@ func (c *contract) find(method, path string) (template string, item, op map[stri
 	}
 	byLength := slices.SortedFunc(mapKeys(c.paths), func(a, b string) int { return literals(b) - literals(a) })
 	for _, t := range byLength {
-		// The last segment is the parameter, whatever stands before it.
+		// The last segment is the parameter; those before it are ignored.
 		at := regexp.MustCompile(`\\\{[^/]*\\\}`).ReplaceAllString(regexp.QuoteMeta(t), ".*")
 		if strings.Contains(t, "{") && regexp.MustCompile("^"+at+"$").MatchString(path) {
 			op, _ := c.paths[t][strings.ToLower(method)].(map[string]any)
@@ -88,8 +88,8 @@ func (c *contract) find(method, path string) (template string, item, op map[stri
 	return "", nil, nil
 }
 
-// literals counts what of a template is no parameter: the more, the better it
-// fits.
+// literals counts the segments of a template that are not parameters. The
+// template with the most is the best match.
 func literals(template string) int {
 	return len(regexp.MustCompile(`\{[^/]*\}`).ReplaceAllString(template, ""))
 }
@@ -104,8 +104,8 @@ func mapKeys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-// check holds a request and its answer against the document. It gives the
-// operation's id, "" where there is no operation.
+// check checks a request and its response against the document. It returns the
+// operation's id, "" if there is no operation.
 func (c *contract) check(method, target, contentType, sent string, a answer) (string, error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -213,10 +213,10 @@ func (c *contract) checkHeaders(described map[string]any, got http.Header) error
 	return nil
 }
 
-// home is where the document is for the references of schemas.
+// home is the URL of the document, for the references of schemas.
 const home = "http://oriel.test/openapi.json"
 
-// validate checks a value against a schema that stands in the document.
+// validate checks a value against a schema of the document.
 func (c *contract) validate(schema, v any) error {
 	text, err := json.Marshal(schema)
 	if err != nil {
@@ -236,8 +236,8 @@ func (c *contract) validate(schema, v any) error {
 	return compiled.Validate(v)
 }
 
-// compile makes a schema of its own, whose references are the document's. The
-// caller holds mu.
+// compile compiles a schema whose references point into the document. The caller
+// holds mu.
 func (c *contract) compile(text string) (*jsonschema.Schema, error) {
 	own, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.ReplaceAll(text, `"$ref":"#/`, `"$ref":"`+home+`#/`)))
 	if err != nil {
@@ -251,7 +251,7 @@ func (c *contract) compile(text string) (*jsonschema.Schema, error) {
 	return c.schemas.Compile(at)
 }
 
-// decoded is an answer's body without its coding.
+// decoded returns the body of an answer without its content coding.
 func decoded(a answer) (string, error) {
 	var r io.Reader = strings.NewReader(a.body)
 	switch a.Header.Get("Content-Encoding") {
@@ -275,11 +275,11 @@ func decoded(a answer) (string, error) {
 	return string(b), err
 }
 
-// held requires that an exchange is as the document says, and gives the
+// held requires that an exchange conforms to the document, and returns the
 // operation's id.
 func held(t testing.TB, method, path, contentType, sent string, a answer) string {
 	t.Helper()
 	id, err := theContract().check(method, path, contentType, sent, a)
-	require.NoError(t, err, "%s %s: the answer is not as openapi/*.yaml says", method, path)
+	require.NoError(t, err, "%s %s: the response does not conform to openapi/*.yaml", method, path)
 	return id
 }

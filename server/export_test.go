@@ -2,8 +2,7 @@ package server
 
 import "maps"
 
-// RouteTable gives tests each route, as "METHOD path", with the name of the
-// role it wants.
+// RouteTable returns the role that each route requires, by "METHOD path".
 func (s *Server) RouteTable() map[string]string {
 	names := map[role]string{roleOpen: "open"}
 	for name, r := range roles {

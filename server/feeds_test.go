@@ -29,7 +29,7 @@ const (
 	runPath   = "/matcher/api/v1/feeds/run"
 )
 
-// feeds are the feeds of a world; there are none at first.
+// feeds are the feeds of a world, initially none.
 type feeds struct {
 	cfg     updater.Config
 	list    []updater.Feed
@@ -45,8 +45,7 @@ func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
 
 func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
 
-// add gives the world feeds from local files, which a manager runs until the
-// test ends.
+// add adds feeds of local files, which a manager runs until the test ends.
 func (w world) add(list ...updater.Feed) {
 	w.Helper()
 	client := fetch.New(fetch.Config{})
@@ -149,8 +148,8 @@ func testFeeds(t *testing.T, w world) {
 	w.notReady("")
 }
 
-// UPD-08, and what users complain of most: a report made with feeds that are
-// missing, failed or old says so, and so do all who tell of feeds.
+// UPD-08: if feeds are missing, failed or stale, reports and everything that
+// shows feeds say so.
 func TestFeeds_Lagging(t *testing.T) { worldInBubble(t, testLagging) }
 
 func testLagging(t *testing.T, w world) {
@@ -191,18 +190,18 @@ func testLagging(t *testing.T, w world) {
 	}
 	partial("old,dead")
 	for _, a := range []answer{report(), w.do("GET", "/readyz", "")} {
-		require.Equal(t, 200, a.StatusCode, "what there is is served")
+		require.Equal(t, 200, a.StatusCode, "existing data are served")
 		require.Equal(t, "old,dead", a.Header.Get("Oriel-Partial"))
 		require.Regexp(t, `^1800\d\d$`, a.Header.Get("Oriel-Data-Age"))
 	}
 
-	// A feed of which there is nothing at all: the report is not to be kept.
+	// If a feed has no data at all, the report must not be cached.
 	w.feeds.list = append(w.feeds.list, updater.Feed{Name: "new", Format: "osv", Enabled: true})
 	partial("old,dead,new")
 	require.Equal(t, "no-store", report().Header.Get("Cache-Control"))
 	w.notReady("old,dead,new")
 
-	// Feeds that are behind by the hundred do not blow up the headers.
+	// Hundreds of stale feeds do not make the headers too long.
 	for i := range 300 {
 		w.feeds.list = append(w.feeds.list, updater.Feed{Name: fmt.Sprintf("osv/number-%d", i), Format: "osv", Enabled: true})
 	}
@@ -214,7 +213,7 @@ func testLagging(t *testing.T, w world) {
 	require.True(t, strings.HasPrefix(names, "old,dead,new,osv/number-0,"))
 }
 
-// After ready_after the server serves what there is, and says what is missing.
+// After ready_after the server is ready, and names the feeds that are missing.
 func TestReadyz_ReadyAfter(t *testing.T) {
 	w := newWorld(t)
 	w.feeds.list = []updater.Feed{{Name: "never", Format: "osv", Enabled: true}}
@@ -226,8 +225,8 @@ func TestReadyz_ReadyAfter(t *testing.T) {
 	require.Equal(t, "never", a.Header.Get("Oriel-Partial"))
 }
 
-// Data of updaters that are not configured, such as those of another server,
-// are data that reports go by.
+// Reports use data of updaters that are not configured, such as those mirrored
+// from another server.
 func TestFeeds_NotConfigured(t *testing.T) { worldInBubble(t, testNotConfigured) }
 
 func testNotConfigured(t *testing.T, w world) {
@@ -240,15 +239,15 @@ func testNotConfigured(t *testing.T, w world) {
 	_, err = w.db.UpdateVulnerabilities(t.Context(), "imported", "fp", func(func(*clair.Vulnerability, error) bool) {})
 	require.NoError(t, err)
 	all := w.list()
-	require.Len(t, all, 2, "a feed that left nothing is no feed")
+	require.Len(t, all, 2, "an updater without data is not listed")
 	require.Equal(t, clair.FeedOK, all["imported"].State)
 	require.Equal(t, clair.FeedStale, all["theirs"].State)
 	require.False(t, all["theirs"].Configured)
 	require.NotNil(t, all["theirs"].Operation)
 }
 
-// notReady requires what a server says that waits for its feeds, whose names a
-// header tells.
+// notReady requires that the server is not ready and that a header names the
+// given feeds.
 func (w world) notReady(says string) {
 	w.Helper()
 	a := w.do("GET", "/readyz", "")
@@ -258,7 +257,7 @@ func (w world) notReady(says string) {
 	require.Contains(w, a.Header.Get("Oriel-Partial"), says)
 }
 
-// A report that an enricher is missing from says so and is not to be kept.
+// A report without the data of an enricher says so and must not be cached.
 func TestVulnerabilityReport_Partial(t *testing.T) {
 	w := newWorld(t)
 	w.update("u")

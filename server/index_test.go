@@ -23,7 +23,7 @@ import (
 
 const iPost = "/indexer/api/v1/index_report"
 
-// layer is a tar of files, given as name and content.
+// layer returns a tar of files, given as names and contents.
 func layer(t *testing.T, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -89,7 +89,7 @@ func newRegistry(t *testing.T) *registry {
 	return r
 }
 
-// add serves a blob under a digest, its own unless another is given.
+// add serves a blob under a digest, by default its own.
 func (r *registry) add(blob []byte, kind string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +154,7 @@ func TestIndexReport_Post(t *testing.T) {
 	require.Equal(t, map[string]int{lower: 1, upper: 1}, r.gets)
 	w.do("DELETE", iPost, `["`+hashA+`","`+hashB+`"]`)
 	require.Equal(t, 201, w.do("POST", iPost, r.manifest(hashA, lower)).StatusCode)
-	require.Equal(t, 2, r.gets[lower], "what no manifest uses is gone")
+	require.Equal(t, 2, r.gets[lower], "unused layers are deleted")
 }
 
 func TestIndexReport_PostRefuses(t *testing.T) {
@@ -246,12 +246,12 @@ func TestIndexReport_SBOM(t *testing.T) {
 		require.Len(t, report.Packages, 2)
 		require.Contains(t, w.do("GET", vRep+string(report.Hash), "").body, "PYSEC-1")
 	}
-	require.Equal(t, 200, w.do("GET", iRep+sha([]byte(sbom)), "").StatusCode, "known by the document's digest")
+	require.Equal(t, 200, w.do("GET", iRep+sha([]byte(sbom)), "").StatusCode, "the hash is the digest of the document")
 	w.refuses(w.do("POST", iPost, "{", "Content-Type", "application/spdx+json"), 400, "bad-request")
 	w.refuses(w.do("PUT", iRep+hashA+"?distro=nosuch:1", sbom, "Content-Type", "application/vnd.cyclonedx+json"), 400, "bad-request")
 }
 
-// hanging serves layers that never come, until it is let go.
+// hanging serves layers without ever responding, until it is released.
 func hanging(t *testing.T) (url string, asked chan struct{}) {
 	t.Helper()
 	asked = make(chan struct{}, 10)
@@ -295,6 +295,6 @@ func TestIndexReport_PostTooMany(t *testing.T) {
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
 		require.False(t, a.Close, "the connection can be used again")
 	}
-	require.Equal(t, 200, w.do("GET", iState, "").StatusCode, "reading goes on")
+	require.Equal(t, 200, w.do("GET", iState, "").StatusCode, "other requests are answered")
 	wg.Wait()
 }

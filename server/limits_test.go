@@ -19,8 +19,8 @@ import (
 	"oriel/server"
 )
 
-// from is a server whose connections come from wherever the request's From
-// header says, since a test has one machine only.
+// from returns a server that takes the client's address from the header From,
+// since a test runs on one machine.
 func (w world) from(change func(*server.Options)) world {
 	w.Helper()
 	o := server.Options{Manifests: w.db, Updates: w.db, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state}
@@ -70,8 +70,8 @@ func TestLimits_Rate(t *testing.T) {
 	require.Contains(t, w.do("GET", "/metrics", "").body, `oriel_http_limited_total{limit="rate"} 4`)
 }
 
-// The table of clients does not grow with their number, and those who go on
-// asking are not forgotten for those who come once.
+// The table of clients is bounded, and an active client is not dropped in favor
+// of clients that make a single request.
 func TestLimits_ManyClients(t *testing.T) {
 	clock := &clock{at: time.Now()}
 	o := server.Options{Log: slog.New(slog.DiscardHandler), IndexState: state, Now: clock.now}
@@ -93,7 +93,7 @@ func TestLimits_ManyClients(t *testing.T) {
 			require.Equal(t, 429, ask(busy))
 		}
 	}
-	require.Equal(t, 200, ask("10.0.0.1:9"), "forgotten, as it was heard of the longest ago")
+	require.Equal(t, 200, ask("10.0.0.1:9"), "dropped as the least recently seen")
 }
 
 func TestLimits_BodyAndHeaders(t *testing.T) {
@@ -114,7 +114,7 @@ func TestLimits_BodyAndHeaders(t *testing.T) {
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, res.StatusCode)
 }
 
-// Each answer has a name of its own, and nothing that leads a browser astray.
+// Each response has its own id, and headers that restrict browsers.
 func TestServer_Headers(t *testing.T) {
 	w := newWorld(t)
 	ids := map[string]bool{}
@@ -132,7 +132,7 @@ func TestServer_Headers(t *testing.T) {
 	}
 }
 
-// The log has a line for each request, with the name that its answer has.
+// The log has a line for each request, with the id of its response.
 func TestServer_AccessLog(t *testing.T) {
 	w := newWorld(t)
 	log := &syncBuffer{}
@@ -144,13 +144,13 @@ func TestServer_AccessLog(t *testing.T) {
 	require.Equal(t, 2, strings.Count(log.String(), id), "why it failed, and that it was answered: %s", log.String())
 }
 
-// A request that takes longer than a shutdown waits is told to give up, and
-// ends before the server does.
+// A request that takes longer than the shutdown waits is canceled, and ends
+// before the server does.
 func TestServer_RunGivesUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the ten seconds that a shutdown waits; run without -short")
 	}
-	t.Parallel() // beside the others, since it mostly waits
+	t.Parallel() // it mostly waits
 	w := newWorld(t)
 	w.update("u")
 	w.do("PUT", iRep+hashA, indexReport(nil))
@@ -181,7 +181,7 @@ func TestServer_RunGivesUp(t *testing.T) {
 	wg.Wait()
 }
 
-// stubborn makes a report only when it is told to give up.
+// stubborn returns a report only when its context is canceled.
 type stubborn struct {
 	matcher
 	began, ended chan struct{}

@@ -18,8 +18,8 @@ const (
 	mChanges = "/matcher/api/v1/changes"
 )
 
-// notified makes an operation with n new vulnerabilities and plans it by hand:
-// a row for each, and a receipt of one webhook.
+// notified makes an operation with n new vulnerabilities and its notification: a
+// row for each, and the receipt of one webhook.
 func (w world) notified(updater string, n int) uuid.UUID {
 	w.Helper()
 	w.update(updater)
@@ -163,10 +163,10 @@ func TestNotification_ListAndDelete(t *testing.T) {
 	a := w.do("DELETE", nNot+"/"+first.String(), "")
 	require.Equal(t, 200, a.StatusCode)
 	require.Empty(t, a.body)
-	require.Equal(t, 200, w.do("DELETE", nNot+"/"+first.String(), "").StatusCode, "twice is no harm")
+	require.Equal(t, 200, w.do("DELETE", nNot+"/"+first.String(), "").StatusCode, "repeated")
 	require.Equal(t, clair.ReceiptDeleted, get("").Notifications[1].Receipts[0].Status)
 	require.True(t, get("").Notifications[1].Deleted)
-	require.Equal(t, 200, w.do("GET", nNot+"/"+first.String(), "").StatusCode, "readable until it is dropped")
+	require.Equal(t, 200, w.do("GET", nNot+"/"+first.String(), "").StatusCode, "readable until it is collected")
 	require.Equal(t, 200, w.do("DELETE", nNot+"/hook/"+second.String(), "").StatusCode)
 	require.True(t, get("").Notifications[0].Deleted)
 }
@@ -210,7 +210,7 @@ func TestChanges(t *testing.T) {
 		if since == first {
 			require.Empty(t, doc.Partial)
 		} else {
-			require.Equal(t, []string{"feed", "other"}, doc.Partial, "their operations do not go back so far")
+			require.Equal(t, []string{"feed", "other"}, doc.Partial, "their operations do not go back far enough")
 			require.Equal(t, "feed,other", a.Header.Get("Oriel-Partial"))
 		}
 	}

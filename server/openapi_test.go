@@ -23,7 +23,7 @@ import (
 	"oriel/window"
 )
 
-// readYAML gives the description that is kept by hand.
+// readYAML returns the handwritten description.
 func readYAML(t *testing.T) (text []byte, doc any) {
 	t.Helper()
 	names, err := filepath.Glob("openapi/*.yaml")
@@ -37,7 +37,7 @@ func readYAML(t *testing.T) (text []byte, doc any) {
 	return text, doc
 }
 
-// The JSON that is served is the YAML that is kept.
+// The JSON form equals the YAML form.
 func TestOpenAPI_JSON(t *testing.T) {
 	_, doc := readYAML(t)
 	b, err := json.MarshalIndent(doc, "", " ")
@@ -65,14 +65,14 @@ func TestOpenAPI_Served(t *testing.T) {
 		require.Equal(t, media, b.Header.Get("Content-Type"))
 		require.Equal(t, isYAML, b.body == string(text), media)
 		require.Equal(t, !isYAML, b.body == a.body, media)
-		require.Equal(t, !isYAML, b.Header.Get("Etag") == a.Header.Get("Etag"), "each form has a tag of its own")
+		require.Equal(t, !isYAML, b.Header.Get("Etag") == a.Header.Get("Etag"), "each form has its own tag")
 		require.Equal(t, 304, w.do("GET", path, "", "Accept", media, "If-None-Match", b.Header.Get("Etag")).StatusCode)
 	}
 	w.refuses(w.do("GET", path, "", "Accept", "text/html"), 415, "internal-error")
 	w.refuses(w.do("POST", path, ""), 405, "method-not-allowed")
 }
 
-// The page shows every operation and every schema, and loads nothing.
+// The page shows every operation and schema, and loads nothing.
 func TestOpenAPI_Page(t *testing.T) {
 	w := newWorld(t)
 	page := w.do("GET", "/openapi", "")
@@ -100,7 +100,7 @@ func TestOpenAPI_Page(t *testing.T) {
 	}
 }
 
-// The document and the table of routes speak of the same, roles included.
+// The document describes exactly the routes of the table, with their roles.
 func TestOpenAPI_Routes(t *testing.T) {
 	c := theContract()
 	routes := allRoutes()
@@ -125,8 +125,8 @@ func TestOpenAPI_Routes(t *testing.T) {
 	}
 }
 
-// Every reference leads somewhere, every schema can be read, and every
-// parameter of a path is described.
+// Every reference resolves, every schema compiles, and every parameter of a path
+// is described.
 func TestOpenAPI_Sound(t *testing.T) {
 	c := theContract()
 	var walk func(v any)
@@ -175,8 +175,8 @@ func TestOpenAPI_Sound(t *testing.T) {
 	}
 }
 
-// Every handler answers as the document says. The other tests of this package
-// are held to it, too; this one leaves none out.
+// Every handler answers as described. Other tests of this package are checked
+// against the document, too; this one makes sure that no operation is left out.
 func TestOpenAPI_Handlers(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
 	w.add(updater.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true})
@@ -226,9 +226,9 @@ func TestOpenAPI_Handlers(t *testing.T) {
 		{"GET", "/notifier/api/v1/notification", "", nil, 200},
 		{"GET", "/notifier/api/v1/notification/" + first, "", nil, 404},
 		{"DELETE", "/notifier/api/v1/notification/" + first, "", nil, 404},
-		{"POST", "/notifier/api/v1/notification/" + first + "/redeliver", "", nil, 503}, // nothing is delivered here
+		{"POST", "/notifier/api/v1/notification/" + first + "/redeliver", "", nil, 503}, // this server delivers nothing
 		{"GET", "/admin/v1/status", "", nil, 200},
-		{"POST", "/admin/v1/vacuum", "", nil, 503}, // the database is not this server's
+		{"POST", "/admin/v1/vacuum", "", nil, 503}, // this server does not own its database
 		{"GET", "/patches/v1/platforms", "", nil, 200},
 		{"GET", "/patches/v1/status", "", nil, 200},
 		{"POST", "/patches/v1/sessions", `{"platform":"debian:12"}`, nil, 201},
@@ -263,7 +263,7 @@ func TestOpenAPI_Handlers(t *testing.T) {
 	}
 }
 
-// allRoutes is the table of a server with all its parts.
+// allRoutes returns the routes of a server with all parts.
 func allRoutes() map[string]string {
 	return server.New(server.Options{Patches: patches.New(window.Default(), snapshots{}, slog.New(slog.DiscardHandler))}).RouteTable()
 }

@@ -13,7 +13,7 @@ import (
 	"oriel/window"
 )
 
-// original is an answer of the original protocol.
+// original is a response of the original protocol.
 type original struct {
 	Error           *string
 	RequestID       string
@@ -52,7 +52,7 @@ func testOriginal(t *testing.T, w world) {
 	full := w.original("?platform=ubuntu:18.04", http.StatusAccepted)
 	require.Contains(t, *full.Error, "too busy")
 	require.Equal(t, "denied", full.State)
-	// Whoever is queued is told so, in either dialect.
+	// A queued session is reported as such in both dialects.
 	q := w.original("?requestID="+queued[0].RequestID, http.StatusAccepted)
 	require.Equal(t, "queued", q.State)
 	require.Contains(t, *q.Error, "no vulnerabilities prepared")
@@ -94,7 +94,7 @@ func testOriginal(t *testing.T, w world) {
 				require.Regexp(t, `^1\.`, fixed["version"])
 			}
 			if len(got[i]) == 110 {
-				require.Equal(t, "done", r.State, "the last page says that it is the last")
+				require.Equal(t, "done", r.State, "the last page has the state done")
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func testOriginal(t *testing.T, w world) {
 		slices.Sort(g)
 		require.Equal(t, names("ubuntu:18.04", 110), g)
 	}
-	// The queue moves on, and who is unknown or ended is told so.
+	// The queue moves on, and unknown sessions are reported as such.
 	synctest.Wait()
 	require.Equal(t, http.StatusOK, w.do("GET", "/?requestID="+queued[0].RequestID, "").StatusCode)
 	require.Equal(t, "unknown-session", w.original("?requestID=0", http.StatusNotFound).State)

@@ -33,7 +33,7 @@ import (
 	"oriel/window"
 )
 
-// snapshots hands a store's snapshots to the window's driver, as main does.
+// snapshots adapts a store to patches.Source, as package app does.
 type snapshots struct{ db *store.DB }
 
 func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
@@ -92,7 +92,7 @@ func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 	return world{T: t, db: db, feeds: newFeeds(db), handler: server.New(server.Options{Manifests: db, Updates: db, Patches: windows, Log: log})}
 }
 
-// fill makes a feed with n rows for a release current, each named after it.
+// fill imports a feed with n rows for a release, named after both.
 func (w world) fill(platform string, n int) {
 	w.Helper()
 	release, ok := distro.ReleaseByName(platform)
@@ -112,7 +112,7 @@ func (w world) fill(platform string, n int) {
 	require.NoError(w, err)
 }
 
-// names are those that fill gives, sorted.
+// names returns the names of the rows that fill imports, sorted.
 func names(platform string, n int) []string {
 	out := []string{}
 	for i := range n {
@@ -124,7 +124,7 @@ func names(platform string, n int) []string {
 
 const pV1 = "/patches/v1"
 
-// session is a session as it is answered.
+// session is a session in a response, and the rows read from it.
 type session struct {
 	ID, Platform, State string
 	Position            int
@@ -145,7 +145,7 @@ func (w world) session(platform string) *session {
 	return s
 }
 
-// rowsOf is a page as it is answered.
+// rowsOf is a page in a response.
 type rowsOf struct {
 	State           string
 	Vulnerabilities []struct {
@@ -161,7 +161,7 @@ func (s *session) ask(after, query string, headers ...string) answer {
 	return s.t.do("GET", pV1+"/sessions/"+s.ID+"/vulnerabilities?after="+after+query, "", headers...)
 }
 
-// step asks for what follows, and says whether there may be more.
+// step requests the next page, and reports whether there may be more.
 func (s *session) step(query string) bool {
 	s.t.Helper()
 	a := s.ask(s.after, query)
@@ -201,7 +201,7 @@ func TestPatches_ReadsAList(t *testing.T) {
 		s := w.session(name)
 		require.Equal(t, "debian:12", s.Platform)
 		require.Equal(t, names("debian:12", 120), s.all())
-		// The last answer may be lost: it is repeated.
+		// The last response may be lost, so it can be repeated.
 		a := s.ask(s.after, "")
 		require.Equal(t, http.StatusOK, a.StatusCode)
 		require.JSONEq(t, fmt.Sprintf(`{"state":"done","vulnerabilities":[],"next":%q}`, s.after), a.body)
@@ -218,7 +218,7 @@ func TestPatches_ReadsAList(t *testing.T) {
 	require.EqualValues(t, 16<<20, st.Memory.Limit)
 }
 
-// Every form and coding has the same rows, and what is compressed is so.
+// Every form and coding has the same rows.
 func TestPatches_Forms(t *testing.T) {
 	w := newWindows(t, nil)
 	w.fill("debian:12", 40)
@@ -274,7 +274,7 @@ func TestPatches_Refuses(t *testing.T) {
 	for _, name := range []string{"plan9:4", "debian:11", strings.Repeat("x", 5000), "go", "\x00", "debian"} {
 		a := w.do("POST", pV1+"/sessions", fmt.Sprintf(`{"platform":%q}`, strings.ReplaceAll(name, "\x00", "")+" "))
 		w.refuses(a, http.StatusNotFound, "unknown-platform")
-		require.Contains(t, a.body, "debian:12", "the known ones are named")
+		require.Contains(t, a.body, "debian:12", "known platforms are named")
 	}
 	s := w.session("debian:12")
 	for _, q := range []string{"&limit=0", "&limit=-1", "&limit=x", "&wait=5", "&wait=-5s", "&wait=x"} {
@@ -302,7 +302,7 @@ func TestPatches_Refuses(t *testing.T) {
 	require.Equal(t, names("debian:12", 30), queued.all())
 }
 
-// No vulnerabilities of any kind yet: no list looks like an empty one.
+// Without any vulnerabilities, no platform is known.
 func TestPatches_Empty(t *testing.T) {
 	w := newWindows(t, nil)
 	w.refuses(w.do("POST", pV1+"/sessions", `{"platform":"debian:12"}`), http.StatusNotFound, "unknown-platform")
@@ -331,8 +331,8 @@ func testHolds(t *testing.T, w world) {
 	require.Equal(t, names("debian:12", 30), third.all())
 }
 
-// PAT-05, PAT-10: readers of different speed, updates in the middle, and one that
-// leaves; everyone has the list as of the beginning of the pass.
+// PAT-05, PAT-10: with readers of different speed, updates in the middle, and one
+// that leaves, everyone reads the list as of the beginning of the pass.
 func TestPatches_TogetherFromOneSnapshot(t *testing.T) {
 	windowsInBubble(t, func(c *window.Config) { c.MaxActive = 3 }, testTogetherFromOneSnapshot)
 }
@@ -349,7 +349,7 @@ func testTogetherFromOneSnapshot(t *testing.T, w world) {
 	require.Len(t, readers[0].got, 50)
 	require.True(t, readers[0].step(""))
 	require.Equal(t, "waiting", readers[0].State)
-	w.fill("debian:12", 70) // all of it changes
+	w.fill("debian:12", 70) // replaces all rows
 	w.fill("debian:12", 71)
 	_, err := w.db.GC(t.Context(), 1)
 	require.NoError(t, err)
@@ -431,12 +431,12 @@ func TestPatches_RowsOfOneOperation(t *testing.T) {
 	}
 }
 
-// A client that reads nothing of what it asked for, and one that goes away in
-// the middle, harm nobody, and what they held is given back.
+// Clients that do not read their responses, and clients that disconnect in the
+// middle, do not disturb others, and their memory is released.
 func TestPatches_BadClients(t *testing.T) {
 	w := newWindowsHandler(t, func(c *window.Config) {
 		c.PaneTimeout, c.PaneRows, c.PageRows = quantity.Duration(3*time.Second), 10_000, 5_000
-		if testing.Short() { // with the race detector the good one needs longer
+		if testing.Short() { // the good reader needs longer with the race detector
 			c.PaneTimeout *= 5
 		}
 	})
@@ -455,7 +455,7 @@ func TestPatches_BadClients(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Close()
 		require.NoError(t, c.(*net.TCPConn).SetReadBuffer(4<<10))
-		// Several at once are more than the connection's buffers hold.
+		// Several responses exceed the buffers of the connection.
 		request := fmt.Sprintf("GET %s/sessions/%s/vulnerabilities?wait=5s HTTP/1.1\r\nHost: x\r\n\r\n", pV1, s.ID)
 		_, err = io.WriteString(c, strings.Repeat(request, 4))
 		require.NoError(t, err)
@@ -507,7 +507,7 @@ func testBogus(t *testing.T, w world) {
 	require.Contains(t, w.do("GET", pV1+"/status", "").body, `"active":0,"queued":0`)
 }
 
-// share is by what tests are made smaller that would take long with the race
+// share returns the divisor for the size of tests that take long with the race
 // detector.
 func share() int {
 	if testing.Short() {
@@ -516,7 +516,7 @@ func share() int {
 	return 1
 }
 
-// Several platforms at once share a budget in which one alone has hardly room.
+// Several platforms share a budget that is hardly enough for one.
 func TestPatches_TightMemory(t *testing.T) {
 	w := newWindows(t, func(c *window.Config) { c.Memory, c.PaneRows, c.PageRows = 1<<20, 8000, 128 })
 	platforms := []string{"debian:10", "debian:11", "debian:12", "ubuntu:20.04", "ubuntu:22.04"}

@@ -138,7 +138,7 @@ func (w world) do(method, path, body string, headers ...string) answer {
 	req, err := http.NewRequestWithContext(w.Context(), method, w.url+path, strings.NewReader(body))
 	require.NoError(w, err)
 	if body != "" {
-		req.ContentLength = -1 // chunked and without a type, as clairctl sends
+		req.ContentLength = -1 // chunked and without a Content-Type, as from clairctl
 	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
@@ -178,7 +178,7 @@ func (w world) refuses(a answer, status int, code string) {
 	require.NotEmpty(w, e.Message)
 }
 
-// indexReport is a small report of a Python and a Go package.
+// indexReport returns a small report with a Python and a Go package.
 func indexReport(change func(r map[string]any)) string {
 	r := map[string]any{
 		"packages": map[string]any{
@@ -246,7 +246,7 @@ func TestIndexReport_Put(t *testing.T) {
 		"repository":{"1":{"id":"1","name":"pypi","cpe":""},"2":{"id":"2","name":"go","uri":"https://pkg.go.dev/","cpe":""}},
 		"environments":{"1":[{"package_db":"usr/lib","introduced_in":"`+hashA+`","distribution_id":"","repository_ids":["1"]}],
 			"2":[{"package_db":"usr/bin/x","introduced_in":"`+hashB+`","distribution_id":"","repository_ids":["2"]}]}}`, got.body)
-	require.Equal(t, 200, w.do("PUT", iRep+hashA, got.body).StatusCode, "what was read can be put again")
+	require.Equal(t, 200, w.do("PUT", iRep+hashA, got.body).StatusCode, "a report that was read can be put again")
 }
 
 func TestIndexReport_PutRefuses(t *testing.T) {
@@ -255,7 +255,7 @@ func TestIndexReport_PutRefuses(t *testing.T) {
 		return func(r map[string]any) {
 			for _, k := range keys[:len(keys)-2] {
 				if l, ok := r[k].([]any); ok {
-					r = l[0].(map[string]any) // the first, whatever it holds
+					r = l[0].(map[string]any) // the first, of any type
 					continue
 				}
 				r = r[k].(map[string]any)
@@ -384,7 +384,7 @@ func TestVulnerabilityReport(t *testing.T) {
 
 	a = w.do("GET", vRep+hashA+"?why=1", "")
 	require.Contains(t, a.body, `"affected":"from 2.3.0 before 2.31.0"`)
-	require.Contains(t, a.body, `"osv/PyPI":"`+pypi+`"`, "the operation it came from")
+	require.Contains(t, a.body, `"osv/PyPI":"`+pypi+`"`, "the operation of the finding")
 }
 
 func keys(m map[string]json.RawMessage) (out []string) {
@@ -394,7 +394,7 @@ func keys(m map[string]json.RawMessage) (out []string) {
 	return out
 }
 
-// named gives a report's findings by package, with names and fixed versions.
+// named returns a report's findings by package, with names and fixed versions.
 func named(r clair.VulnerabilityReport) map[string][]string {
 	out := map[string][]string{}
 	for id, list := range r.PackageVulnerabilities {
@@ -418,7 +418,7 @@ func TestVulnerabilityReport_OddVersionsAndUpdates(t *testing.T) {
 	require.NotContains(t, a.body, "GO-1")
 	require.NotContains(t, a.body, "PYSEC-1")
 	w.update("osv", row("GO-1", "go", "golang.org/x/net", "fixed=0.23.0"))
-	require.NotContains(t, w.do("GET", vRep+hashA, "").body, "PYSEC-2", "a dropped advisory is gone without indexing again")
+	require.NotContains(t, w.do("GET", vRep+hashA, "").body, "PYSEC-2", "a removed advisory disappears without indexing again")
 	w.update("other")
 	require.Equal(t, 200, w.do("GET", vRep+hashA, "").StatusCode)
 }
@@ -519,7 +519,7 @@ func TestAffectedManifests(t *testing.T) {
 			Manifests       map[string][]string `json:"vulnerable_manifests"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(a.body), &got))
-		require.Equal(t, map[string][]string{hashA: {"8", "7"}, hashB: {"8"}}, got.Manifests, "the most severe first")
+		require.Equal(t, map[string][]string{hashA: {"8", "7"}, hashB: {"8"}}, got.Manifests, "most severe first")
 		require.Len(t, got.Vulnerabilities, 5, "all are echoed")
 	}
 	a := w.do("POST", "/indexer/api/v1/internal/affected_manifest/", `{"vulnerabilities":[]}`)
@@ -556,10 +556,10 @@ func TestCompression(t *testing.T) {
 	a := w.do("GET", iRep+hashA, "", "Accept-Encoding", "br, identity;q=0")
 	require.Equal(t, 415, a.StatusCode)
 	require.Empty(t, a.body)
-	require.Empty(t, w.do("GET", iState, "", "Accept-Encoding", "gzip", "If-None-Match", "*").Header.Get("Content-Encoding"), "no body, no coding")
+	require.Empty(t, w.do("GET", iState, "", "Accept-Encoding", "gzip", "If-None-Match", "*").Header.Get("Content-Encoding"), "no body, so no coding")
 }
 
-// A shutdown lets requests under way finish and takes no others.
+// A shutdown lets requests in progress finish and accepts no others.
 func TestServer_RunDrains(t *testing.T) {
 	w := newWorld(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -603,7 +603,7 @@ func (m slowMatcher) Report(ctx context.Context, r *clair.IndexReport) (*match.R
 	return m.matcher.Report(ctx, r)
 }
 
-// A failure inside says nothing of the inside, a panic neither.
+// Internal errors and panics reveal nothing to the client.
 func TestServer_Fails(t *testing.T) {
 	w := newWorld(t)
 	w.update("u")

@@ -19,8 +19,7 @@ import (
 	"oriel/updater"
 )
 
-// pageOf gives the status page of a server, parsed as a browser would, and its
-// text.
+// pageOf returns the status page of a server, parsed, and its text.
 func pageOf(w world) (doc *html.Node, text string, a answer) {
 	w.Helper()
 	a = w.do("GET", "/", "", "Accept", "text/html,application/xhtml+xml")
@@ -38,7 +37,7 @@ func pageOf(w world) (doc *html.Node, text string, a answer) {
 
 func TestPage(t *testing.T) {
 	w := newWorld(t)
-	require.Equal(t, 400, w.do("GET", "/", "").StatusCode, "it is the original protocol's without a browser")
+	require.Equal(t, 400, w.do("GET", "/", "").StatusCode, "without a browser it is a request of the original protocol")
 	w.refuses(w.do("PUT", "/", "x"), 405, "method-not-allowed")
 	_, text, _ := pageOf(w)
 	require.Contains(t, text, "No feed is configured")
@@ -81,16 +80,16 @@ func TestPage(t *testing.T) {
 	} {
 		require.Contains(t, text, says)
 	}
-	require.Less(t, strings.Index(text, "bad osv"), strings.Index(text, "good osv"), "what needs looking at comes first")
+	require.Less(t, strings.Index(text, "bad osv"), strings.Index(text, "good osv"), "feeds that need attention come first")
 	for n := range doc.Descendants() {
 		require.NotEqual(t, "script", n.Data)
 		for _, attr := range n.Attr {
-			require.NotContains(t, []string{"src", "href", "style", "onclick"}, attr.Key, "nothing from elsewhere, nothing that the policy forbids")
+			require.NotContains(t, []string{"src", "href", "style", "onclick"}, attr.Key, "no external resources, nothing that the policy forbids")
 		}
 	}
 	require.Contains(t, a.Header.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-")
 
-	// The API says the same.
+	// The API returns the same data.
 	a = w.do("GET", "/admin/v1/status", "")
 	require.Equal(t, 200, a.StatusCode)
 	var st struct {
@@ -115,7 +114,7 @@ func TestPage(t *testing.T) {
 	require.Equal(t, 64<<20, st.Memory["resident_bytes"])
 }
 
-// What cannot be told is an error and no page that looks well.
+// If the status cannot be determined, the response is an error.
 func TestPage_Fails(t *testing.T) {
 	w := newWorld(t)
 	srv := httptest.NewServer(server.New(server.Options{

@@ -26,7 +26,7 @@ import (
 	"oriel/server"
 )
 
-// writePair writes a certificate of 127.0.0.1 with a serial number, and its
+// writePair writes a certificate for 127.0.0.1 with a serial number, and its
 // key.
 func writePair(t *testing.T, cfg server.TLSConfig, serial int64) {
 	t.Helper()
@@ -41,13 +41,13 @@ func writePair(t *testing.T, cfg server.TLSConfig, serial int64) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(cfg.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
 	require.NoError(t, os.WriteFile(cfg.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
-	// Two pairs written within the resolution of the file system's times.
+	// Two pairs may be written within the resolution of the file system's times.
 	at := time.Unix(1_700_000_000+serial, 0)
 	require.NoError(t, os.Chtimes(cfg.Cert, at, at))
 	require.NoError(t, os.Chtimes(cfg.Key, at, at))
 }
 
-// run runs a server until the test ends and gives its address.
+// run runs a server until the test ends and returns its address.
 func run(t *testing.T, o server.Options) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func run(t *testing.T, o server.Options) string {
 	return l.Addr().String()
 }
 
-// clock is a clock that tests move.
+// clock is a clock that tests set.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -86,7 +86,7 @@ func (c *clock) move(d time.Duration) {
 
 func TestTLS(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, ignore) }) // once the others have cleaned up
+	t.Cleanup(func() { goleak.VerifyNone(t, ignore) }) // after the other cleanups
 	w := newWorld(t)
 	dir := t.TempDir()
 	cfg := server.TLSConfig{Cert: "cert.pem", Key: "key.pem"}
@@ -105,7 +105,7 @@ func TestTLS(t *testing.T) {
 	addr := run(t, server.Options{Manifests: w.db, Updates: w.db, Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, Certificate: cert})
 
 	get := func(o *tls.Config) (serial int64, proto string, err error) {
-		o.InsecureSkipVerify = true // it is its own authority; which one it is is what is looked at
+		o.InsecureSkipVerify = true // self-signed; the test checks the serial number
 		tr := &http.Transport{TLSClientConfig: o, ForceAttemptHTTP2: o.NextProtos == nil}
 		defer tr.CloseIdleConnections()
 		res, err := (&http.Client{Transport: tr}).Get("https://" + addr + iState)
@@ -136,14 +136,14 @@ func TestTLS(t *testing.T) {
 	require.ErrorContains(t, err, "protocol version", "TLS 1.1 is too old")
 
 	writePair(t, cfg, 2)
-	require.EqualValues(t, 1, serial(), "files are not looked at for each handshake")
+	require.EqualValues(t, 1, serial(), "files are not checked at each handshake")
 	clock.move(3 * time.Second)
 	require.EqualValues(t, 2, serial())
 
 	require.NoError(t, os.WriteFile(cfg.Key, []byte("half a ke"), 0o600))
 	for range 3 {
 		clock.move(3 * time.Second)
-		require.EqualValues(t, 2, serial(), "what cannot be read leaves what there is")
+		require.EqualValues(t, 2, serial(), "if a pair cannot be loaded, the previous one stays in use")
 	}
 	require.NoError(t, os.Remove(cfg.Key))
 	for range 3 {
