@@ -38,6 +38,11 @@ var plainDocuments = []string{
 	"SECURITY.md",
 	"docs/conformance.md",
 	"docs/decisions/*.md",
+	"docs/metrics/README.md",
+	"docs/notifications.md",
+	"docs/operations.md",
+	"docs/priority.md",
+	"docs/window.md",
 }
 
 // An unplain way of putting things, and what to write in its place.
