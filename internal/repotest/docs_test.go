@@ -72,3 +72,24 @@ func TestConformance_Ids(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, named)
 }
+
+// TestDocs_Files checks that the Go files and functions that documents name
+// exist, in the form `store.DB.GC` (`store/gc.go`) for functions.
+func TestDocs_Files(t *testing.T) {
+	file := regexp.MustCompile("`([a-z_/]+\\.(?:go|sql|toml))`")
+	function := regexp.MustCompile("`(?:[a-zA-Z]+\\.)*([a-zA-Z]+)` \\(`([a-z_/]+\\.go)`")
+	for _, doc := range documents(t) {
+		text, err := os.ReadFile(doc)
+		require.NoError(t, err)
+		for _, m := range file.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "/") {
+				require.FileExists(t, filepath.Join(root, m[1]), "%s names it", doc)
+			}
+		}
+		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
+			source, err := os.ReadFile(filepath.Join(root, m[2]))
+			require.NoError(t, err, doc)
+			require.Regexp(t, `(?m)^(func .*|type )`+m[1]+`\b`, string(source), "%s: %s is not in %s", doc, m[1], m[2])
+		}
+	}
+}

@@ -35,7 +35,9 @@ var plain = []string{
 var plainDocuments = []string{
 	"CHANGELOG.md",
 	"CONTRIBUTING.md",
+	"README.md",
 	"SECURITY.md",
+	"docs/architecture.md",
 	"docs/conformance.md",
 	"docs/decisions/*.md",
 	"docs/metrics/README.md",
