@@ -79,6 +79,9 @@ func TestDocs_Files(t *testing.T) {
 	file := regexp.MustCompile("`([a-z_/]+\\.(?:go|sql|toml))`")
 	function := regexp.MustCompile("`(?:[a-zA-Z]+\\.)*([a-zA-Z]+)` \\(`([a-z_/]+\\.go)`")
 	for _, doc := range documents(t) {
+		if filepath.Base(doc) == "extending.md" { // it names files that its reader writes
+			continue
+		}
 		text, err := os.ReadFile(doc)
 		require.NoError(t, err)
 		for _, m := range file.FindAllStringSubmatch(string(text), -1) {
