@@ -4,6 +4,8 @@ package clair
 // repository: the smallest part in which the list of a platform is read.
 type Section struct {
 	ID SectionID
+	// Updater is the name of the updater.
+	Updater string
 	// Dist and Repo are nil if the rows have none. They are shared and must
 	// not be changed.
 	Dist *Distribution

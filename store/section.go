@@ -43,6 +43,16 @@ func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
 	return all, nil
 }
 
+// Sections lists the sections of all updaters' current operations.
+func (db *DB) Sections(ctx context.Context) ([]clair.Section, error) {
+	s, err := db.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	return s.Sections(ctx)
+}
+
 func (s *Snapshot) countSections(ctx context.Context, r *reading, updater int64) ([]clair.Section, error) {
 	const count = `SELECT updater_id, dist_id, repo_id, count(*) FROM vuln_row INDEXED BY vuln_row_section
 		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2) GROUP BY dist_id, repo_id`
@@ -51,6 +61,7 @@ func (s *Snapshot) countSections(ctx context.Context, r *reading, updater int64)
 		return nil, err
 	}
 	for i := range list {
+		list[i].Updater = s.names[updater]
 		if list[i].Dist, err = r.dist(ctx, list[i].ID.Dist); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,337 @@
+package match
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"oriel/clair"
+	"oriel/internal/distro"
+)
+
+// Holdings returns what the current operations of all updaters hold; the store
+// implements it.
+type Holdings interface {
+	// Sections returns the sections of the current operations. They must not
+	// be modified.
+	Sections(ctx context.Context) ([]clair.Section, error)
+}
+
+// Catalogue returns the feeds that could cover a platform.
+type Catalogue interface {
+	// Offers returns the feeds of the configuration and of the built-in
+	// catalogue that have advisories for a platform, such as "debian:12" or
+	// "npm".
+	Offers(platform string) []clair.Offer
+}
+
+// Coverer computes which places of index reports are covered by feeds. Its
+// methods may be called from many goroutines.
+type Coverer struct {
+	Holdings Holdings
+	// Feeds returns the states of the feeds.
+	Feeds func(context.Context) (clair.Feeds, error)
+	// Catalogue may be nil. Then hints name no feeds.
+	Catalogue Catalogue
+	// Now returns the time, by which releases have ended; time.Now if nil.
+	Now func() time.Time
+
+	// mu guards platforms: the platforms of each distribution and repository,
+	// by their ids. There are at most a few thousand.
+	mu        sync.Mutex
+	platforms map[[2]int64][]string
+}
+
+// Coverage computes the coverage of the packages of an index report.
+func (c *Coverer) Coverage(ctx context.Context, index *clair.IndexReport) (*clair.Coverage, error) {
+	feeds, err := c.Feeds(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("coverage of %s: %w", index.Hash, err)
+	}
+	sections, err := c.Holdings.Sections(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("coverage of %s: %w", index.Hash, err)
+	}
+	k := knowledge{feeds: map[string]*clair.Feed{}, rows: map[string]map[string]bool{}, catalogue: c.Catalogue, now: time.Now()}
+	if c.Now != nil {
+		k.now = c.Now()
+	}
+	for i := range feeds {
+		k.feeds[feeds[i].Updater] = &feeds[i]
+	}
+	for i := range sections {
+		k.add(&sections[i], c.platformsOf(&sections[i]))
+	}
+	out := &clair.Coverage{Manifest: index.Hash, Places: []clair.Place{}, Unmatched: index.Unmatched}
+	if out.Unmatched == nil {
+		out.Unmatched = []clair.Unmatched{}
+	}
+	for _, p := range placesIn(index) {
+		out.Places = append(out.Places, k.judge(p)...)
+	}
+	slices.SortFunc(out.Places, comparePlaces)
+	return out, nil
+}
+
+// platformsOf returns the platforms whose lists include a section.
+func (c *Coverer) platformsOf(s *clair.Section) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := [2]int64{s.ID.Dist, s.ID.Repo}
+	names, known := c.platforms[key]
+	if !known {
+		names = PlatformsOf(s.Dist, s.Repo)
+		if c.platforms == nil {
+			c.platforms = map[[2]int64][]string{}
+		}
+		c.platforms[key] = names
+	}
+	return names
+}
+
+// comparePlaces orders places that are not covered before the others.
+func comparePlaces(a, b clair.Place) int {
+	if a.Covered != b.Covered {
+		if b.Covered {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.Reason), string(b.Reason)))
+}
+
+// Places returns the places of the packages of an index report, sorted by
+// name, and of each the number of packages. None of them is covered yet;
+// places that no feed could cover have a reason.
+func Places(index *clair.IndexReport) []clair.Place {
+	var out []clair.Place
+	for _, p := range placesIn(index) {
+		out = append(out, p.Place)
+	}
+	return out
+}
+
+// occupiedPlace is a place with the architectures of the packages in it.
+type occupiedPlace struct {
+	clair.Place
+	packages map[string]string // architectures by package id
+}
+
+// placesIn returns the places of an index report, sorted by name.
+func placesIn(index *clair.IndexReport) []*occupiedPlace {
+	byName := map[string]*occupiedPlace{}
+	known := map[[2]any]string{}
+	for id, r := range index.Records() {
+		at := [2]any{r.Dist, r.Repo}
+		name, ok := known[at]
+		if !ok {
+			p := placeOf(r.Dist, r.Repo)
+			name = p.Name
+			known[at] = name
+			if byName[name] == nil {
+				byName[name] = &occupiedPlace{Place: p, packages: map[string]string{}}
+			}
+		}
+		byName[name].packages[id] = r.Package.Arch
+	}
+	out := make([]*occupiedPlace, 0, len(byName))
+	for _, p := range byName {
+		p.Packages = len(p.packages)
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *occupiedPlace) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// placeOf returns the place of a distribution and a repository. It has a reason
+// if no feed could cover it.
+func placeOf(dist *clair.Distribution, repo *clair.Repository) clair.Place {
+	p := clair.Place{Feeds: []string{}}
+	platform := recordPlatform(dist, repo)
+	release, ok := distro.ReleaseOf(dist)
+	switch {
+	case ok && platform == releasePlatform(release):
+		p.Name, p.MatchedAs = release.Platform, release.Of
+	case platform != "":
+		p.Name = platform
+	case dist == nil || dist.DID == "" && dist.Name == "":
+		p.Name, p.Reason = clair.UnknownPlace, clair.Unidentified
+		p.Hint = "The packages belong to no known distribution or ecosystem."
+	default:
+		p.Name = strings.TrimSuffix(cmp.Or(dist.DID, dist.Name)+":"+dist.VersionID, ":")
+		if distro.Knows(dist) {
+			p.Reason, p.Hint = clair.UnknownRelease, "The release of the distribution cannot be determined."
+		} else {
+			p.Reason, p.Hint = clair.UnknownDistribution, "No feed is known for the distribution."
+
+		}
+	}
+	return p
+}
+
+// knowledge is what is known of feeds at one moment.
+type knowledge struct {
+	feeds     map[string]*clair.Feed
+	rows      map[string]map[string]bool // the updaters by the names that PlatformsOf returns
+	catalogue Catalogue
+	now       time.Time
+}
+
+// add adds a section with its platforms, unless its feed is not in use.
+func (k *knowledge) add(s *clair.Section, platforms []string) {
+	if f := k.feeds[s.Updater]; s.Rows == 0 || f != nil && f.Configured && !f.Enabled {
+		return
+	}
+	for _, name := range platforms {
+		if k.rows[name] == nil {
+			k.rows[name] = map[string]bool{}
+		}
+		k.rows[name][s.Updater] = true
+	}
+}
+
+// judge decides whether a place is covered. A place is split in two if its feeds
+// are about the architectures of some packages only.
+func (k *knowledge) judge(p *occupiedPlace) []clair.Place {
+	place := p.Place
+	if place.Reason != "" {
+		return []clair.Place{place}
+	}
+	if r, ok := distro.ReleaseByName(place.Platform()); ok {
+		place.Ended = clair.Date(r.Ended(k.now))
+	}
+	place.Feeds = k.covering(place.Platform())
+	offers := k.offers(place.Platform())
+	if len(place.Feeds) == 0 {
+		place.Reason, place.Hint = k.reason(place.Platform(), offers)
+		return []clair.Place{place}
+	}
+	place.Covered = true
+	for _, name := range place.Feeds {
+		f := k.feeds[name]
+		if f != nil && !f.LastSuccess.IsZero() && (place.Checked.IsZero() || f.LastSuccess.Before(place.Checked)) {
+			place.Checked = f.LastSuccess.UTC().Truncate(time.Second)
+		}
+	}
+	if place.MatchedAs != "" {
+		place.Hint = "Matched as " + place.MatchedAs + "."
+	}
+	return splitByArch(place, p.packages, offers)
+}
+
+// covering returns the feeds with advisories for a platform, sorted.
+func (k *knowledge) covering(platform string) []string {
+	out := []string{}
+	for of, updaters := range k.rows {
+		if !Belongs(of, platform) {
+			continue
+		}
+		// Rows for products without a release are about all releases, but
+		// do not cover one.
+		if of == rhelPrefix && platform != rhelPrefix {
+			continue
+		}
+		for name := range updaters {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (k *knowledge) offers(platform string) []clair.Offer {
+	if k.catalogue == nil {
+		return nil
+	}
+	return k.catalogue.Offers(platform)
+}
+
+// reason returns why a platform is not covered, and what would cover it.
+func (k *knowledge) reason(platform string, offers []clair.Offer) (clair.NotCovered, string) {
+	if r, ok := distro.ReleaseByName(platform); ok {
+		if text := r.RemovedFromFeed(k.now); text != "" {
+			return clair.EndedRelease, text
+		}
+	}
+	var waiting, off []string
+	for _, o := range offers {
+		switch f := k.feeds[o.Feed]; {
+		case f == nil || f.Configured && !f.Enabled:
+			off = append(off, o.Feed)
+		case !f.LastSuccess.IsZero():
+			return clair.UnknownRelease, "The feed " + o.Feed + " has no advisories for it."
+		case f.Running:
+			return clair.NeverFetched, "The feed " + o.Feed + " is being fetched."
+		case f.Error != "":
+			return clair.NeverFetched, "The feed " + o.Feed + " could not be fetched: " + f.Error + "."
+		default:
+			waiting = append(waiting, o.Feed)
+		}
+	}
+	switch {
+	case len(waiting) > 0:
+		return clair.NeverFetched, "Run: oriel update " + strings.Join(waiting, " ") + "."
+	case len(off) > 0:
+		return clair.NoFeed, "Enable " + strings.Join(off, ", ") + " in the configuration."
+	}
+	return clair.NoFeed, "No feed is known that has advisories for it."
+}
+
+// splitByArch moves the packages that the feeds of a covered place cannot be
+// about to a second place.
+func splitByArch(place clair.Place, packages map[string]string, offers []clair.Offer) []clair.Place {
+	arches := map[string]bool{}
+	for _, o := range offers {
+		if slices.Contains(place.Feeds, o.Feed) {
+			arches[o.Arch] = true
+		}
+	}
+	if len(arches) == 0 || arches[""] {
+		return []clair.Place{place}
+	}
+	other := clair.Place{
+		Name: place.Name, MatchedAs: place.MatchedAs, Ended: place.Ended,
+		Feeds: []string{}, Reason: clair.OtherArchitecture,
+	}
+	foreign := map[string]bool{}
+	for _, arch := range packages {
+		if arch != "" && arch != "noarch" && arch != "all" && !arches[baseArch(arch)] {
+			other.Packages++
+			foreign[arch] = true
+		}
+	}
+	if other.Packages == 0 {
+		return []clair.Place{place}
+	}
+	other.Hint = "The feeds in use ("+strings.Join(place.Feeds, ", ")+") have no advisories for " + joinKeys(foreign) + "."
+	place.Packages -= other.Packages
+	if place.Packages == 0 {
+		return []clair.Place{other}
+	}
+	return []clair.Place{place, other}
+}
+
+// baseArch returns the architecture whose feeds have the packages of another:
+// the 32-bit packages of x86 are part of the 64-bit releases.
+func baseArch(arch string) string {
+	switch arch {
+	case "i386", "i486", "i586", "i686", "amd64":
+		return "x86_64"
+	case "arm64":
+		return "aarch64"
+	}
+	return arch
+}
+
+func joinKeys(set map[string]bool) string {
+	var names []string
+	for name := range set {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

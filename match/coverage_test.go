@@ -1,0 +1,144 @@
+package match_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/internal/distro"
+	"oriel/match"
+)
+
+// offers is a catalogue: feeds by platform.
+type offers map[string][]clair.Offer
+
+func (o offers) Offers(platform string) []clair.Offer { return o[platform] }
+
+// placed is an index report with one package in each of the places, which are
+// platforms, repositories or systems.
+func placed(t *testing.T, places ...any) *clair.IndexReport {
+	t.Helper()
+	r := &clair.IndexReport{
+		Packages: map[string]*clair.Package{}, Environments: map[string][]clair.Environment{},
+		Distributions: map[string]*clair.Distribution{}, Repositories: map[string]*clair.Repository{},
+	}
+	for i, at := range places {
+		id, env := fmt.Sprint(i), clair.Environment{}
+		p := &clair.Package{ID: id, Name: "p" + id, Version: "1", Kind: clair.Binary}
+		switch at := at.(type) {
+		case clair.Distribution:
+			r.Distributions[id], env.DistributionID = &at, id
+		case clair.Repository:
+			r.Repositories[id], env.RepositoryIDs = &at, []string{id}
+		case [2]string: // a platform and an architecture
+			release, ok := distro.ReleaseByName(at[0])
+			require.True(t, ok, at)
+			r.Distributions[id], env.DistributionID, p.Arch = release.Distribution(), id, at[1]
+		}
+		r.Packages[id], r.Environments[id] = p, []clair.Environment{env}
+	}
+	return r
+}
+
+func rowOf(platform string) *clair.Vulnerability {
+	v := &clair.Vulnerability{Name: "CVE-1", Package: &clair.Package{Name: "p0", Kind: clair.Binary}, FixedInVersion: "2"}
+	if r, ok := distro.ReleaseByName(platform); ok {
+		v.Dist = r.Distribution()
+	} else {
+		v.Repo = &clair.Repository{Name: platform}
+	}
+	return v
+}
+
+func TestCoverer_Coverage(t *testing.T) {
+	db := newStore(t, rowOf("debian:12"), rowOf("debian:11"), rowOf("npm"), rowOf("rhel:9"), rowOf("ubuntu:22.04"), rowOf("amzn:2023"))
+	feeds := clair.Feeds{
+		{UpdateStatus: clair.UpdateStatus{Updater: "feed", LastSuccess: time.Unix(1e9, 0)}, Configured: true, Enabled: true},
+		{UpdateStatus: clair.UpdateStatus{Updater: "alpine/3.22"}, Configured: true, Enabled: true},
+		{UpdateStatus: clair.UpdateStatus{Updater: "alpine/3.21"}, Configured: true, Enabled: true, Running: true},
+		{UpdateStatus: clair.UpdateStatus{Updater: "alpine/3.20", Error: "HTTP 404"}, Configured: true, Enabled: true},
+	}
+	c := &match.Coverer{
+		Holdings: db,
+		Feeds:    func(context.Context) (clair.Feeds, error) { return feeds, nil },
+		Now:      func() time.Time { return time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC) },
+		Catalogue: offers{
+			"alpine:3.23": {{Feed: "alpine/3.23"}}, "alpine:3.22": {{Feed: "alpine/3.22"}}, "alpine:3.21": {{Feed: "alpine/3.21"}},
+			"alpine:3.20": {{Feed: "alpine/3.20"}}, "debian:14": {{Feed: "feed"}}, "amzn:2023": {{Feed: "feed", Arch: "x86_64"}},
+		},
+	}
+	for _, tt := range []struct {
+		name string
+		at   any
+		want string // place, reason, end, what it is matched as, hint
+	}{
+		{"covered", [2]string{"debian:12"}, "debian:12||||"},
+		{"ended_and_covered", [2]string{"debian:11"}, "debian:11||2026-08-31||"},
+		{"language", clair.Repository{Name: "npm"}, "npm||||"},
+		{"derived", [2]string{"centos:9"}, "centos:9|||rhel:9|Matched as rhel:9."},
+		{"product_of_a_release", clair.Repository{Name: "cpe:/a:redhat:openshift:4.13::el9", Key: "rhel-cpe-repository"}, "rhel:9||||"},
+		{"other_architecture", [2]string{"amzn:2023", "aarch64"}, "amzn:2023|other-architecture|||The feeds in use (feed) have no advisories for aarch64."},
+		{"same_architecture", [2]string{"amzn:2023", "i686"}, "amzn:2023||||"},
+		{"every_architecture", [2]string{"amzn:2023", "noarch"}, "amzn:2023||||"},
+		{"feed_not_in_use", [2]string{"alpine:3.23"}, "alpine:3.23|no-feed|||Enable alpine/3.23 in the configuration."},
+		{"feed_waiting", [2]string{"alpine:3.22"}, "alpine:3.22|never-fetched|||Run: oriel update alpine/3.22."},
+		{"feed_running", [2]string{"alpine:3.21"}, "alpine:3.21|never-fetched|2026-11-01||The feed alpine/3.21 is being fetched."},
+		{"feed_failed", [2]string{"alpine:3.20"}, "alpine:3.20|never-fetched|2026-04-01||The feed alpine/3.20 could not be fetched: HTTP 404."},
+		{"no_feed", [2]string{"fedora:44"}, "fedora:44|no-feed|||No feed is known that has advisories for it."},
+		{"release_unknown_to_its_feed", [2]string{"debian:14"}, "debian:14|unknown-release|||The feed feed has no advisories for it."},
+		{"release_removed", [2]string{"debian:9"}, "debian:9|ended-release|2022-07-01||The release ended on 2022-07-01 and was removed from Debian's security tracker."},
+		{"interim_release_removed", [2]string{"ubuntu:23.10"}, "ubuntu:23.10|ended-release|2024-07-12||The release ended on 2024-07-12 and was removed from Canonical's feed."},
+		{"system_without_a_release", clair.Distribution{DID: "debian"}, "debian|unknown-release|||The release of the distribution cannot be determined."},
+		{"unknown_distribution", clair.Distribution{DID: "slackware", VersionID: "15.0"}, "slackware:15.0|unknown-distribution|||No feed is known for the distribution."},
+		{"nowhere", nil, "unknown|unidentified|||The packages belong to no known distribution or ecosystem."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := c.Coverage(t.Context(), placed(t, tt.at))
+			require.NoError(t, err)
+			require.Len(t, got.Places, 1)
+			p := got.Places[0]
+			require.Equal(t, tt.want, fmt.Sprintf("%s|%s|%s|%s|%s", p.Name, p.Reason, p.Ended, p.MatchedAs, p.Hint))
+			require.Equal(t, 1, p.Packages)
+			require.Equal(t, p.Reason == "", p.Covered)
+			if p.Covered {
+				require.Equal(t, []string{"feed"}, p.Feeds)
+				require.Equal(t, time.Unix(1e9, 0).UTC(), p.Checked)
+			}
+		})
+	}
+
+	t.Run("all_places", func(t *testing.T) {
+		index := placed(t, [2]string{"debian:12"}, [2]string{"debian:12"}, [2]string{"alpine:3.23"}, nil, clair.Repository{Name: "npm"})
+		index.Unmatched = []clair.Unmatched{{Package: "app.jar", Reason: "unknown"}}
+		got, err := c.Coverage(t.Context(), index)
+		require.NoError(t, err)
+		require.Equal(t, "alpine:3.23;packages=1, unknown;packages=1", got.Header())
+		b, err := json.Marshal(got)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"manifest_hash":"","unmatched":[{"package":"app.jar","version":"","reason":"unknown"}],"places":[
+			{"place":"alpine:3.23","packages":1,"covered":false,"feeds":[],"ended":null,"reason":"no-feed","hint":"Enable alpine/3.23 in the configuration."},
+			{"place":"unknown","packages":1,"covered":false,"feeds":[],"ended":null,"reason":"unidentified","hint":"The packages belong to no known distribution or ecosystem."},
+			{"place":"debian:12","packages":2,"covered":true,"feeds":["feed"],"ended":null,"reason":"","hint":"","checked":"2001-09-09T01:46:40Z"},
+			{"place":"npm","packages":1,"covered":true,"feeds":["feed"],"ended":null,"reason":"","hint":"","checked":"2001-09-09T01:46:40Z"}]}`, string(b))
+	})
+
+	t.Run("feed_switched_off", func(t *testing.T) {
+		feeds[0].Enabled = false
+		defer func() { feeds[0].Enabled = true }()
+		got, err := c.Coverage(t.Context(), placed(t, [2]string{"debian:12"}))
+		require.NoError(t, err)
+		require.False(t, got.Places[0].Covered)
+	})
+}
+
+func TestPlace_String(t *testing.T) {
+	p := clair.Place{Name: "npm", Packages: 1, Reason: clair.NoFeed, Hint: "Enable osv/npm in the configuration."}
+	require.Equal(t, "npm (1 package): no-feed. Enable osv/npm in the configuration.", p.String())
+	p.Packages = 3
+	require.Equal(t, "npm (3 packages): no-feed. Enable osv/npm in the configuration.", p.String())
+}
