@@ -21,7 +21,7 @@ func composerReader() reader.Reader {
 			return path.Base(p) == "composer.lock" || strings.HasSuffix("/"+p, "/composer/installed.json")
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
-			text, err := f.Bytes()
+			text, err := f.Text()
 			if err != nil {
 				return err
 			}

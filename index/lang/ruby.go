@@ -26,7 +26,7 @@ func rubyReader() reader.Reader {
 			return path.Ext(p) == ".gemspec" && (path.Base(dir) == "specifications" || strings.HasSuffix(dir, "specifications/default"))
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
-			text, err := f.Bytes()
+			text, err := f.Text()
 			if err != nil {
 				return err
 			}

@@ -13,9 +13,10 @@ import (
 // and dpkg have lines of some ten kilobytes.
 const maxLine = 1 << 20
 
-// Lines calls each with the lines of a text, without their line ends.
+// Lines calls each with the lines of a text in any of Unicode's encodings,
+// without their line ends.
 func Lines(r io.Reader, each func(line string) error) error {
-	s := bufio.NewScanner(r)
+	s := bufio.NewScanner(utf8Reader(r))
 	s.Buffer(make([]byte, 0, 8<<10), maxLine)
 	for s.Scan() {
 		if err := each(strings.TrimSuffix(s.Text(), "\r")); err != nil {

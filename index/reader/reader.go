@@ -77,6 +77,16 @@ func (f *File) Bytes() ([]byte, error) {
 	return b, err
 }
 
+// Text reads the file into memory, in UTF-8 without a byte order mark. Only
+// formats with a low limit may call it.
+func (f *File) Text() ([]byte, error) {
+	b, err := f.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return UTF8(b)
+}
+
 // Found collects what a reader finds in one file.
 type Found struct {
 	Packages []clair.Package
@@ -148,7 +158,7 @@ func LanguagePackage(ecosystem, name, ver string) clair.Package {
 
 // DecodeJSON decodes a file of JSON.
 func DecodeJSON(f *File, into any) error {
-	if err := json.NewDecoder(f.Stream()).Decode(into); err != nil {
+	if err := json.NewDecoder(utf8Reader(f.Stream())).Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 	}
 	return nil

@@ -99,7 +99,7 @@ func releaseFileReader() reader.Reader {
 		Name: "release-file", Version: 1, Limit: 4 << 10,
 		Wants: func(p string, _ fs.FileMode) bool { return slices.Contains(releaseFiles, p) },
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
-			text, err := f.Bytes()
+			text, err := f.Text()
 			if err != nil {
 				return err
 			}
