@@ -39,6 +39,8 @@ var ecosystems = [...]Ecosystem{
 	{OSV: "SwiftURL", Repository: "swift", Semver: true},
 	{OSV: "GitHub Actions", Repository: "github-actions", URI: "https://github.com/", Semver: true},
 	{OSV: "Julia", Repository: "julia", URI: "https://juliahub.com/", Semver: true},
+	// OSV has no advisories for CocoaPods: packages are listed as not covered.
+	{OSV: "CocoaPods", Repository: "cocoapods", URI: "https://cocoapods.org/"},
 }
 
 // Ecosystems lists the language ecosystems that Oriel matches.

@@ -79,7 +79,7 @@ func readInput(ctx context.Context, name string, o InputOptions) (*Input, error)
 	}
 	defer done()
 	f.Path = filepath.ToSlash(name)
-	return recognise(ctx, f, o)
+	return recognize(ctx, f, o)
 }
 
 // plainFile gives a file's plain bytes at any place, in a temporary file where
@@ -112,8 +112,8 @@ func isCompressed(head []byte) bool {
 	return false
 }
 
-// recognise finds out what a file is.
-func recognise(ctx context.Context, f *reader.File, o InputOptions) (*Input, error) {
+// recognize determines the kind of a file.
+func recognize(ctx context.Context, f *reader.File, o InputOptions) (*Input, error) {
 	head := make([]byte, min(f.Size, 4096))
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -121,10 +121,19 @@ func recognise(ctx context.Context, f *reader.File, o InputOptions) (*Input, err
 	switch {
 	case len(head) > 262 && string(head[257:262]) == "ustar":
 		return readArchive(ctx, f, o)
-	case len(head) > 16 && rpm.IsDatabase(head):
+	case rpm.IsDatabase(head):
 		return readDatabase(ctx, f, rpm.Reader(), o)
 	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	var err error
+	if reader.IsUTF16(head) {
+		if head, err = toUTF8(f); err != nil {
+			return nil, err
+		}
+		f = &reader.File{Path: f.Path, Size: int64(len(head)), ReaderAt: bytes.NewReader(head)}
+	} else if head, err = reader.UTF8(head); err != nil {
+		return nil, err
+	}
+	text := bytes.TrimLeft(head, " \t\r\n")
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
 		return readJSON(f, o)
@@ -137,7 +146,16 @@ func recognise(ctx context.Context, f *reader.File, o InputOptions) (*Input, err
 	case hasLine(head, "P:") && hasLine(head, "V:"):
 		return readDatabase(ctx, f, system.Apk(), o)
 	}
-	return nil, clair.Invalid("input", "it is no image, SBOM, index report or package database that is known here")
+	return nil, clair.Invalid("input", "unrecognized: not an image, SBOM, index report or package database")
+}
+
+// toUTF8 reads a document in UTF-16.
+func toUTF8(f *reader.File) ([]byte, error) {
+	b, err := readDocument(f)
+	if err != nil {
+		return nil, err
+	}
+	return reader.UTF8(b)
 }
 
 func hasLine(text []byte, prefix string) bool {
@@ -151,39 +169,39 @@ func readDocument(f *reader.File) ([]byte, error) {
 	return f.Bytes()
 }
 
-// readJSON tells documents apart by the keys that only one kind has.
+// readJSON reads a document, whose kind is determined by keys that only one
+// kind has.
 func readJSON(f *reader.File, o InputOptions) (*Input, error) {
 	b, err := readDocument(f)
 	if err != nil {
 		return nil, err
 	}
-	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	text, err := reader.UTF8(b)
+	if err != nil {
+		return nil, err
+	}
 	var keys struct {
-		BOMFormat   string           `json:"bomFormat"`
-		SPDXVersion string           `json:"spdxVersion"`
 		Hash        *json.RawMessage `json:"manifest_hash"`
 		Packages    *json.RawMessage `json:"packages"`
 		Environment *json.RawMessage `json:"environments"`
 	}
-	if err := json.Unmarshal(b, &keys); err != nil {
+	if err := json.Unmarshal(text, &keys); err != nil {
 		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 	}
-	switch {
-	case keys.BOMFormat != "":
-		return billOf(sbom.CycloneDXJSON, b, o)
-	case keys.SPDXVersion != "":
-		return billOf(sbom.SPDXJSON, b, o)
-	case keys.Hash != nil || keys.Packages != nil && keys.Environment != nil:
-		r := &clair.IndexReport{}
-		if err := json.Unmarshal(b, r); err != nil {
-			return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
-		}
-		if r.Hash == "" {
-			r.Hash = DigestOf(b)
-		}
-		return &Input{Kind: "index report", Report: r}, Ready(r, r.Hash)
+	if format, ok := sbom.Detect(text); ok {
+		return billOf(format, b, o)
 	}
-	return nil, clair.Invalid("input", "it is JSON, and neither CycloneDX nor SPDX 2 nor an index report")
+	if keys.Hash == nil && (keys.Packages == nil || keys.Environment == nil) {
+		return nil, clair.Invalid("input", "unrecognized JSON: neither CycloneDX nor SPDX, nor another SBOM or an index report")
+	}
+	r := &clair.IndexReport{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	}
+	if r.Hash == "" {
+		r.Hash = DigestOf(b)
+	}
+	return &Input{Kind: "index report", Report: r}, Ready(r, r.Hash)
 }
 
 func readBill(f *reader.File, format sbom.Format, o InputOptions) (*Input, error) {
@@ -199,11 +217,7 @@ func billOf(format sbom.Format, b []byte, o InputOptions) (*Input, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind := "SPDX SBOM"
-	if format == sbom.CycloneDXJSON || format == sbom.CycloneDXXML {
-		kind = "CycloneDX SBOM"
-	}
-	return &Input{Kind: kind, Report: r}, nil
+	return &Input{Kind: format.String(), Report: r}, nil
 }
 
 // readDatabase reads a package database alone, which does not say what system

@@ -122,7 +122,7 @@ func TestReadInput_DatabasesAndDocuments(t *testing.T) {
 		require.Equal(t, DigestOf(b), in.Report.Hash)
 	}
 	for text, reason := range map[string]string{
-		"": "known here", "hello": "known here", "{}": "JSON", "{": "invalid", "<html/>": "expected element", dpkgText: "which distribution",
+		"": "unrecognized", "hello": "unrecognized", "{}": "JSON", "{": "invalid", "<html/>": "expected element", dpkgText: "which distribution",
 		string(dockerSave(t))[:600]: "no file", string(makeTar(t, entry{name: "manifest.json", body: "[]"})): "0 images",
 		string(makeTar(t, entry{name: "manifest.json", body: `[{"Config":"../c","Layers":["../../etc/passwd"]}]`})):                                                                                "no file",
 		string(makeTar(t, entry{name: "manifest.json", kind: '2', link: "manifest.json"})):                                                                                                         "no file",

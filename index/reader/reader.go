@@ -140,11 +140,12 @@ func (o *Found) AddUnmatched(name, version, reason string) error {
 	if o.Count++; o.Count > MaxPackages {
 		return ErrTooMany
 	}
-	o.Unmatched = append(o.Unmatched, clair.Unmatched{Package: cut(name), Version: cut(version), Reason: cut(reason)})
+	o.Unmatched = append(o.Unmatched, clair.Unmatched{Package: Cut(name), Version: Cut(version), Reason: Cut(reason)})
 	return nil
 }
 
-func cut(s string) string { return s[:min(len(s), MaxWord)] }
+// Cut cuts a text at MaxWord.
+func Cut(s string) string { return s[:min(len(s), MaxWord)] }
 
 // LanguagePackage returns a package of a language's ecosystem, with its
 // normalized version if the version can be parsed.

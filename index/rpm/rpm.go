@@ -186,11 +186,7 @@ func rpmPackage(b []byte, out *reader.Found) error {
 	p.Source = Source(h.text(tagSourceRPM))
 	if p.Source != nil {
 		p.Source.Module = p.Module
-		if p.Source.Version == p.Version {
-			// The file's name has no epoch. Packages of the source's own
-			// version have its epoch too.
-			p.Source.Version = epoch + p.Version
-		}
+		p.Source.Version = SourceVersion(p.Source.Version, epoch+p.Version)
 	}
 	p.Version = epoch + p.Version
 	if out.Owned != nil {
@@ -225,6 +221,17 @@ func Source(name string) *clair.Package {
 		return nil
 	}
 	return &clair.Package{Name: name[:j], Version: name[j+1:], Kind: clair.Source}
+}
+
+// SourceVersion returns the version of a source package with the epoch of a
+// binary package of it, unless the source's version has one: the file names of
+// source packages have none.
+func SourceVersion(source, binary string) string {
+	epoch, _, ok := strings.Cut(binary, ":")
+	if !ok || strings.Contains(source, ":") {
+		return source
+	}
+	return epoch + ":" + source
 }
 
 // ModuleStream gives NAME:STREAM of a label NAME:STREAM:VERSION:CONTEXT.

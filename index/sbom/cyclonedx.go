@@ -2,18 +2,17 @@ package sbom
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"oriel/clair"
 )
 
-// cyclone is what is read of a CycloneDX document, which in JSON and XML has
-// the same names. The rest of the format, of which there is much, is skipped
-// as it is read.
+// cyclone is the part of a CycloneDX document that is read. JSON and XML have
+// the same names.
 type cyclone struct {
 	XMLName   xml.Name `json:"-" xml:"bom"`
 	BOMFormat string   `json:"bomFormat" xml:"-"`
@@ -27,7 +26,7 @@ type cycloneComponent struct {
 	Type       string             `json:"type" xml:"type,attr"`
 	Group      string             `json:"group" xml:"group"`
 	Name       string             `json:"name" xml:"name"`
-	Version    string             `json:"version" xml:"version"`
+	Version    text               `json:"version" xml:"version"`
 	PURL       string             `json:"purl" xml:"purl"`
 	Properties []cycloneProperty  `json:"properties" xml:"properties>property"`
 	Components []cycloneComponent `json:"components" xml:"components>component"`
@@ -43,8 +42,8 @@ const cycloneNamespace = "http://cyclonedx.org/schema/bom/"
 
 func readCycloneDXJSON(b []byte) (*bill, error) {
 	var doc cyclone
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	if err := decode(b, &doc); err != nil {
+		return nil, err
 	}
 	if doc.BOMFormat != "CycloneDX" {
 		return nil, clair.Invalid("bomFormat", "%.40q is not CycloneDX", doc.BOMFormat)
@@ -55,8 +54,7 @@ func readCycloneDXJSON(b []byte) (*bill, error) {
 func readCycloneDXXML(b []byte) (*bill, error) {
 	var doc cyclone
 	d := xml.NewDecoder(bytes.NewReader(b))
-	// Documents name encodings, and almost all that are not UTF-8 are ASCII.
-	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	d.CharsetReader = charsetReader
 	if err := d.Decode(&doc); err != nil {
 		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 	}
@@ -66,9 +64,27 @@ func readCycloneDXXML(b []byte) (*bill, error) {
 	return doc.bill(), nil
 }
 
+// charsetReader decodes the encoding that an XML document declares. UTF-16 is
+// decoded before.
+func charsetReader(charset string, r io.Reader) (io.Reader, error) {
+	switch strings.ToLower(charset) {
+	case "iso-8859-1", "latin1", "windows-1252":
+		b, err := io.ReadAll(r)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]byte, 0, len(b))
+		for _, c := range b {
+			out = utf8.AppendRune(out, rune(c))
+		}
+		return bytes.NewReader(out), nil
+	}
+	return r, nil
+}
+
 func (doc *cyclone) bill() *bill {
 	b := &bill{}
-	// What the document is of is no package in it, but may hold some.
+	// The subject of the document is not a package in it, but may hold some.
 	b.cyclone(doc.Metadata.Component.Components)
 	if doc.Metadata.Component.Type == "operating-system" {
 		b.setSystem(doc.Metadata.Component.system())
@@ -83,8 +99,8 @@ func (b *bill) cyclone(list []cycloneComponent) {
 		switch {
 		case c.Type == "operating-system":
 			b.setSystem(c.system())
-		case c.Type == "file" || c.Type == "container" && c.PURL == "" || c.Type == "application" && c.PURL == "" && len(c.Properties) > 0 && c.Version == "":
-			// Files that packages were found in, and images around them.
+		case c.PURL == "" && c.isNoPackage():
+			// Images around packages, and files that packages were found in.
 		default:
 			b.components = append(b.components, c.component())
 		}
@@ -92,14 +108,39 @@ func (b *bill) cyclone(list []cycloneComponent) {
 	}
 }
 
-func (c *cycloneComponent) system() clair.Distribution {
-	return clair.Distribution{DID: c.Name, VersionID: c.Version}
+// isNoPackage reports whether a component without a package URL is something
+// else than software.
+func (c *cycloneComponent) isNoPackage() bool {
+	switch c.Type {
+	case "file", "container", "data", "cryptographic-asset", "machine-learning-model":
+		return true
+	case "application": // a lock file, as Trivy describes it
+		return len(c.Properties) > 0 && c.Version == ""
+	}
+	return false
 }
 
-// component reads beside the package URL what syft and Trivy say in
-// properties of their own.
+func (c *cycloneComponent) system() clair.Distribution {
+	d := clair.Distribution{DID: c.Name, VersionID: string(c.Version)}
+	for _, p := range c.Properties {
+		switch v := p.Value + p.XMLValue; p.Name {
+		case "syft:distro:id":
+			d.DID = v
+		case "syft:distro:versionID":
+			d.VersionID = v
+		case "syft:distro:versionCodename":
+			d.VersionCodeName = v
+		case "syft:distro:prettyName":
+			d.PrettyName = v
+		}
+	}
+	return d
+}
+
+// component reads, in addition to the package URL, the properties that syft and
+// Trivy add.
 func (c *cycloneComponent) component() component {
-	out := component{name: c.Name, version: c.Version, purl: c.PURL}
+	out := component{name: c.Name, version: string(c.Version), purl: c.PURL}
 	if c.Group != "" {
 		out.name = c.Group + "/" + c.Name
 	}

@@ -3,15 +3,13 @@ package sbom
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"oriel/clair"
 	"oriel/index/reader"
 )
 
-// spdx is what is read of an SPDX 2 document.
+// spdx is the part of an SPDX 2 document that is read.
 type spdx struct {
 	Version       string `json:"spdxVersion"`
 	Packages      []spdxPackage
@@ -21,7 +19,7 @@ type spdx struct {
 type spdxPackage struct {
 	ID         string `json:"SPDXID"`
 	Name       string
-	Version    string        `json:"versionInfo"`
+	Version    text          `json:"versionInfo"`
 	FileName   string        `json:"packageFileName"`
 	SourceInfo string        `json:"sourceInfo"`
 	Purpose    string        `json:"primaryPackagePurpose"`
@@ -40,9 +38,12 @@ type spdxRelationship struct {
 }
 
 func readSPDXJSON(b []byte) (*bill, error) {
+	if isSPDX3(b) {
+		return readSPDX3(b)
+	}
 	var doc spdx
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	if err := decode(b, &doc); err != nil {
+		return nil, err
 	}
 	return doc.bill()
 }
@@ -94,7 +95,7 @@ func (p *spdxPackage) tag(tag, value string) {
 	case "SPDXID":
 		p.ID = value
 	case "PackageVersion":
-		p.Version = value
+		p.Version = text(value)
 	case "PackageFileName":
 		p.FileName = value
 	case "PackageSourceInfo":
@@ -108,7 +109,7 @@ func (p *spdxPackage) tag(tag, value string) {
 	}
 }
 
-// ref finds an external reference of a type.
+// ref returns the external reference of a type, "" if there is none.
 func (p *spdxPackage) ref(kind string) string {
 	for _, r := range p.Refs {
 		if r.Type == kind {
@@ -145,13 +146,13 @@ func (doc *spdx) bill() (*bill, error) {
 		case p.isSystem():
 			b.setSystem(p.system())
 		case purl == "" && (described[p.ID] || p.Purpose == "SOURCE" || p.Purpose == "OTHER"):
-			// What the document is of, and what others were built from.
+			// The subject of the document, and sources of others.
 		default:
-			c := component{name: p.Name, version: p.Version, purl: purl, where: p.FileName, system: inSystem[p.ID]}
+			c := component{name: p.Name, version: string(p.Version), purl: purl, where: p.FileName, system: inSystem[p.ID]}
 			if src := source[p.ID]; src != nil {
-				c.source, c.sourceVersion = src.Name, src.Version
-			} else if built, ok := strings.CutPrefix(p.SourceInfo, "built package from: "); ok { // Trivy's
-				c.source, c.sourceVersion, _ = strings.Cut(built, " ")
+				c.source, c.sourceVersion = src.Name, string(src.Version)
+			} else {
+				c.source, c.sourceVersion = builtFrom(p.SourceInfo)
 			}
 			b.components = append(b.components, c)
 		}
@@ -159,12 +160,22 @@ func (doc *spdx) bill() (*bill, error) {
 	return b, nil
 }
 
-// isSystem knows operating systems as the specification has them and, since
-// that came late, as Trivy names them.
+// isSystem reports whether a package is an operating system, as the
+// specification marks them since 2.3 or as Trivy names them.
 func (p *spdxPackage) isSystem() bool {
 	return p.Purpose == "OPERATING-SYSTEM" || strings.HasPrefix(p.ID, "SPDXRef-OperatingSystem")
 }
 
 func (p *spdxPackage) system() clair.Distribution {
-	return clair.Distribution{DID: cmp.Or(p.ref("did"), p.Name), VersionID: cmp.Or(p.ref("version_id"), p.Version), PrettyName: p.ref("pretty_name")}
+	return clair.Distribution{DID: cmp.Or(p.ref("did"), p.Name), VersionID: cmp.Or(p.ref("version_id"), string(p.Version)), PrettyName: p.ref("pretty_name")}
+}
+
+// builtFrom returns the source package that Trivy names in a text.
+func builtFrom(sourceInfo string) (name, version string) {
+	built, ok := strings.CutPrefix(sourceInfo, "built package from: ")
+	if !ok {
+		return "", ""
+	}
+	name, version, _ = strings.Cut(built, " ")
+	return name, version
 }

@@ -1,6 +1,5 @@
-// Package purl reads package URLs (github.com/package-url/purl-spec). Names
-// keep their case, which the specification would have lowered for some types:
-// Go's modules are told apart by it.
+// Package purl parses package URLs (github.com/package-url/purl-spec). Names
+// keep their case, which the specification lowers for some types.
 package purl
 
 import (
@@ -11,22 +10,24 @@ import (
 	"oriel/clair"
 )
 
-// PURL is a package URL taken apart.
+// PURL is a parsed package URL.
 type PURL struct {
 	Type, Namespace, Name, Version string
 	Qualifiers                     url.Values
+	Subpath                        string
 }
 
-// Parse reads a package URL. The error is an ErrInvalid.
+// Parse parses a package URL. The error is an ErrInvalid.
 func Parse(s string) (PURL, error) {
 	rest, ok := strings.CutPrefix(s, "pkg:")
 	if !ok {
 		return PURL{}, bad(s)
 	}
 	var p PURL
-	rest, _, _ = strings.Cut(rest, "#")
+	rest, subpath, _ := strings.Cut(rest, "#")
 	rest, query, _ := strings.Cut(rest, "?")
-	// Package URLs leave "+" as it is, which a query would make a space.
+	p.Subpath = strings.Trim(subpath, "/")
+	// A "+" stands for itself in a package URL, and for a space in a query.
 	q, err := url.ParseQuery(strings.ReplaceAll(query, "+", "%2B"))
 	if err != nil {
 		return PURL{}, bad(s)
@@ -43,7 +44,7 @@ func Parse(s string) (PURL, error) {
 		p.Namespace, rest = rest[:i], rest[i+1:]
 	}
 	p.Name = rest
-	for _, part := range []*string{&p.Namespace, &p.Name, &p.Version} {
+	for _, part := range []*string{&p.Namespace, &p.Name, &p.Version, &p.Subpath} {
 		if *part, err = url.PathUnescape(*part); err != nil {
 			return PURL{}, bad(s)
 		}
@@ -54,4 +55,4 @@ func Parse(s string) (PURL, error) {
 	return p, nil
 }
 
-func bad(s string) error { return fmt.Errorf("%w: %.100q is no package URL", clair.ErrInvalid, s) }
+func bad(s string) error { return fmt.Errorf("%w: %.100q is not a package URL", clair.ErrInvalid, s) }

@@ -65,6 +65,7 @@ var parsers = map[Scheme]parser{
 	"pypi":      from(semantic.ParsePyPIVersion),
 	"maven":     parseMaven,
 	"rubygems":  parseRubyGems,
+	"cocoapods": parseRubyGems, // its versions are those of RubyGems
 	"nuget":     always(semantic.ParseNuGetVersion),
 	"packagist": parsePackagist,
 	"cran":      from(semantic.ParseCRANVersion),

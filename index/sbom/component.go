@@ -1,0 +1,243 @@
+package sbom
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"oriel/clair"
+	"oriel/index/reader"
+	"oriel/index/rpm"
+	"oriel/internal/distro"
+	"oriel/internal/purl"
+)
+
+// bill is the content of a document in any of the formats.
+type bill struct {
+	components []component
+	// system is the operating system that the document names, nil if none.
+	system *clair.Distribution
+}
+
+// setSystem records the first operating system of a document.
+func (b *bill) setSystem(d clair.Distribution) {
+	if b.system == nil && (d.DID != "" || d.Name != "") {
+		b.system = &d
+	}
+}
+
+// component is a package as a document describes it.
+type component struct {
+	name, version, purl string
+	// where is the file it was found in, if the document names it.
+	where string
+	// source and sourceVersion are the package it was built from, if the
+	// document names it outside the package URL.
+	source, sourceVersion string
+	// system is true for a package of the operating system without a package
+	// URL.
+	system bool
+}
+
+// unmatched returns the component as one that cannot be matched.
+func (c *component) unmatched(err error) clair.Unmatched {
+	u := clair.Unmatched{Package: reader.Cut(c.purl), Reason: reader.Cut(err.Error())}
+	if c.purl == "" {
+		u.Package, u.Version = reader.Cut(c.name), reader.Cut(c.version)
+	}
+	return u
+}
+
+// The reasons for which components cannot be matched.
+var (
+	errNoPURL    = errors.New("it has no package URL")
+	errNoVersion = errors.New("it has no version")
+	errNoDistro  = errors.New("no distribution is known for it")
+	errSource    = errors.New("it is a source package, which is not installed")
+	errTooLong   = fmt.Errorf("its name or version has over %d bytes", reader.MaxWord)
+	errPrivate   = errors.New("it is a package of an organization, not of the public registry")
+)
+
+// pkg returns the package of a component. The error is the reason for which it
+// cannot be matched.
+func (c *component) pkg(system *clair.Distribution, override *distro.Release) (Package, error) {
+	p, err := c.anyPackage(system, override)
+	if err == nil && (len(p.Name) > reader.MaxWord || len(p.Version) > reader.MaxWord) {
+		err = errTooLong
+	}
+	return p, err
+}
+
+func (c *component) anyPackage(system *clair.Distribution, override *distro.Release) (Package, error) {
+	if c.purl == "" {
+		if !c.system {
+			return Package{}, errNoPURL
+		}
+		release, ok := systemRelease(system, override)
+		if !ok {
+			return Package{}, errNoDistro
+		}
+		return c.distributionPackage(release, purl.PURL{Name: c.name, Version: c.version})
+	}
+	u, err := purl.Parse(c.purl)
+	if err != nil {
+		return Package{}, err
+	}
+	if u.Version = cmp.Or(u.Version, c.version); u.Version == "" {
+		return Package{}, errNoVersion
+	}
+	if arch := u.Qualifiers.Get("arch"); arch == "src" || arch == "nosrc" || arch == "source" {
+		return Package{}, errSource
+	}
+	if u.Type == "deb" || u.Type == "rpm" || u.Type == "apk" {
+		release, ok := releaseOf(u, system, override)
+		if !ok {
+			return Package{}, errNoDistro
+		}
+		return c.distributionPackage(release, u)
+	}
+	return c.languagePackage(u)
+}
+
+// ecosystems are the repositories of the types of package URLs that languages
+// have. Nothing writes to it.
+var ecosystems = map[string]string{
+	"golang": "go", "pypi": "pypi", "maven": "maven", "gem": "rubygems", "npm": "npm", "cargo": "crates.io", "nuget": "nuget",
+	"composer": "packagist", "pub": "pub", "hex": "hex", "cran": "cran", "hackage": "hackage", "conan": "conan", "swift": "swift",
+	"julia": "julia", "cocoapods": "cocoapods", "github": "github-actions", "githubactions": "github-actions",
+}
+
+func (c *component) languagePackage(u purl.PURL) (Package, error) {
+	ecosystem, ok := ecosystems[u.Type]
+	if !ok {
+		return Package{}, fmt.Errorf("no advisories are known for packages of type %.40q", u.Type)
+	}
+	if from := u.Qualifiers.Get("repository_url"); !reader.IsPublic(ecosystem, from) {
+		return Package{}, errors.New(reader.NotPublic(from))
+	}
+	name, err := languageName(ecosystem, u)
+	if err != nil {
+		return Package{}, err
+	}
+	p := reader.LanguagePackage(ecosystem, name, u.Version)
+	return Package{Package: p, Path: cmp.Or(c.where, c.purl), Ecosystem: ecosystem}, nil
+}
+
+// languageName returns the name that a package has in its ecosystem.
+func languageName(ecosystem string, u purl.PURL) (string, error) {
+	name := u.Name
+	if u.Namespace != "" {
+		name = u.Namespace + "/" + name
+	}
+	switch ecosystem {
+	case "go":
+		// Tools that take a module path to have three parts write the rest,
+		// such as a major version, as the subpath.
+		if u.Subpath != "" {
+			name += "/" + u.Subpath
+		}
+		if name == "std" {
+			name = "stdlib"
+		}
+	case "maven":
+		if u.Namespace != "" {
+			name = u.Namespace + ":" + u.Name
+		}
+	case "conan":
+		if isSet(u.Qualifiers.Get("user")) || isSet(u.Qualifiers.Get("channel")) {
+			return "", errPrivate // recipes of ConanCenter have neither
+		}
+		name = u.Name
+	case "hex":
+		if u.Namespace != "" {
+			return "", errPrivate
+		}
+	case "swift":
+		name = strings.TrimSuffix(name, ".git")
+	case "cocoapods":
+		if u.Subpath != "" {
+			name += "/" + u.Subpath
+		}
+	}
+	return name, nil
+}
+
+// isSet reports whether a user or channel of Conan is one: "_" is none.
+func isSet(s string) bool { return s != "" && s != "_" }
+
+// releaseOf returns the release of a package: the caller's, that of its URL,
+// that of the document's operating system.
+func releaseOf(u purl.PURL, system *clair.Distribution, override *distro.Release) (distro.Release, bool) {
+	if override != nil {
+		return *override, true
+	}
+	for _, key := range []string{"distro", "distro_name"} {
+		if name := u.Qualifiers.Get(key); name != "" {
+			if r, ok := distro.ReleaseByPURL(u.Namespace, name); ok {
+				return r, true
+			}
+		}
+	}
+	if r, ok := systemRelease(system, nil); ok {
+		return r, true
+	}
+	return distro.ReleaseByPURL(u.Namespace, "")
+}
+
+func systemRelease(system *clair.Distribution, override *distro.Release) (distro.Release, bool) {
+	if override != nil {
+		return *override, true
+	}
+	return distro.ReleaseOf(system)
+}
+
+func (c *component) distributionPackage(r distro.Release, u purl.PURL) (Package, error) {
+	if u.Version == "" {
+		return Package{}, errNoVersion
+	}
+	p := clair.Package{Name: u.Name, Version: u.Version, Kind: clair.Binary, Arch: u.Qualifiers.Get("arch")}
+	p.Version = withEpoch(u.Qualifiers.Get("epoch"), p.Version)
+	p.Module = rpm.ModuleStream(cmp.Or(u.Qualifiers.Get("rpmmod"), u.Qualifiers.Get("modularitylabel")))
+	p.Source = c.sourceOf(u, &p)
+	if p.Source == nil && r.Scheme != "rpm" {
+		// dpkg and apk name a source only if it has another name.
+		p.Source = &clair.Package{Name: p.Name, Version: p.Version, Kind: clair.Source}
+	}
+	return Package{Package: p, Path: cmp.Or(c.where, c.purl, "sbom"), Distribution: r.Distribution()}, nil
+}
+
+// withEpoch adds an epoch to a version that has none.
+func withEpoch(epoch, version string) string {
+	if epoch == "" || epoch == "0" || strings.Contains(version, ":") {
+		return version
+	}
+	return epoch + ":" + version
+}
+
+// sourceOf returns the source package of p, nil if the document names none.
+// Its name is in one of several qualifiers, depending on the tool: NAME,
+// NAME@VERSION or the file name of a source package.
+func (c *component) sourceOf(u purl.PURL, p *clair.Package) *clair.Package {
+	name, ver := c.source, c.sourceVersion
+	for _, key := range []string{"upstream", "sourcerpm", "source", "origin"} {
+		value := u.Qualifiers.Get(key)
+		if value == "" {
+			continue
+		}
+		if strings.HasSuffix(value, ".rpm") {
+			src := rpm.Source(value)
+			if src != nil {
+				src.Version = rpm.SourceVersion(src.Version, p.Version)
+			}
+			return src
+		}
+		name, ver, _ = strings.Cut(value, "@")
+		ver = cmp.Or(ver, u.Qualifiers.Get("sourceversion"))
+		break
+	}
+	if name == "" {
+		return nil
+	}
+	return &clair.Package{Name: name, Version: cmp.Or(ver, p.Version), Kind: clair.Source}
+}
