@@ -22,6 +22,7 @@ func Ready(r *clair.IndexReport, manifest clair.Digest) error {
 			return err
 		}
 	}
+	Complete(r)
 	return nil
 }
 
@@ -76,11 +77,8 @@ func readyPackages(r *clair.IndexReport) error {
 		if err := readyPackage(at, p); err != nil {
 			return err
 		}
-		if p.Source != nil && p.Source.Name == "" {
-			p.Source = nil
-		}
-		if p.Source == nil {
-			continue
+		if p.Source == nil || p.Source.Name == "" {
+			continue // Complete sets it
 		}
 		p.Source.Source = nil
 		if err := readyPackage(at+".source", p.Source); err != nil {

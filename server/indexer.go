@@ -113,8 +113,20 @@ func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest)
 	return r, nil
 }
 
+// indexReport returns a stored report in the form that Clair's programs need,
+// also if an earlier version stored it in another.
+func (s *Server) indexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error) {
+	r, err := s.Manifests.IndexReport(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	index.Complete(r)
+	return r, nil
+}
+
 // answerReport answers with a report that was made or stored, and links to it.
 func (s *Server) answerReport(c echo.Context, status int, r *clair.IndexReport) error {
+	index.Complete(r) // an earlier version may have stored it
 	h := c.Response().Header()
 	h.Set("Etag", quoted(s.IndexState))
 	h.Set("Location", indexer+"/index_report/"+string(r.Hash))
@@ -194,7 +206,7 @@ func (s *Server) getIndexReport(c echo.Context) error {
 		return err
 	}
 	return s.withHeavy(c, func() error {
-		r, err := s.Manifests.IndexReport(c.Request().Context(), hash)
+		r, err := s.indexReport(c.Request().Context(), hash)
 		if err != nil {
 			return err
 		}

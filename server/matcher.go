@@ -42,7 +42,7 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		s.initialized.Store(true)
 	}
 	return s.withHeavy(c, func() error {
-		r, err := s.Manifests.IndexReport(ctx, hash)
+		r, err := s.indexReport(ctx, hash)
 		if err != nil {
 			return err
 		}

@@ -241,8 +241,10 @@ func TestIndexReport_Put(t *testing.T) {
 	require.Equal(t, 200, got.StatusCode)
 	require.JSONEq(t, a.body, got.body)
 	require.JSONEq(t, `{"manifest_hash":"`+hashA+`","state":"IndexFinished","success":true,"err":"","distributions":{},
-		"packages":{"1":{"id":"1","name":"requests","version":"2.28.0","kind":"binary","normalized_version":"","cpe":""},
-			"2":{"id":"2","name":"golang.org/x/net","version":"v0.17.0","normalized_version":"","cpe":""}},
+		"packages":{"1":{"id":"1","name":"requests","version":"2.28.0","kind":"binary","normalized_version":"pep440:0.2.28.0.0.0.0.0.0.0","cpe":"",
+				"source":{"id":"","name":"","version":"","normalized_version":"","cpe":""}},
+			"2":{"id":"2","name":"golang.org/x/net","version":"v0.17.0","normalized_version":"semver:0.0.17.0.0.0.0.0.0.0","cpe":"",
+				"source":{"id":"","name":"","version":"","normalized_version":"","cpe":""}}},
 		"repository":{"1":{"id":"1","name":"pypi","cpe":""},"2":{"id":"2","name":"go","uri":"https://pkg.go.dev/","cpe":""}},
 		"environments":{"1":[{"package_db":"usr/lib","introduced_in":"`+hashA+`","distribution_id":"","repository_ids":["1"]}],
 			"2":[{"package_db":"usr/bin/x","introduced_in":"`+hashB+`","distribution_id":"","repository_ids":["2"]}]}}`, got.body)

@@ -7,10 +7,14 @@ import (
 	"oriel/clair"
 )
 
-// Normalize gives a semantic version in Clair's form of ten numbers, which
-// has no place for a pre-release. ok is false for other schemes and for what
-// does not fit, such as a number over 31 bits.
+// Normalize returns a semantic version or a version of PyPI in Clair's form of
+// ten numbers. That form of a semantic version has no pre-release. ok is false
+// for other schemes and if the version does not fit, such as for a number of
+// more than 31 bits.
 func Normalize(s Scheme, text string) (n clair.NormalizedVersion, ok bool) {
+	if s == "pypi" {
+		return normalizePEP440(text)
+	}
 	if e, known := clair.EcosystemByRepository(string(s)); !known || !e.Semver {
 		return n, false
 	}

@@ -139,8 +139,48 @@ func TestNormalize(t *testing.T) {
 		require.Equal(t, want, got.String(), text)
 		require.Equal(t, want != "", ok, text)
 	}
-	_, ok := Normalize("pypi", "1.2.3")
+	_, ok := Normalize("maven", "1.2.3")
 	require.False(t, ok)
+}
+
+// The numbers are those of claircore's pkg/pep440, whose Version method documents
+// them.
+func TestNormalize_PEP440(t *testing.T) {
+	for text, want := range map[string]string{
+		"2.25.0":               "0.2.25.0.0.0.0.0.0.0",
+		"1":                    "0.1.0.0.0.0.0.0.0.0",
+		"v1.2":                 "0.1.2.0.0.0.0.0.0.0",
+		"1!2.0":                "1.2.0.0.0.0.0.0.0.0",
+		"1.2.3.4.5.6":          "0.1.2.3.4.5.0.0.0.0",
+		"1.0a2":                "0.1.0.0.0.0.-3.2.0.0",
+		"1.0.beta_3":           "0.1.0.0.0.0.-2.3.0.0",
+		"1.0RC1":               "0.1.0.0.0.0.-1.1.0.0",
+		"1.0c":                 "0.1.0.0.0.0.-1.0.0.0",
+		"1.0.post2":            "0.1.0.0.0.0.0.0.2.0",
+		"1.0-2":                "0.1.0.0.0.0.0.0.2.0",
+		"1.0.r4":               "0.1.0.0.0.0.0.0.4.0",
+		"1.0rc1.dev5":          "0.1.0.0.0.0.-1.1.0.-5",
+		"1.0.post1.dev3":       "0.1.0.0.0.0.0.0.1.-3",
+		"1.0.dev7":             "0.1.0.0.0.0.-2147483641.0.0.0",
+		"2.6.0+cu124":          "0.2.6.0.0.0.0.0.0.0",
+		"20160721":             "0.20160721.0.0.0.0.0.0.0.0",
+		" 1.0 ":                "0.1.0.0.0.0.0.0.0.0",
+		"":                     "",
+		">=1.0":                "",
+		"1.0-SNAPSHOT":         "",
+		"1.0.99999999999":      "",
+		"1.0.post999999999999": "",
+		"master":               "",
+	} {
+		t.Run(text, func(t *testing.T) {
+			n, ok := Normalize("pypi", text)
+			require.Equal(t, want != "", ok)
+			if ok {
+				want = "pep440:" + want
+			}
+			require.Equal(t, want, n.String())
+		})
+	}
 }
 
 func FuzzCompare(f *testing.F) {
