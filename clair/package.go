@@ -55,6 +55,19 @@ type Repository struct {
 	CPE  string `json:"cpe"`
 }
 
+// The keys of Red Hat's repositories. Other repositories have none.
+const (
+	// RHELKey is the key of a repository of packages, whose name is a CPE.
+	RHELKey = "rhel-cpe-repository"
+	// RHCCKey is the key of a repository of container images, which
+	// advisories are about as if each image were a package.
+	RHCCKey = "rhcc-container-repository"
+)
+
+// GoldRepository is the name of the repository of the images that Red Hat's
+// catalogue lists themselves. It has no CPE to compare.
+const GoldRepository = "Red Hat Container Catalog"
+
 // Environment is one place where a package was found.
 type Environment struct {
 	// PackageDB is the database or file that lists the package.

@@ -307,7 +307,7 @@ func splitByArch(place clair.Place, packages map[string]string, offers []clair.O
 	if other.Packages == 0 {
 		return []clair.Place{place}
 	}
-	other.Hint = "The feeds in use ("+strings.Join(place.Feeds, ", ")+") have no advisories for " + joinKeys(foreign) + "."
+	other.Hint = "The feeds in use (" + strings.Join(place.Feeds, ", ") + ") have no advisories for " + joinKeys(foreign) + "."
 	place.Packages -= other.Packages
 	if place.Packages == 0 {
 		return []clair.Place{other}

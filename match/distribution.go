@@ -73,13 +73,9 @@ func rhelAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	return rpmAffected(v, t)
 }
 
-// goldRepository is the one of images that are in Red Hat's catalogue
-// themselves, which have no CPE to compare.
-const goldRepository = "Red Hat Container Catalog"
-
 // rhccAffected judges a container image as a package.
 func rhccAffected(v *clair.Vulnerability, t *target) (bool, error) {
-	if t.Repo.Name != goldRepository && !cpeFits(v.Repo, t.Repo) {
+	if t.Repo.Name != clair.GoldRepository && !cpeFits(v.Repo, t.Repo) {
 		return false, nil
 	}
 	if v.Range != nil {

@@ -70,7 +70,7 @@ func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
 	release, ok := distro.ReleaseOf(dist)
 	if repo != nil {
 		switch repo.Key {
-		case rhelRepository:
+		case clair.RHELKey:
 			if name := cpePlatform(cmp.Or(repo.CPE, repo.Name)); name != rhelPrefix {
 				return name
 			}
@@ -78,7 +78,7 @@ func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
 				return name
 			}
 			return anyRHEL
-		case rhccRepository:
+		case clair.RHCCKey:
 			return rhccPlatform
 		}
 		if _, ok := clair.EcosystemByRepository(repo.Name); ok {
@@ -105,9 +105,9 @@ func PlatformsOf(dist *clair.Distribution, repo *clair.Repository) []string {
 	var out []string
 	if repo != nil {
 		switch repo.Key {
-		case rhelRepository:
+		case clair.RHELKey:
 			out = append(out, cpePlatform(repo.Name))
-		case rhccRepository:
+		case clair.RHCCKey:
 			out = append(out, rhccPlatform)
 		}
 		if _, ok := clair.EcosystemByRepository(repo.Name); ok {

@@ -20,12 +20,6 @@ type rule struct {
 	affected func(*clair.Vulnerability, *target) (bool, error)
 }
 
-// The keys of repositories that Clair's Red Hat matchers look for.
-const (
-	rhelRepository = "rhel-cpe-repository"
-	rhccRepository = "rhcc-container-repository"
-)
-
 // The rules that a repository selects.
 var (
 	rhelRule     = rule{"rhel", []clair.Field{clair.PackageModule, clair.RepositoryKey}, rhelAffected}
@@ -121,9 +115,9 @@ func (p placer) targets(r clair.Record) []*target {
 func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
 	if repo != nil {
 		switch repo.Key {
-		case rhelRepository:
+		case clair.RHELKey:
 			return []place{{rhelRule, version.RPM, dist, repo}}
-		case rhccRepository:
+		case clair.RHCCKey:
 			return []place{{rhccRule, version.RPM, dist, repo}}
 		}
 		if _, ok := clair.EcosystemByRepository(repo.Name); ok {
@@ -140,7 +134,7 @@ func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
 	if number, ok := strings.CutPrefix(release.Platform, "rhel:"); ok {
 		var out []place
 		for _, name := range rhelCPEs(number) {
-			out = append(out, place{rhelRule, version.RPM, dist, &clair.Repository{Key: rhelRepository, Name: name}})
+			out = append(out, place{rhelRule, version.RPM, dist, &clair.Repository{Key: clair.RHELKey, Name: name}})
 		}
 		return out
 	}

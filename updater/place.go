@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/cpe"
 	"oriel/internal/distro"
 	"oriel/internal/severity"
 )
@@ -55,13 +56,14 @@ func placeOfRedHat(suffix string) (distroPlace, bool) {
 	if base && (fields[0] == "enterprise_linux" || strings.HasPrefix(fields[0], "rhel_")) {
 		part = "o"
 	}
-	cpe, ok := formatCPE("cpe:/" + part + ":redhat:" + suffix)
-	if !ok {
+	product, err := cpe.Parse("cpe:/" + part + ":redhat:" + suffix)
+	if err != nil {
 		return distroPlace{}, false
 	}
-	r, ok := distro.ReleaseByCPE(cpe)
+	name := product.String()
+	r, ok := distro.ReleaseByCPE(name)
 	return distroPlace{
-		dist: r.Distribution(), repo: &clair.Repository{Key: rpmRepository, Name: cpe, CPE: cpe}, scheme: "rpm", kind: clair.Binary,
+		dist: r.Distribution(), repo: &clair.Repository{Key: clair.RHELKey, Name: name, CPE: name}, scheme: "rpm", kind: clair.Binary,
 	}, ok
 }
 

@@ -7,15 +7,10 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/cpe"
 	"oriel/internal/distro"
 	"oriel/internal/purl"
 	"oriel/internal/severity"
-)
-
-// The keys of Red Hat's repositories, by which Clair's matchers know them.
-const (
-	rpmRepository       = "rhel-cpe-repository"
-	containerRepository = "rhcc-container-repository"
 )
 
 // rows makes the rows of a document as Clair does: a fixed package is a binary
@@ -121,7 +116,7 @@ func (w *vexWriter) write() error {
 	lowest := lowestTags(fixed)
 	for _, r := range fixed {
 		v := w.vulnerability(r, clair.Binary)
-		if r.repo == containerRepository {
+		if r.repo == clair.RHCCKey {
 			v.Range = tagRange(r.fixed, lowest[r.name] == r.fixed)
 		}
 		if err := w.row(v); err != nil {
@@ -134,7 +129,7 @@ func (w *vexWriter) write() error {
 	}
 	for _, r := range affected {
 		v := w.vulnerability(r, clair.Source)
-		if r.repo == containerRepository {
+		if r.repo == clair.RHCCKey {
 			v.Range = tagRange("", true)
 		}
 		if err := w.row(v); err != nil {
@@ -195,16 +190,18 @@ func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err
 	if p.Type != "oci" && (p.Type != "rpm" || p.Namespace != "redhat") {
 		return vexKey{}, "", nil
 	}
-	key = vexKey{repo: rpmRepository, name: p.Name, severity: w.vectors[id].Vector, impact: w.impacts[id]}
-	if key.cpe, ok = formatCPE(platform.CPE); !ok {
-		return vexKey{}, "", badFeed("%.120q is no CPE", platform.CPE)
+	key = vexKey{repo: clair.RHELKey, name: p.Name, severity: w.vectors[id].Vector, impact: w.impacts[id]}
+	product, err := cpe.Parse(platform.CPE)
+	if err != nil {
+		return vexKey{}, "", err
 	}
+	key.cpe = product.String()
 	if base, scored := w.vectors[id]; key.impact == "" && scored && base.Base == 0 {
 		// Neither an impact nor a score: it is disregarded, as in Clair.
 		return vexKey{}, "", nil
 	}
 	if p.Type == "oci" {
-		key.repo, key.name = containerRepository, imageName(p)
+		key.repo, key.name = clair.RHCCKey, imageName(p)
 	} else if key.module, err = moduleOf(p.Qualifiers.Get("rpmmod")); err != nil {
 		return vexKey{}, "", err
 	}
@@ -287,7 +284,7 @@ func (w *vexWriter) vulnerability(r vexRow, kind string) *clair.Vulnerability {
 		slices.Sort(r.arches)
 		v.Package.Arch, v.ArchOperation = strings.Join(r.arches, "|"), clair.ArchPattern
 	}
-	if release, ok := distro.ReleaseByCPE(r.cpe); ok && r.repo == rpmRepository {
+	if release, ok := distro.ReleaseByCPE(r.cpe); ok && r.repo == clair.RHELKey {
 		v.Dist = release.Distribution()
 	}
 	return v
@@ -316,7 +313,7 @@ func tag(s string) (major, minor int32, ok bool) {
 func lowestTags(list []vexRow) map[string]string {
 	lowest := map[string]string{}
 	for _, r := range list {
-		if r.repo != containerRepository {
+		if r.repo != clair.RHCCKey {
 			continue
 		}
 		have, ok := lowest[r.name]

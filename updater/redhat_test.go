@@ -124,22 +124,6 @@ func TestReadVEXChanges(t *testing.T) {
 	}
 }
 
-func TestFormatCPE(t *testing.T) {
-	for in, want := range map[string]string{
-		"cpe:/o:redhat:enterprise_linux:8::baseos":                  "cpe:2.3:o:redhat:enterprise_linux:8:*:baseos:*:*:*:*:*",
-		"cpe:/a:redhat:openshift:4.13::el9":                         "cpe:2.3:a:redhat:openshift:4.13:*:el9:*:*:*:*:*",
-		"cpe:/a:redhat:openshift:4.*":                               "cpe:2.3:a:redhat:openshift:4.*:*:*:*:*:*:*:*",
-		"cpe:/a:redhat:jboss_enterprise_brms_platform:5.3%2b":       `cpe:2.3:a:redhat:jboss_enterprise_brms_platform:5.3\+:*:*:*:*:*:*:*`,
-		"cpe:/a:hp:insight:7.4.0.1570::~~online~win2003~x64~":       "cpe:2.3:a:hp:insight:7.4.0.1570:*:*:*:online:win2003:x64:*",
-		"cpe:2.3:a:redhat:enterprise_linux:8:*:appstream:*:*:*:*:*": "cpe:2.3:a:redhat:enterprise_linux:8:*:appstream:*:*:*:*:*",
-		"": "", "cpe:/": "", "cpe:/x:a:b": "", "cpe:/o:a b": "", "cpe:2.3:a:b": "", "cpe:/o:a:%zz": "",
-	} {
-		got, ok := formatCPE(in)
-		require.Equal(t, want, got, in)
-		require.Equal(t, want != "", ok, in)
-	}
-}
-
 // A product's package URL gives its module and, of a container, its name.
 func TestProductURLs(t *testing.T) {
 	p, err := purl.Parse("pkg:rpm/redhat/perl-FCGI@0.78-11.module%2Bel8.6.0%2B23193%2B83e23a7a.1?arch=src&epoch=1&rpmmod=perl-FCGI:0.78:8060020250604201935:513b2a65")

@@ -1,0 +1,59 @@
+package cpe_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/internal/cpe"
+)
+
+func TestParse(t *testing.T) {
+	for in, want := range map[string]string{
+		"cpe:/o:redhat:enterprise_linux:8::baseos":                  "cpe:2.3:o:redhat:enterprise_linux:8:*:baseos:*:*:*:*:*",
+		"cpe:/a:redhat:openshift:4.13::el9":                         "cpe:2.3:a:redhat:openshift:4.13:*:el9:*:*:*:*:*",
+		"cpe:/a:redhat:openshift:4.*":                               "cpe:2.3:a:redhat:openshift:4.*:*:*:*:*:*:*:*",
+		"cpe:/a:redhat:jboss_enterprise_brms_platform:5.3%2b":       `cpe:2.3:a:redhat:jboss_enterprise_brms_platform:5.3\+:*:*:*:*:*:*:*`,
+		"cpe:/a:hp:insight:7.4.0.1570::~~online~win2003~x64~":       "cpe:2.3:a:hp:insight:7.4.0.1570:*:*:*:online:win2003:x64:*",
+		"cpe:/o:redhat":                                             "cpe:2.3:o:redhat:*:*:*:*:*:*:*:*:*",
+		"cpe:2.3:a:redhat:enterprise_linux:8:*:appstream:*:*:*:*:*": "cpe:2.3:a:redhat:enterprise_linux:8:*:appstream:*:*:*:*:*",
+	} {
+		t.Run(in, func(t *testing.T) {
+			got, err := cpe.Parse(in)
+			require.NoError(t, err)
+			require.Equal(t, want, got.String())
+		})
+	}
+}
+
+func TestParse_Invalid(t *testing.T) {
+	for _, in := range []string{"", "cpe:", "cpe:/", "cpe:/x:a:b", "cpe:/o:a b", "cpe:2.3:a:b", "cpe:/o:a:%zz", "redhat", "cpe:/a:b:c:d:e:f:g:h"} {
+		t.Run(in, func(t *testing.T) {
+			_, err := cpe.Parse(in)
+			require.ErrorIs(t, err, clair.ErrInvalid)
+		})
+	}
+}
+
+func TestName_Covers(t *testing.T) {
+	for _, tt := range []struct {
+		name, n, other string
+		want           bool
+	}{
+		{"same", "cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:/o:redhat:enterprise_linux:8::baseos", true},
+		{"whole_product", "cpe:/o:redhat:enterprise_linux:8", "cpe:/o:redhat:enterprise_linux:8::baseos", true},
+		{"minor_release", "cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:4.13::el9", true},
+		{"wildcard", "cpe:/a:redhat:openshift:4.*", "cpe:/a:redhat:openshift:4.13", true},
+		{"part_of_it", "cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:/o:redhat:enterprise_linux:8", false},
+		{"another_release", "cpe:/o:redhat:enterprise_linux:8", "cpe:/o:redhat:enterprise_linux:9::baseos", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n, err := cpe.Parse(tt.n)
+			require.NoError(t, err)
+			other, err := cpe.Parse(tt.other)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, n.Covers(other))
+		})
+	}
+}
