@@ -7,12 +7,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 )
-
-// Vacuumed is the response to POST /admin/v1/vacuum.
-type Vacuumed struct {
-	FreedBytes int64 `json:"freed_bytes"`
-}
 
 // postVacuum vacuums the database in short steps and then answers. If the
 // request is canceled, the steps taken so far remain.
@@ -24,5 +20,5 @@ func (s *Server) postVacuum(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return answerJSON(c, http.StatusOK, typeJSON, Vacuumed{freed})
+	return answerJSON(c, http.StatusOK, typeJSON, api.Vacuumed{FreedBytes: freed})
 }

@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 )
 
 // Bundles exports feeds and imports exports of other servers.
@@ -20,7 +20,7 @@ type Bundles interface {
 	// Import verifies a bundle, applies its newer states, and returns the
 	// result for each feed. If the error wraps clair.ErrInvalid, nothing has
 	// been applied.
-	Import(ctx context.Context, body io.Reader) ([]Imported, error)
+	Import(ctx context.Context, body io.Reader) ([]api.Imported, error)
 }
 
 // Export is the state of all feeds at one moment.
@@ -31,21 +31,6 @@ type Export struct {
 	Close func()
 }
 
-// Imported is the result of importing one feed.
-type Imported struct {
-	Name string `json:"name"`
-	// Result is "imported", "unchanged", "older" (than the existing state,
-	// which is kept) or "failed".
-	Result string `json:"result"`
-	// Operation is the new operation, if any; the numbers count its rows.
-	Operation *uuid.UUID `json:"operation,omitempty"`
-	Kind      clair.Kind `json:"kind,omitempty"`
-	Added     int64      `json:"added"`
-	Removed   int64      `json:"removed"`
-	Unchanged int64      `json:"unchanged"`
-	Error     string     `json:"error,omitempty"`
-}
-
 // noBundles are the Bundles of a server without bundles.
 type noBundles struct{}
 
@@ -53,7 +38,7 @@ var errNoBundles = fmt.Errorf("%w: this server has no bundles", clair.ErrNotFoun
 
 func (noBundles) Export(context.Context) (Export, error) { return Export{}, errNoBundles }
 
-func (noBundles) Import(context.Context, io.Reader) ([]Imported, error) { return nil, errNoBundles }
+func (noBundles) Import(context.Context, io.Reader) ([]api.Imported, error) { return nil, errNoBundles }
 
 const (
 	typeBundle = "application/zstd"
@@ -109,9 +94,7 @@ func (s *Server) postBundle(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		return answerJSON(c, http.StatusOK, typeJSON, struct {
-			Feeds []Imported `json:"feeds"`
-		}{feeds})
+		return answerJSON(c, http.StatusOK, typeJSON, api.ImportedFeeds{Feeds: feeds})
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/server"
@@ -93,14 +94,14 @@ func osvFile(t *testing.T, id string) string {
 
 // list returns the feeds by name. The world is in a bubble: no feed is running
 // when its goroutines are blocked.
-func (w world) list() map[string]server.FeedStatus {
+func (w world) list() map[string]api.FeedStatus {
 	w.Helper()
 	synctest.Wait()
 	a := w.do("GET", feedsPath, "")
 	require.Equal(w, 200, a.StatusCode, a.body)
-	var l server.FeedList
+	var l api.FeedList
 	require.NoError(w, json.Unmarshal([]byte(a.body), &l))
-	out := map[string]server.FeedStatus{}
+	out := map[string]api.FeedStatus{}
 	for _, f := range l.Feeds {
 		require.False(w, f.Running, f.Name)
 		out[f.Name] = f

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/match"
 )
 
@@ -18,11 +19,11 @@ type StatusSource struct {
 	Version string
 	// Findings returns the last count, nil if there is none yet.
 	Findings func() *Findings
-	Database func(context.Context) (Database, error)
-	Memory   func() Memory
+	Database func(context.Context) (api.Database, error)
+	Memory   func() api.Memory
 	// Notifications counts notifications by the state of their receipt.
 	Notifications func(context.Context) (map[string]int64, error)
-	Sessions      func() Sessions
+	Sessions      func() api.Sessions
 }
 
 // Findings are the numbers of findings in all manifests, by severity.
@@ -32,33 +33,6 @@ type Findings struct {
 	// At is when they were counted, and Took the time that counting took.
 	At   time.Time
 	Took time.Duration
-}
-
-// Database is the size of the database.
-type Database struct {
-	Size       int64                `json:"size_bytes"`
-	WAL        int64                `json:"wal_bytes"`
-	Free       int64                `json:"free_bytes"`
-	Max        int64                `json:"max_bytes"` // 0: no limit
-	Manifests  int64                `json:"manifests"`
-	Operations map[clair.Kind]int64 `json:"operations"`
-}
-
-// Memory is the memory of the process.
-type Memory struct {
-	Limit       int64 `json:"limit_bytes"`
-	Resident    int64 `json:"resident_bytes"` // 0: not known on this system
-	Go          int64 `json:"go_bytes"`
-	GoLimit     int64 `json:"go_limit_bytes"`
-	SQLiteLimit int64 `json:"sqlite_cache_limit_bytes"`
-}
-
-// Sessions is the state of the window of scanners.
-type Sessions struct {
-	Active      int   `json:"active"`
-	Queued      int   `json:"queued"`
-	MemoryUsed  int64 `json:"memory_used_bytes"`
-	MemoryLimit int64 `json:"memory_limit_bytes"`
 }
 
 // status is the response to GET /admin/v1/status.
@@ -71,10 +45,10 @@ type status struct {
 	// Lagging are the names of feeds that are missing, failed or stale.
 	Lagging       []string         `json:"lagging_feeds"`
 	Findings      *findingsJSON    `json:"findings"`
-	Database      *Database        `json:"database,omitempty"`
-	Memory        *Memory          `json:"memory,omitempty"`
+	Database      *api.Database    `json:"database,omitempty"`
+	Memory        *api.Memory      `json:"memory,omitempty"`
 	Notifications map[string]int64 `json:"notifications,omitempty"`
-	Sessions      *Sessions        `json:"sessions,omitempty"`
+	Sessions      *api.Sessions    `json:"sessions,omitempty"`
 
 	feeds clair.Feeds
 }

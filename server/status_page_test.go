@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/html"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/match"
 	"oriel/server"
 	"oriel/updater"
@@ -60,14 +61,14 @@ func TestPage(t *testing.T) {
 			Findings: func() *server.Findings {
 				return &server.Findings{Counts: match.Counts{clair.High: 4321, clair.Low: 5}, Manifests: 17, At: time.Now()}
 			},
-			Database: func(context.Context) (server.Database, error) {
-				return server.Database{Size: 5 << 20, Manifests: 17, Operations: map[clair.Kind]int64{}}, nil
+			Database: func(context.Context) (api.Database, error) {
+				return api.Database{Size: 5 << 20, Manifests: 17, Operations: map[clair.Kind]int64{}}, nil
 			},
-			Memory: func() server.Memory {
-				return server.Memory{Limit: 128 << 20, Resident: 64 << 20, Go: 1 << 20, GoLimit: 88 << 20}
+			Memory: func() api.Memory {
+				return api.Memory{Limit: 128 << 20, Resident: 64 << 20, Go: 1 << 20, GoLimit: 88 << 20}
 			},
 			Notifications: func(context.Context) (map[string]int64, error) { return map[string]int64{"delivery_failed": 3}, nil },
-			Sessions:      func() server.Sessions { return server.Sessions{Active: 7, Queued: 2} },
+			Sessions:      func() api.Sessions { return api.Sessions{Active: 7, Queued: 2} },
 		},
 	}))
 	defer srv.Close()
@@ -119,7 +120,7 @@ func TestPage_Fails(t *testing.T) {
 	w := newWorld(t)
 	srv := httptest.NewServer(server.New(server.Options{
 		Updates: w.db, Feeds: w.feeds, Log: slog.New(slog.DiscardHandler),
-		Status: server.StatusSource{Database: func(context.Context) (server.Database, error) { return server.Database{}, io.ErrUnexpectedEOF }},
+		Status: server.StatusSource{Database: func(context.Context) (api.Database, error) { return api.Database{}, io.ErrUnexpectedEOF }},
 	}))
 	defer srv.Close()
 	w.url = srv.URL

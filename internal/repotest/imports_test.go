@@ -45,9 +45,13 @@ var rooms = map[string][]string{
 	"oriel/window":            {},                              // pure: no clock, goroutine, SQL or HTTP
 	"oriel/server/patches":    {"oriel/match", "oriel/window"}, // drives the window: reads, encodes, compresses; knows no HTTP
 	"oriel/server":            {"oriel/match", "oriel/index", "oriel/index/sbom", "oriel/window", "oriel/server/patches"},
-	"oriel/scanner":           {"oriel/match"}, // the other end of the window
-	"oriel/bench":             {},              // its benchmarks are test files, which may import everything
-	"oriel":                   {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/internal/render", "oriel/notify", "oriel/internal/bundle", "oriel/internal/fetch", "oriel/store", "oriel/internal/version", "oriel/window", "oriel/server/patches", "oriel/scanner"},
+	"oriel/scanner":           {"oriel/match"},                                                                                                                                                         // the other end of the window
+	"oriel/bench":             {},                                                                                                                                                                      // its benchmarks are test files, which may import everything
+	"oriel":                   {},                                                                                                                                                                      // embeds files and calls the command line
+	"oriel/internal/api":      {},                                                                                                                                                                      // what server and clients share
+	"oriel/internal/client":   {},                                                                                                                                                                      // the client of the API
+	"oriel/internal/app":      {"oriel/server", "oriel/server/patches", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/notify", "oriel/store", "oriel/window", "oriel/scanner"}, // wires every room
+	"oriel/internal/cli":      {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/scanner", "oriel/store"},                                                                         // commands
 
 	"oriel/index/reader":            {},                     // the contract of readers of formats and their scanner
 	"oriel/index/reader/readertest": {"oriel/index/reader"}, // for tests of readers

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"oriel/clair"
+	"oriel/match"
+	"oriel/server"
+	"oriel/store"
+)
+
+// findings counts what affects the manifests, by severity, in the background:
+// nobody who asks waits for it.
+type findings struct {
+	db  *store.DB
+	log *slog.Logger
+
+	// mu guards what follows.
+	mu   sync.Mutex
+	last *server.Findings
+}
+
+const (
+	// recountEvery is how often it is asked whether something changed.
+	recountEvery = 10 * time.Second
+	// recountShare is how many times as long as a count takes nothing is
+	// counted after it, so that it takes a small share of a processor.
+	recountShare = 20
+	// recountAfter is when it is counted again in any case: that a manifest
+	// was indexed anew is not noticed.
+	recountAfter = time.Hour
+)
+
+// counted is what a count went by.
+type counted struct {
+	operation uuid.UUID
+	manifests int64
+}
+
+// Last gives the last count, nil where there is none yet.
+func (f *findings) Last() *server.Findings {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
+}
+
+// Run counts whenever something has changed, until the context ends. What
+// fails is logged, and tried again.
+func (f *findings) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var by counted
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		took, err := f.recount(ctx, &by)
+		if err != nil && ctx.Err() == nil {
+			f.log.ErrorContext(ctx, "findings count failed", "err", err)
+		}
+		timer.Reset(max(recountEvery, recountShare*took))
+	}
+}
+
+// recount counts if something is not as it was when by was set, and says how
+// long that took.
+func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, error) {
+	start := time.Now()
+	ref, err := f.db.GetLatestUpdateRef(ctx, clair.KindVulnerability)
+	if err != nil {
+		return 0, err
+	}
+	stats, err := f.db.Stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	now := counted{ref, stats.Manifests}
+	if last := f.Last(); last != nil && now == *by && time.Since(last.At) < recountAfter {
+		return 0, nil
+	}
+	counts, err := match.Count(ctx, f.db, f.db.HeldPackages(ctx))
+	took := time.Since(start)
+	if err != nil {
+		return took, err
+	}
+	*by = now
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = &server.Findings{Counts: counts, Manifests: stats.Manifests, At: start, Took: took}
+	return took, nil
+}

@@ -1,0 +1,58 @@
+package app
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"oriel/clair"
+	"oriel/store"
+)
+
+// Findings are counted anew when a feed or the manifests have changed, and not
+// otherwise.
+func TestFindings_Recount(t *testing.T) {
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: assets(t).Schema})
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.UpdateVulnerabilities(t.Context(), "osv/Go", "fp1", func(yield func(*clair.Vulnerability, error) bool) {
+		yield(&clair.Vulnerability{
+			Name: "GO-2024-0001", Package: &clair.Package{Name: "example.test/p7", Kind: clair.Binary},
+			Repo: &clair.Repository{Name: "go"}, FixedInVersion: "fixed=v1.3.0",
+		}, nil)
+	})
+	require.NoError(t, err)
+	f := &findings{db: db, log: slog.New(slog.DiscardHandler)}
+	require.Nil(t, f.Last(), "nothing was counted, which is not nothing found")
+	var by counted
+	count := func() int64 {
+		t.Helper()
+		_, err := f.recount(t.Context(), &by)
+		require.NoError(t, err)
+		return f.Last().Counts[clair.Unknown]
+	}
+	require.Zero(t, count())
+	first := f.Last()
+	require.Zero(t, count())
+	require.Same(t, first, f.Last())
+
+	report := func(hash, version string) *clair.IndexReport {
+		return &clair.IndexReport{
+			Hash: clair.Digest(hash), State: clair.StateIndexFinished, Success: true,
+			Packages:     map[string]*clair.Package{"1": {ID: "1", Name: "example.test/p7", Version: version, Kind: clair.Binary}},
+			Repositories: map[string]*clair.Repository{"1": {ID: "1", Name: "go"}},
+			Environments: map[string][]clair.Environment{"1": {{PackageDB: "go.mod", RepositoryIDs: []string{"1"}}}},
+		}
+	}
+	for i, hash := range []string{"a", "b", "c"} {
+		_, err := db.PutIndexReport(t.Context(), report("sha256:"+hash, []string{"v1.2.0", "v1.2.0", "v9.0.0"}[i]))
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 2, count(), "a package counts for each manifest")
+	require.EqualValues(t, 3, f.Last().Manifests)
+	_, err = db.UpdateVulnerabilities(t.Context(), "osv/Go", "fp2", func(func(*clair.Vulnerability, error) bool) {})
+	require.NoError(t, err)
+	require.Zero(t, count())
+}

@@ -1,0 +1,39 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+	"oriel/match"
+	"oriel/scanner"
+)
+
+// scanDemo scans the sample through the demonstration's own window, and says
+// whether that finds what the server's report did.
+func (o *demonstration) scanDemo(ctx context.Context, a *App, index *clair.IndexReport, report *match.Result) error {
+	s, err := scanner.New(scanner.Options{Server: a.URL()})
+	if err != nil {
+		return err
+	}
+	res, err := s.Scan(ctx, index)
+	if err != nil {
+		return err
+	}
+	verdict := "the same findings"
+	if !sameFindings(report.Report, res.Report) {
+		verdict = "other findings than the report's"
+	}
+	fmt.Fprintf(o.stdout, "\nscanned through the window: read the whole lists of %s, %d rows; %s, matched by the scanner\n",
+		strings.Join(res.Platforms, ", "), res.Rows, verdict)
+	return nil
+}
+
+// sameFindings says whether two reports name the same vulnerabilities of the
+// same packages.
+func sameFindings(a, b *clair.VulnerabilityReport) bool {
+	return maps.EqualFunc(a.PackageVulnerabilities, b.PackageVulnerabilities, slices.Equal)
+}

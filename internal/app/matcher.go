@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"oriel/clair"
+	"oriel/enrich"
+	"oriel/internal/fetch"
+	"oriel/match"
+	"oriel/store"
+	"oriel/updater"
+)
+
+// formats are all formats of feeds: those of vulnerabilities and those of
+// enrichments. Rooms that do not know each other meet here.
+func formats() updater.Registry {
+	all := append(updater.Formats(), updater.BundleFormat(openBundle))
+	for _, e := range enrich.All() {
+		all = append(all, updater.Format{
+			Name: e.Format, Kind: clair.KindEnrichment,
+			New: func(f updater.Feed, c *fetch.Client) (clair.Updater, error) {
+				return e.NewFeed(enrich.Feed{Name: f.Name, URL: f.URL, MaxSize: f.Bytes(updater.MaxSizeOption)}, c), nil
+			},
+		})
+	}
+	return all
+}
+
+// Matcher makes reports from the store.
+type Matcher struct {
+	*match.Matcher
+	db *store.DB
+}
+
+// Initialized reports whether there is any data to match with.
+func (m Matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
+
+// NewMatcher makes the matcher with the enrichers that the configuration
+// names. Each reads the feeds of its format, disabled ones and those of no
+// configuration too: what they brought is there, as it is with vulnerabilities.
+func NewMatcher(cfg *Config, db *store.DB) Matcher {
+	var on []match.Enriching
+	for _, name := range cfg.Matcher.Enrichers {
+		for _, e := range enrich.All() {
+			if e.Name != name {
+				continue
+			}
+			own, _ := cfg.Matcher.Of(name)
+			on = append(on, match.Enriching{Enricher: e.Enricher, Records: recordsOf(cfg, db, e.Format), Timeout: time.Duration(own.Timeout)})
+		}
+	}
+	return Matcher{match.NewMatcher(db, on...), db}
+}
+
+// records reads the records of the feeds of one format and of no others.
+type records struct {
+	db     *store.DB
+	format string
+	// configured are the formats of the configured feeds, by name.
+	configured map[string]string
+}
+
+func recordsOf(cfg *Config, db *store.DB, format string) records {
+	r := records{db: db, format: format, configured: map[string]string{}}
+	for _, f := range cfg.Feeds {
+		r.configured[f.Name] = f.Format
+	}
+	return r
+}
+
+// feeds names the feeds of the format: as the configuration says, and where it
+// says nothing, as whoever brought them did.
+func (r records) feeds(ctx context.Context) ([]string, error) {
+	all, err := r.db.EnrichmentUpdaters(ctx, r.format)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(name string) bool { _, ok := r.configured[name]; return ok })
+	for name, format := range r.configured {
+		if format == r.format {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// GetEnrichment returns the records of all the feeds that carry any of the
+// tags.
+func (r records) GetEnrichment(ctx context.Context, tags []string) ([]clair.EnrichmentRecord, error) {
+	feeds, err := r.feeds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []clair.EnrichmentRecord
+	for _, feed := range feeds {
+		found, err := r.db.GetEnrichment(ctx, feed, tags)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oriel/clair"
+	"oriel/internal/app"
+	"oriel/match"
+)
+
+// changesFlags are the flags of changes.
+type changesFlags struct{ since, manifest, format string }
+
+func (o *oriel) changesCommand() *cobra.Command {
+	var f changesFlags
+	cmd := &cobra.Command{
+		Use:   "changes",
+		Short: "Tell what updates meant for the stored manifests since some moment",
+		Long: `Tell which vulnerabilities were added to, removed from or changed for the stored manifests since some
+moment: a time (2026-01-31T12:00:00Z), a length of time before now (24h), or an update operation. Operations that
+are no longer kept cannot be compared with; where one would be needed, a warning says so.`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.changes(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.since, "since", "24h", "time, length of time, or update operation")
+	cmd.Flags().StringVar(&f.manifest, "manifest", "", "digest of one manifest (default: all)")
+	cmd.Flags().StringVarP(&f.format, "format", "f", "table", "table, or json: one change a line")
+	return cmd
+}
+
+func (o *oriel) changes(ctx context.Context, f changesFlags) (err error) {
+	since, err := clair.ParseSince(f.since, time.Now())
+	if err != nil {
+		return usageError{err}
+	}
+	var manifest clair.Digest
+	if f.manifest != "" {
+		if manifest, err = clair.ParseDigest(f.manifest); err != nil {
+			return usageError{err}
+		}
+	}
+	if f.format != "table" && f.format != "json" {
+		return usageError{clair.Invalid("format", "%.40q is neither table nor json", f.format)}
+	}
+	cfg, _, err := o.config()
+	if err != nil {
+		return err
+	}
+	db, err := o.openReadOnly(ctx, cfg, app.TakeMemory(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	set, err := db.Changes(ctx, since, manifest, match.NewJudge().Certain)
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	if len(set.Partial) > 0 {
+		fmt.Fprintf(o.stderr, "oriel: warning: no operation that old is kept of %s; changes are told since the oldest\n", strings.Join(set.Partial, ", "))
+	}
+	return o.writeChanges(set, f.format)
+}
+
+// writeChanges writes a line for each change of each manifest.
+func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
+	lines := json.NewEncoder(o.stdout)
+	write := func(n clair.Notification) error { return lines.Encode(n) }
+	if format == "table" {
+		// Fixed widths, since nobody knows the rows to come.
+		const line = "%-8s %-20s %-20s %-44s %-24s %s\n"
+		fmt.Fprintf(o.stdout, line, "REASON", "SEVERITY", "VULNERABILITY", "PACKAGE", "FIXED IN", "MANIFEST")
+		write = func(n clair.Notification) error {
+			_, err := fmt.Fprintf(o.stdout, line, n.Reason, severities(n), n.Vulnerability.Name,
+				n.Vulnerability.Package.Name+" "+n.Version, n.Vulnerability.Fix(), n.Manifest)
+			return err
+		}
+	}
+	for i, err := range set.Impacts {
+		if err != nil {
+			return err
+		}
+		n, ok := match.Notify(i)
+		if !ok {
+			continue
+		}
+		for _, n.Manifest = range i.Manifests {
+			if err := write(n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// severities is the severity, and where that changed the one before it.
+func severities(n clair.Notification) string {
+	now := n.Vulnerability.NormalizedSeverity.String()
+	if n.Previous != nil && n.Previous.NormalizedSeverity != n.Vulnerability.NormalizedSeverity {
+		return n.Previous.NormalizedSeverity.String() + " -> " + now
+	}
+	return now
+}

@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"oriel/clair"
+	"oriel/index"
+	"oriel/internal/app"
+	"oriel/internal/distro"
+	"oriel/internal/render"
+	"oriel/match"
+	"oriel/store"
+)
+
+// reportFlags are the flags of report.
+type reportFlags struct {
+	format, output, failOn, minSeverity, distro string
+	onlyFixed, why                              bool
+}
+
+// foundError says that a report holds what --fail-on names.
+type foundError struct{ reason string }
+
+func (e foundError) Error() string { return e.reason }
+
+func (o *oriel) reportCommand() *cobra.Command {
+	var f reportFlags
+	cmd := &cobra.Command{
+		Use:   "report INPUT",
+		Short: "Report what affects an input; needs no running server",
+		Long: `Report what affects an input by the data in the database. The input is a docker save or OCI layout
+archive or folder, a root directory, an SBOM (CycloneDX, SPDX), a Clair index report, a dpkg, apk or rpm
+database, or the digest of a manifest that is stored. With --fail-on the exit code is 3 where it holds.`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.report(cmd.Context(), args[0], f) },
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().BoolVar(&f.why, "why", false, "print the reason of each finding, and the operation it came from, after the report")
+	return cmd
+}
+
+// register makes the flags that all reports have.
+func (f *reportFlags) register(flags *pflag.FlagSet) {
+	flags.StringVarP(&f.format, "format", "f", "table", "table, json (Clair's), sarif, cyclonedx, csv or html")
+	flags.StringVarP(&f.output, "output", "o", "", "file to write to (default: standard output)")
+	flags.StringVar(&f.failOn, "fail-on", "", `fail where a finding is as severe ("high"), known exploited ("kev") or as likely exploited ("epss=0.5")`)
+	flags.StringVar(&f.minSeverity, "min-severity", "", "leave out what is milder")
+	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "leave out what has no fix")
+	flags.StringVar(&f.distro, "distro", "", `the distribution where the input does not say it, such as "debian:12"`)
+}
+
+// report makes and writes one report.
+func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err error) {
+	format, filter, failOn, in, err := f.parse()
+	if err != nil {
+		return usageError{err}
+	}
+	cfg, _, err := o.config()
+	if err != nil {
+		return err
+	}
+	db, err := o.openReadOnly(ctx, cfg, app.TakeMemory(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	input, err := readInput(ctx, db, name, in)
+	if err != nil {
+		return err
+	}
+	res, err := app.NewMatcher(cfg, db).Report(ctx, input.Report)
+	if err != nil {
+		return err
+	}
+	rep, err := newReport(ctx, cfg, db, res)
+	if err != nil {
+		return err
+	}
+	rep.Name = name
+	for _, u := range input.Report.Unmatched {
+		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: u.Package, Version: u.Version, Reason: u.Reason})
+	}
+	made := render.New(rep, filter)
+	if err := o.write(format, made, f); err != nil {
+		return err
+	}
+	if f.why {
+		latest, err := db.GetLatestUpdateRefs(ctx, clair.KindVulnerability)
+		if err != nil {
+			return err
+		}
+		if err := writeWhy(o.stdout, made, latest); err != nil {
+			return err
+		}
+	}
+	if holds, reason := failOn.Eval(made); holds {
+		return foundError{reason}
+	}
+	return nil
+}
+
+// parse checks the flags.
+func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn render.FailOn, in index.InputOptions, err error) {
+	var errs []error
+	format, err = render.FormatByName(f.format)
+	errs = append(errs, err)
+	failOn, err = render.ParseFailOn(f.failOn)
+	errs = append(errs, err)
+	filter.OnlyFixed = f.onlyFixed
+	if f.why && format.Name != "table" {
+		errs = append(errs, clair.Invalid("why", "goes with the format table; the others have their own place for reasons"))
+	}
+	if f.minSeverity != "" {
+		errs = append(errs, filter.MinSeverity.UnmarshalText([]byte(f.minSeverity)))
+	}
+	if f.distro != "" {
+		release, ok := distro.ReleaseByName(f.distro)
+		if !ok {
+			errs = append(errs, clair.Invalid("distro", "%.60q names no distribution that is known", f.distro))
+		}
+		in.Release = &release
+	}
+	return format, filter, failOn, in, errors.Join(errs...)
+}
+
+// readInput reads a stored manifest by its digest, or else a file or directory.
+func readInput(ctx context.Context, db *store.DB, name string, o index.InputOptions) (*index.Input, error) {
+	hash, err := clair.ParseDigest(name)
+	if err != nil {
+		return index.ReadInput(ctx, name, o)
+	}
+	r, err := db.IndexReport(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	if r.State != clair.StateIndexFinished {
+		return nil, fmt.Errorf("%w: the index report of %s is in state %s", clair.ErrNotFound, hash, r.State)
+	}
+	return &index.Input{Kind: "stored manifest", Report: r}, nil
+}
+
+// newReport says in render's words what matching came to, and what is missing
+// of the data it went by.
+func newReport(ctx context.Context, cfg *app.Config, db *store.DB, res *match.Result) (render.Input, error) {
+	in := renderInput(res)
+	all, err := app.Health(cfg, db, nil).Feeds(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Partial = append(in.Partial, all.Lagging(in.Now)...)
+	if oldest := all.Oldest(); oldest != nil {
+		in.DataTime, in.MaxAge = oldest.LastSuccess, oldest.StaleAfter
+	}
+	return in, nil
+}
+
+// renderInput says in render's words what matching came to.
+func renderInput(res *match.Result) render.Input {
+	in := render.Input{
+		Tool: app.Version(), Report: res.Report, Skipped: res.Skipped, SkippedSample: res.SkippedSample,
+		Why: map[string]map[string]render.Why{}, Priority: res.Priority, Now: time.Now(),
+	}
+	for id, list := range res.Why {
+		in.Why[id] = map[string]render.Why{}
+		for v, w := range list {
+			in.Why[id][v] = render.Why{Rule: w.Rule, Matched: w.Package, Kind: w.Matched, Affected: w.Affected}
+		}
+	}
+	for _, f := range res.Failures {
+		in.Partial = append(in.Partial, f.Enricher)
+	}
+	return in
+}
+
+// write writes a report where the flags say.
+func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) error {
+	if f.output == "" {
+		return o.writeTo(o.stdout, format, rep)
+	}
+	return o.writeWhole(f.output, func(out io.Writer) error { return o.writeTo(out, format, rep) })
+}
+
+// writeTo writes a report, and to standard error what its format cannot tell.
+func (o *oriel) writeTo(out io.Writer, format render.Format, rep *render.Report) error {
+	if format.Name == "csv" || format.Name == "json" {
+		for _, w := range rep.Warnings() {
+			fmt.Fprintln(o.stderr, "oriel: warning:", w)
+		}
+	}
+	if format.Name != "table" {
+		return format.Write(out, rep)
+	}
+	return render.Table(tableOptions(out))(out, rep)
+}
+
+// tableOptions fit a table to the terminal it is for.
+func tableOptions(out io.Writer) render.TableOptions {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return render.TableOptions{}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return render.TableOptions{Width: width, Color: os.Getenv("NO_COLOR") == ""}
+}
+
+// writeWhy prints the reason of each finding, by package, with the feed and the
+// operation that it came from.
+func writeWhy(out io.Writer, rep *render.Report, latest map[string][]clair.UpdateOperation) error {
+	byPackage := map[string][]render.Finding{}
+	for _, f := range rep.Findings {
+		key := f.Package.Name + " " + f.Package.Version
+		byPackage[key] = append(byPackage[key], f)
+	}
+	for _, key := range slices.Sorted(maps.Keys(byPackage)) {
+		if _, err := fmt.Fprintf(out, "\n%s\n", key); err != nil {
+			return err
+		}
+		for _, f := range byPackage[key] {
+			ref := "gone"
+			if ops := latest[f.Vulnerability.Feed]; len(ops) > 0 {
+				ref = ops[0].Ref.String()
+			}
+			if _, err := fmt.Fprintf(out, "  %s (%s, operation %s): %s\n", f.Vulnerability.Name, f.Vulnerability.Feed, ref, f.Why); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

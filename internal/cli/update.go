@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"oriel/clair"
+	"oriel/internal/app"
+	"oriel/internal/client"
+	"oriel/internal/sanitize"
+	"oriel/updater"
+)
+
+func (o *oriel) updateCommand() *cobra.Command {
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use: "update [FEED…]", Short: "Run the feeds once (all enabled ones, or those named) and exit; fails if any feed failed",
+		Long: `Run the feeds once, all enabled ones or those named, and exit; fails if any feed failed. Beside a running
+server it is that server that runs them, and this command waits for it.`,
+		ValidArgsFunction: o.completeFeeds,
+		RunE:              func(cmd *cobra.Command, names []string) error { return o.update(cmd.Context(), names, f) },
+	}
+	f.addOwner(cmd)
+	return cmd
+}
+
+// completeFeeds offers the names of the enabled feeds to a shell.
+func (o *oriel) completeFeeds(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	cfg, err := app.Load(o.configFile, os.Environ(), o.assets)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, f := range cfg.Feeds {
+		if f.Enabled {
+			names = append(names, f.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err error) {
+	cfg, log, err := o.config()
+	if err != nil {
+		return err
+	}
+	db, d, err := o.openOrAsk(ctx, cfg, log, f, app.TakeMemory(cfg))
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		defer d.Close()
+		fmt.Fprintf(o.stderr, "asking the server at %s\n", d.URL())
+		runs, err := d.RunFeeds(ctx, names, func(r client.FeedRun) { o.printResult(resultOf(r)) })
+		var results []updater.Result
+		for _, r := range runs {
+			results = append(results, resultOf(r))
+		}
+		return errors.Join(failures(results), err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	p := newProgress(o.stderr)
+	m, done, err := app.NewManager(cfg, db, log, showFeeds(p))
+	if err != nil {
+		return err
+	}
+	defer done()
+	results, err := m.Update(ctx, names...)
+	p.clear()
+	if results == nil {
+		return err
+	}
+	for _, r := range results {
+		o.printResult(r)
+	}
+	if failed := failures(results); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// failures says how many runs failed; each has been printed.
+func failures(results []updater.Result) error {
+	failed := 0
+	for _, r := range results {
+		if r.Err != nil {
+			failed++
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d feeds failed", failed, len(results))
+}
+
+// printResult prints how one feed's run went.
+func (o *oriel) printResult(r updater.Result) {
+	took := r.Took.Round(time.Millisecond)
+	switch {
+	case r.Err != nil:
+		fmt.Fprintf(o.stdout, "%s: failed after %v: %v\n", r.Updater, took, r.Err)
+	case r.Unchanged():
+		fmt.Fprintf(o.stdout, "%s: unchanged (%v)\n", r.Updater, took)
+	}
+	for _, op := range r.Operations {
+		name := r.Updater
+		if op.Updater != name {
+			name += ": " + op.Updater // one of a set
+		}
+		fmt.Fprintf(o.stdout, "%s: operation %s: %d added, %d removed, %d unchanged (%v)\n", name, op.Ref, op.Added, op.Removed, op.Unchanged, took)
+	}
+	if r.Skipped > 0 {
+		fmt.Fprintf(o.stdout, "%s: %d records skipped: %s\n", r.Updater, r.Skipped, r.Sample)
+	}
+}
+
+// resultOf describes a run that a server made as a run made here is described.
+func resultOf(run client.FeedRun) updater.Result {
+	f := run.After
+	r := updater.Result{Updater: f.Name, Took: time.Duration(f.TookMS) * time.Millisecond}
+	switch {
+	case run.Interrupted():
+		r.Err = fmt.Errorf("%w: the server ended the run before it finished", clair.ErrUnavailable)
+	case f.Error != "":
+		r.Err = errors.New(sanitize.Text(f.Error))
+	case run.NewOperation():
+		r.Operations = []clair.UpdateResult{{
+			UpdateOperation: clair.UpdateOperation{Ref: *f.Operation, Updater: f.Name, Kind: f.Kind},
+			Added:           f.Added, Removed: f.Removed, Unchanged: f.Records - f.Added,
+		}}
+		r.Skipped, r.Sample = f.Skipped, sanitize.Text(f.SkippedSample)
+	}
+	return r
+}
+
+// showFeeds draws runs of feeds.
+func showFeeds(p *progress) func(updater.Progress) {
+	return func(u updater.Progress) {
+		item := progressItem{stage: string(u.Stage), done: u.Stage == updater.StageDone}
+		switch {
+		case u.Stage == updater.StageImporting:
+			item.text = fmt.Sprintf("%d rows", u.Rows)
+		case u.Total <= 0:
+			item.text = fmt.Sprintf("%s %.1f MB", u.Stage, float64(u.Done)/1e6)
+		default:
+			item.text = fmt.Sprintf("%s %d%%", bar(u.Done, u.Total), 100*u.Done/u.Total)
+		}
+		p.show(u.Updater, item)
+	}
+}

@@ -1,0 +1,232 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"oriel/clair"
+)
+
+// gauges ask the status source when they are scraped, and not again for a
+// while, so that no number of scrapes costs more than a few short queries.
+type gauges struct {
+	feeds  func(context.Context) (clair.Feeds, error)
+	status StatusSource
+	now    func() time.Time
+	descs  map[string]*prometheus.Desc
+
+	// mu guards the fields below, and is held while the source is asked.
+	mu   sync.Mutex
+	at   time.Time
+	last []prometheus.Metric
+}
+
+const (
+	// scrapeEvery is how long answers are kept.
+	scrapeEvery = 5 * time.Second
+	// scrapeTime is how long all sources together may take to answer.
+	scrapeTime = 2 * time.Second
+)
+
+// gaugeHelp is every gauge there is, with its labels after its name.
+var gaugeHelp = map[string]string{
+	"oriel_feed_last_attempt_timestamp_seconds feed": "When the feed was last asked, 0 if never.",
+	"oriel_feed_last_success_timestamp_seconds feed": "When the feed was last read or found unchanged, 0 if never.",
+	"oriel_feed_next_run_timestamp_seconds feed":     "When the feed is due, 0 if no run is planned.",
+	"oriel_feed_failed feed":                         "1 if the last attempt failed; the feed's last good data is still served.",
+	"oriel_feed_stale feed":                          "1 if the last success is longer ago than the feed's stale_after.",
+	"oriel_feed_running feed":                        "1 while the feed is being read or waits for its turn.",
+	"oriel_feed_records feed":                        "Rows of the feed's current operation.",
+	"oriel_feed_skipped_records feed":                "Records of the feed that could not be used.",
+	"oriel_feed_run_duration_seconds feed":           "Length of the last attempt.",
+	"oriel_update_operations kind":                   "Update operations that are kept.",
+	"oriel_findings severity":                        "What affects the manifests, as last counted.",
+	"oriel_findings_manifests":                       "Manifests that there were when findings were counted.",
+	"oriel_findings_counted_timestamp_seconds":       "When findings were counted.",
+	"oriel_manifests":                                "Manifests that are stored.",
+	"oriel_database_size_bytes":                      "Size of the database file.",
+	"oriel_database_free_bytes":                      "Part of the database file that is free for new rows.",
+	"oriel_database_wal_size_bytes":                  "Size of the write-ahead log.",
+	"oriel_receipts state":                           "Notifications by the state of their receipt.",
+	"oriel_window_sessions state":                    "Scanners that read the window or wait for it.",
+	"oriel_window_memory_bytes":                      "What the window's panes and answers take.",
+	"oriel_window_memory_limit_bytes":                "What they may take: window.memory.",
+	"oriel_memory_limit_bytes":                       "What the whole process may take: memory.limit.",
+	"oriel_memory_resident_bytes":                    "What the whole process takes of the machine's memory.",
+	"oriel_memory_go_bytes":                          "What Go's runtime takes, its heap included.",
+	"oriel_memory_go_limit_bytes":                    "What Go's runtime may take before it collects harder.",
+	"oriel_memory_sqlite_cache_limit_bytes":          "What SQLite's page caches may take; they lie outside Go's memory.",
+}
+
+// NewGauges returns the collector of the gauges that say how feeds and the other
+// parts of the process are doing. A function of the source that is nil, and
+// feeds if it is nil, is left out.
+func NewGauges(feeds func(context.Context) (clair.Feeds, error), status StatusSource) prometheus.Collector {
+	return newGauges(feeds, status, time.Now)
+}
+
+func newGauges(feeds func(context.Context) (clair.Feeds, error), status StatusSource, now func() time.Time) *gauges {
+	g := &gauges{feeds: feeds, status: status, now: now, descs: map[string]*prometheus.Desc{}}
+	for key, help := range gaugeHelp {
+		name, label, labelled := strings.Cut(key, " ")
+		var labels []string
+		if labelled {
+			labels = []string{label}
+		}
+		g.descs[name] = prometheus.NewDesc(name, help, labels, nil)
+	}
+	return g
+}
+
+// Describe is prometheus.Collector's.
+func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range g.descs {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := g.now(); g.last == nil || now.Sub(g.at) >= scrapeEvery {
+		g.last, g.at = nil, now
+		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime) // a scrape brings no context
+		defer cancel()
+		g.askFeeds(ctx)
+		g.askStore(ctx)
+		g.askFindings()
+		g.askReceipts(ctx)
+		g.askWindow()
+		g.askMemory()
+	}
+	for _, m := range g.last {
+		ch <- m
+	}
+}
+
+func (g *gauges) set(name string, v float64, labels ...string) {
+	g.last = append(g.last, prometheus.MustNewConstMetric(g.descs[name], prometheus.GaugeValue, v, labels...))
+}
+
+// failed makes an error a part of what is scraped: the rest is still served,
+// and promhttp_metric_handler_errors_total grows.
+func (g *gauges) failed(name string, err error) {
+	g.last = append(g.last, prometheus.NewInvalidMetric(g.descs[name], err))
+}
+
+func (g *gauges) askFeeds(ctx context.Context) {
+	if g.feeds == nil {
+		return
+	}
+	all, err := g.feeds(ctx)
+	if err != nil {
+		g.failed("oriel_feed_failed", err)
+		return
+	}
+	for _, f := range all {
+		if f.Condition(g.at) == clair.FeedOff {
+			continue // nobody waits for it
+		}
+		g.set("oriel_feed_stale", oneIf(f.StaleAfter > 0 && !f.LastSuccess.IsZero() && g.at.Sub(f.LastSuccess) > f.StaleAfter), f.Updater)
+		g.set("oriel_feed_last_attempt_timestamp_seconds", unixSeconds(f.LastAttempt), f.Updater)
+		g.set("oriel_feed_last_success_timestamp_seconds", unixSeconds(f.LastSuccess), f.Updater)
+		g.set("oriel_feed_next_run_timestamp_seconds", unixSeconds(f.NextRun), f.Updater)
+		g.set("oriel_feed_failed", oneIf(f.Error != ""), f.Updater)
+		g.set("oriel_feed_running", oneIf(f.Running), f.Updater)
+		g.set("oriel_feed_records", float64(f.Records), f.Updater)
+		g.set("oriel_feed_skipped_records", float64(f.Skipped), f.Updater)
+		g.set("oriel_feed_run_duration_seconds", f.Took.Seconds(), f.Updater)
+	}
+}
+
+func (g *gauges) askStore(ctx context.Context) {
+	if g.status.Database == nil {
+		return
+	}
+	s, err := g.status.Database(ctx)
+	if err != nil {
+		g.failed("oriel_database_size_bytes", err)
+		return
+	}
+	for kind, n := range s.Operations {
+		g.set("oriel_update_operations", float64(n), string(kind))
+	}
+	g.set("oriel_manifests", float64(s.Manifests))
+	g.set("oriel_database_size_bytes", float64(s.Size))
+	g.set("oriel_database_free_bytes", float64(s.Free))
+	g.set("oriel_database_wal_size_bytes", float64(s.WAL))
+}
+
+func (g *gauges) askFindings() {
+	if g.status.Findings == nil {
+		return
+	}
+	last := g.status.Findings()
+	if last == nil {
+		return // zeros would claim that there are no findings
+	}
+	for severity, n := range last.Counts {
+		g.set("oriel_findings", float64(n), clair.Severity(severity).String())
+	}
+	g.set("oriel_findings_manifests", float64(last.Manifests))
+	g.set("oriel_findings_counted_timestamp_seconds", unixSeconds(last.At))
+}
+
+func (g *gauges) askReceipts(ctx context.Context) {
+	if g.status.Notifications == nil {
+		return
+	}
+	byState, err := g.status.Notifications(ctx)
+	if err != nil {
+		g.failed("oriel_receipts", err)
+		return
+	}
+	for state, n := range byState {
+		g.set("oriel_receipts", float64(n), state)
+	}
+}
+
+func (g *gauges) askWindow() {
+	if g.status.Sessions == nil {
+		return
+	}
+	w := g.status.Sessions()
+	g.set("oriel_window_sessions", float64(w.Active), "active")
+	g.set("oriel_window_sessions", float64(w.Queued), "queued")
+	g.set("oriel_window_memory_bytes", float64(w.MemoryUsed))
+	g.set("oriel_window_memory_limit_bytes", float64(w.MemoryLimit))
+}
+
+func (g *gauges) askMemory() {
+	if g.status.Memory == nil {
+		return
+	}
+	m := g.status.Memory()
+	g.set("oriel_memory_limit_bytes", float64(m.Limit))
+	g.set("oriel_memory_go_limit_bytes", float64(m.GoLimit))
+	g.set("oriel_memory_sqlite_cache_limit_bytes", float64(m.SQLiteLimit))
+	g.set("oriel_memory_go_bytes", float64(m.Go))
+	if m.Resident > 0 {
+		g.set("oriel_memory_resident_bytes", float64(m.Resident))
+	}
+}
+
+// unixSeconds is a time as Prometheus writes it, 0 for the zero time.
+func unixSeconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
