@@ -98,11 +98,15 @@ func (s *Server) readSBOM(c echo.Context, format sbom.Format, hash clair.Digest)
 		}
 		o.Release = &release
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, int64(s.Limits.Body)))
+	body, err := requestBody(c, int64(s.Limits.Body))
 	if err != nil {
 		return nil, err
 	}
-	r, err := index.ReadSBOM(format, body, o)
+	document, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	r, err := index.ReadSBOM(format, document, o)
 	if err != nil {
 		return nil, err
 	}

@@ -12,19 +12,23 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/index/reader"
 )
 
 // decodeJSON decodes the body of a request, which is one JSON document of at
-// most limit bytes. Unknown keys are ignored, as in Clair; trailing data is an
-// error. Errors wrap clair.ErrInvalid and name the field if it is known.
+// most limit bytes in any encoding of Unicode. Unknown keys are ignored, as in
+// Clair; trailing data is an error. Errors wrap clair.ErrInvalid and name the
+// field if it is known.
 func decodeJSON[T any](c echo.Context, limit int64) (T, error) {
 	var v T
-	d := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, limit))
-	err := d.Decode(&v)
+	body, err := requestBody(c, limit)
+	if err != nil {
+		return v, err
+	}
+	d := json.NewDecoder(reader.UTF8Reader(body))
+	err = d.Decode(&v)
 	if err == nil {
-		if _, end := d.Token(); end != io.EOF {
-			err = clair.Invalid("body", "trailing data after the JSON document")
-		}
+		err = checkEnd(d)
 	}
 	if err == nil {
 		return v, nil
@@ -39,6 +43,19 @@ func decodeJSON[T any](c echo.Context, limit int64) (T, error) {
 		return v, clair.Invalid(e.Field, "unexpected JSON %s", e.Value)
 	}
 	return v, clair.Invalid("body", "invalid JSON: %v", err)
+}
+
+// checkEnd returns an error unless only white space follows in a body.
+func checkEnd(d *json.Decoder) error {
+	_, err := d.Token()
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case err == io.EOF:
+		return nil
+	case tooLarge, errors.Is(err, clair.ErrInvalid):
+		return err
+	}
+	return clair.Invalid("body", "trailing data after the JSON document")
 }
 
 // answerJSON writes a document of the given media type.

@@ -69,8 +69,9 @@ func UTF8(text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// utf8Reader returns a stream as UTF8 does a text.
-func utf8Reader(r io.Reader) io.Reader {
+// UTF8Reader returns a reader of a text in UTF-8 without a byte order mark, as
+// UTF8 does for a text in memory.
+func UTF8Reader(r io.Reader) io.Reader {
 	b := bufio.NewReaderSize(r, 8<<10)
 	head, _ := b.Peek(4)
 	if order := byteOrder(head); order != nil {

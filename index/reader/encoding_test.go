@@ -46,7 +46,7 @@ func TestUTF8(t *testing.T) {
 			got, err := UTF8(c.in)
 			require.NoError(t, err)
 			require.Equal(t, c.want, string(got))
-			streamed, err := io.ReadAll(iotest.OneByteReader(utf8Reader(bytes.NewReader(c.in))))
+			streamed, err := io.ReadAll(iotest.OneByteReader(UTF8Reader(bytes.NewReader(c.in))))
 			require.NoError(t, err)
 			require.Equal(t, c.want, string(streamed))
 		})
@@ -54,6 +54,6 @@ func TestUTF8(t *testing.T) {
 	cut := encode16(binary.LittleEndian, "\ufeffab")[:5]
 	_, err := UTF8(cut)
 	require.ErrorIs(t, err, clair.ErrInvalid)
-	_, err = io.ReadAll(utf8Reader(bytes.NewReader(cut)))
+	_, err = io.ReadAll(UTF8Reader(bytes.NewReader(cut)))
 	require.ErrorIs(t, err, clair.ErrInvalid)
 }

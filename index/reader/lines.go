@@ -16,7 +16,7 @@ const maxLine = 1 << 20
 // Lines calls each with the lines of a text in any of Unicode's encodings,
 // without their line ends.
 func Lines(r io.Reader, each func(line string) error) error {
-	s := bufio.NewScanner(utf8Reader(r))
+	s := bufio.NewScanner(UTF8Reader(r))
 	s.Buffer(make([]byte, 0, 8<<10), maxLine)
 	for s.Scan() {
 		if err := each(strings.TrimSuffix(s.Text(), "\r")); err != nil {

@@ -159,7 +159,7 @@ func LanguagePackage(ecosystem, name, ver string) clair.Package {
 
 // DecodeJSON decodes a file of JSON.
 func DecodeJSON(f *File, into any) error {
-	if err := json.NewDecoder(utf8Reader(f.Stream())).Decode(into); err != nil {
+	if err := json.NewDecoder(UTF8Reader(f.Stream())).Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 	}
 	return nil

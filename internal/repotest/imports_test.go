@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"oriel/notify":            {"oriel/match"},                 // the reason of a notification follows from which places are affected
 	"oriel/window":            {},                              // pure: no clock, goroutine, SQL or HTTP
 	"oriel/server/patches":    {"oriel/match", "oriel/window"}, // drives the window: reads, encodes, compresses; knows no HTTP
-	"oriel/server":            {"oriel/match", "oriel/index", "oriel/index/sbom", "oriel/window", "oriel/server/patches"},
+	"oriel/server":            {"oriel/match", "oriel/index", "oriel/index/reader", "oriel/index/sbom", "oriel/window", "oriel/server/patches"},
 	"oriel/scanner":           {"oriel/match"},                                                                                                                                                         // the other end of the window
 	"oriel/bench":             {},                                                                                                                                                                      // its benchmarks are test files, which may import everything
 	"oriel":                   {},                                                                                                                                                                      // embeds files and calls the command line
