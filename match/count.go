@@ -54,7 +54,7 @@ func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPac
 			return fmt.Errorf("count findings: %w", err)
 		}
 		counted := map[string]bool{} // a record may be several targets
-		for _, t := range m.hits[i] {
+		for _, t := range m.kept[i].hits {
 			if counted[t.id] {
 				continue
 			}
@@ -65,7 +65,7 @@ func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPac
 			}
 			n[min(c.Vulnerability.NormalizedSeverity, clair.Critical)] += batch[at].Manifests
 		}
-		m.hits[i] = nil
+		m.kept[i] = verdict{}
 		i++
 	}
 	return nil

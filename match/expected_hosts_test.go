@@ -166,7 +166,7 @@ func TestExpected_Hosts(t *testing.T) {
 		for s := clair.Critical; s > clair.Unknown; s-- {
 			line += fmt.Sprintf(" %8d", counts[s])
 		}
-		lines = append(lines, line+fmt.Sprintf(" %8d %8d  %s", counts[clair.Unknown], r.Skipped, checked))
+		lines = append(lines, line+fmt.Sprintf(" %8d %8d  %s", counts[clair.Unknown], match.Pairs(r.Incomparable), checked))
 	}
 	t.Logf("%-62s %5s %8s %8s %8s %8s %8s %8s %8s %8s  complete set\n%s", "inventory", "pkgs", "findings",
 		clair.Critical, clair.High, clair.Medium, clair.Low, clair.Negligible, clair.Unknown, "skipped", strings.Join(lines, "\n"))

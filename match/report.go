@@ -26,10 +26,9 @@ type Result struct {
 	Report *clair.VulnerabilityReport
 	// Why explains each finding, by package id and vulnerability id.
 	Why map[string]map[string]Why
-	// Skipped counts the pairs of versions that could not be compared, and
-	// SkippedSample names a few of them.
-	Skipped       int
-	SkippedSample []string
+	// Incomparable are the packages whose versions could not be compared with
+	// those of some advisories, sorted by name and version.
+	Incomparable []Incomparable
 	// Priority says how urgent each vulnerability is, by its id, and Failures
 	// which enrichers the report is without. Only a Matcher fills them in.
 	Priority map[string]severity.Priority
@@ -52,7 +51,7 @@ type Why struct {
 	Affected string `json:"affected"`
 }
 
-// sampleSize is how many skipped pairs are named.
+// sampleSize is how many of a list of affected versions are named.
 const sampleSize = 5
 
 // Report finds the vulnerabilities that affect the packages of an index
@@ -65,8 +64,8 @@ func Report(ctx context.Context, src Source, index *clair.IndexReport) (*Result,
 		if err != nil {
 			return nil, fmt.Errorf("match %s: %w", index.Hash, err)
 		}
-		m.take(c.Vulnerability, m.hits[i])
-		m.hits[i] = nil
+		m.take(c.Vulnerability, m.kept[i])
+		m.kept[i] = verdict{}
 		i++
 	}
 	m.sort()
@@ -77,10 +76,18 @@ func Report(ctx context.Context, src Source, index *clair.IndexReport) (*Result,
 type matching struct {
 	groups  []*group
 	lookups []clair.Lookup
-	// hits are the targets that each kept candidate affects, in the order in
-	// which they were kept.
-	hits   [][]owned
-	result *Result
+	// kept has the verdict on each kept candidate, in the order in which they
+	// were kept.
+	kept         []verdict
+	incomparable incomparables
+	result       *Result
+}
+
+// verdict is what a candidate means for the targets that it was looked up for.
+type verdict struct {
+	// hits are the targets that it affects, and unknown those whose versions
+	// could not be compared with its own.
+	hits, unknown []owned
 }
 
 // group are the targets that are looked up together.
@@ -96,7 +103,7 @@ type owned struct {
 }
 
 func newMatching(index *clair.IndexReport) *matching {
-	m := &matching{result: &Result{Why: map[string]map[string]Why{}, Report: &clair.VulnerabilityReport{
+	m := &matching{incomparable: incomparables{}, result: &Result{Why: map[string]map[string]Why{}, Report: &clair.VulnerabilityReport{
 		Hash: index.Hash, Packages: index.Packages, Distributions: index.Distributions,
 		Repositories: index.Repositories, Environments: index.Environments,
 		Vulnerabilities: map[string]*clair.Vulnerability{}, PackageVulnerabilities: map[string][]string{},
@@ -133,37 +140,47 @@ func (m *matching) add(byWhere map[string]int, t owned) {
 	g.targets[t.key] = append(g.targets[t.key], t)
 }
 
-// keep decides whether a candidate is a finding before its text is read.
+// keep decides whether a candidate is a finding before its text is read. One
+// that could not be compared is kept too, for its name.
 func (m *matching) keep(c clair.Candidate) bool {
 	g := m.groups[c.Lookup]
-	var hits []owned
+	var v verdict
 	for _, t := range g.targets[keyOf(c.Vulnerability, g.ecosystem)] {
-		ok, err := t.affected(c.Vulnerability)
-		if err != nil {
-			m.skip(err)
-		}
-		if ok {
-			hits = append(hits, t)
-		}
+		v.add(c.Vulnerability, t)
 	}
-	if hits != nil {
-		m.hits = append(m.hits, hits)
+	if v.empty() {
+		return false
 	}
-	return hits != nil
+	m.kept = append(m.kept, v)
+	return true
 }
 
-func (m *matching) skip(err error) {
-	m.result.Skipped++
-	if len(m.result.SkippedSample) < sampleSize {
-		m.result.SkippedSample = append(m.result.SkippedSample, err.Error())
+// add judges one target.
+func (v *verdict) add(c *clair.Vulnerability, t owned) {
+	ok, err := t.affected(c)
+	switch {
+	case err != nil:
+		v.unknown = append(v.unknown, t)
+	case ok:
+		v.hits = append(v.hits, t)
 	}
 }
 
-// take adds a finding to the report.
-func (m *matching) take(v *clair.Vulnerability, hits []owned) {
+func (v *verdict) empty() bool { return v.hits == nil && v.unknown == nil }
+
+// take adds the findings of a vulnerability to the report.
+func (m *matching) take(v *clair.Vulnerability, of verdict) {
 	r := m.result
+	for _, t := range of.unknown {
+		if !slices.ContainsFunc(of.hits, func(hit owned) bool { return hit.id == t.id }) {
+			m.incomparable.add(r.Report.Packages[t.id], t, v)
+		}
+	}
+	if of.hits == nil {
+		return
+	}
 	r.Report.Vulnerabilities[v.ID] = v.Outward()
-	for _, t := range hits {
+	for _, t := range of.hits {
 		if r.Why[t.id] == nil {
 			r.Why[t.id] = map[string]Why{}
 		}
@@ -178,8 +195,10 @@ func (m *matching) take(v *clair.Vulnerability, hits []owned) {
 	}
 }
 
-// sort puts the most severe vulnerabilities of each package first.
+// sort puts the most severe vulnerabilities of each package first, and lists
+// the packages that could not be compared.
 func (m *matching) sort() {
+	m.result.Incomparable = m.incomparable.list()
 	vulns := m.result.Report.Vulnerabilities
 	for _, ids := range m.result.Report.PackageVulnerabilities {
 		slices.SortFunc(ids, func(a, b string) int {

@@ -87,7 +87,7 @@ func TestReport_BinaryAndSource(t *testing.T) {
 		Advisory: "CVE-5", Updater: "feed", Rule: "debian-matcher", Matched: "source",
 		Package: "linux", Version: "6.1.38-1", Affected: "before 6.1.50-1",
 	}, res.Why["11"][res.Report.PackageVulnerabilities["11"][0]])
-	require.Zero(t, res.Skipped)
+	require.Empty(t, res.Incomparable)
 }
 
 // A Python package on Debian is Python's alone.
@@ -100,14 +100,45 @@ func TestReport_LanguagePackageOnADistribution(t *testing.T) {
 	require.Empty(t, res.Report.PackageVulnerabilities)
 }
 
-// Pairs that cannot be compared are skipped and counted.
-func TestReport_Skips(t *testing.T) {
-	src := newStore(t, debianRow("1", "a", clair.Binary, "a:1", clair.High), debianRow("2", "a", clair.Binary, "2", clair.High))
-	res, err := match.Report(t.Context(), src, debianIndex(map[string]*clair.Package{"1": {Name: "a", Version: "1", Kind: clair.Binary}}))
-	require.NoError(t, err)
-	require.Equal(t, []string{"CVE-2"}, found(res)["1"])
-	require.Positive(t, res.Skipped)
-	require.Contains(t, res.SkippedSample[0], "a 1 and row ")
+// TestReport_Incomparable lists a package whose version cannot be compared
+// once, with the advisories, in a report and in a collection.
+func TestReport_Incomparable(t *testing.T) {
+	rows := []*clair.Vulnerability{
+		debianRow("1", "a", clair.Binary, "a:1", clair.High), debianRow("2", "a", clair.Binary, "2", clair.High),
+		debianRow("3", "b", clair.Binary, "1", clair.Low), debianRow("4", "b", clair.Source, "2", clair.Low),
+		debianRow("5", "b", clair.Source, "", clair.Low),
+	}
+	index := debianIndex(map[string]*clair.Package{
+		"1": {Name: "a", Version: "1", Kind: clair.Binary},
+		"2": {Name: "b", Version: "b:2", Kind: clair.Binary, Source: &clair.Package{Name: "b", Version: "b:2", Kind: clair.Source}},
+		"3": {Name: "b", Version: "b:2", Kind: clair.Binary},
+	})
+	want := []match.Incomparable{
+		{Package: "a", Version: "1", Advisories: []string{"CVE-1"}, Reason: "the advisory's version is not a dpkg version"},
+		{Package: "b", Version: "b:2", Advisories: []string{"CVE-3", "CVE-4"}, Reason: `"b:2" is not a dpkg version`},
+	}
+	check := func(t *testing.T, res *match.Result) {
+		t.Helper()
+		require.Equal(t, map[string][]string{"1": {"CVE-2"}, "2": {"CVE-5"}}, found(res))
+		require.Equal(t, want, res.Incomparable)
+		require.Equal(t, 3, match.Pairs(res.Incomparable))
+	}
+	t.Run("report", func(t *testing.T) {
+		res, err := match.Report(t.Context(), newStore(t, rows...), index)
+		require.NoError(t, err)
+		check(t, res)
+	})
+	t.Run("collected", func(t *testing.T) {
+		c, twice := match.NewCollector(index), match.NewCollector(index)
+		for _, v := range rows {
+			v.ID = v.Name
+			c.Add(v)
+			twice.Add(v)
+		}
+		check(t, match.Collected(index, c, twice))
+		twice.Reset()
+		check(t, match.Collected(index, c, twice))
+	})
 }
 
 // failing is a source that breaks off.

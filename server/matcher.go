@@ -53,9 +53,9 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		if res.Skipped > 0 {
-			s.metrics.skipped.Add(float64(res.Skipped))
-			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", res.Skipped, "sample", res.SkippedSample)
+		if pairs := match.Pairs(res.Incomparable); pairs > 0 {
+			s.metrics.skipped.Add(float64(pairs))
+			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", pairs, "first", res.Incomparable[0])
 		}
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
 		if err := s.setFreshness(c, res); err != nil {
