@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -168,7 +169,7 @@ func newReport(ctx context.Context, cfg *app.Config, db *store.DB, res *match.Re
 // renderInput says in render's words what matching came to.
 func renderInput(res *match.Result) render.Input {
 	in := render.Input{
-		Tool: app.Version(), Report: res.Report, Skipped: res.Skipped, SkippedSample: res.SkippedSample,
+		Tool: app.Version(), Report: res.Report,
 		Why: map[string]map[string]render.Why{}, Priority: res.Priority, Now: time.Now(),
 	}
 	for id, list := range res.Why {
@@ -176,6 +177,9 @@ func renderInput(res *match.Result) render.Input {
 		for v, w := range list {
 			in.Why[id][v] = render.Why{Rule: w.Rule, Matched: w.Package, Kind: w.Matched, Affected: w.Affected}
 		}
+	}
+	for _, i := range res.Incomparable {
+		in.Incomparable = append(in.Incomparable, render.Incomparable(i))
 	}
 	for _, f := range res.Failures {
 		in.Partial = append(in.Partial, f.Enricher)
@@ -225,17 +229,25 @@ func writeWhy(out io.Writer, rep *render.Report, latest map[string][]clair.Updat
 		key := f.Package.Name + " " + f.Package.Version
 		byPackage[key] = append(byPackage[key], f)
 	}
+	for _, i := range rep.Incomparable {
+		_, err := fmt.Fprintf(out, "\n%s %s\n  not compared with %s: %s\n", i.Package, i.Version, strings.Join(i.Advisories, ", "), i.Reason)
+		if err != nil {
+			return err
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(byPackage)) {
 		if _, err := fmt.Fprintf(out, "\n%s\n", key); err != nil {
 			return err
 		}
 		for _, f := range byPackage[key] {
-			ref := "gone"
-			if ops := latest[f.Vulnerability.Feed]; len(ops) > 0 {
-				ref = ops[0].Ref.String()
-			}
-			if _, err := fmt.Fprintf(out, "  %s (%s, operation %s): %s\n", f.Vulnerability.Name, f.Vulnerability.Feed, ref, f.Why); err != nil {
-				return err
+			for _, source := range f.Sources {
+				ref := "gone"
+				if ops := latest[source.Feed]; len(ops) > 0 {
+					ref = ops[0].Ref.String()
+				}
+				if _, err := fmt.Fprintf(out, "  %s (%s, operation %s): %s\n", source.Advisory, source.Feed, ref, source.Why); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -23,12 +23,12 @@ func CSV(w io.Writer, r *Report) error {
 		return err
 	}
 	for _, f := range r.Findings {
-		p, v, at := f.Package, f.Vulnerability, f.Package.Place()
+		p, v, at, why := f.Package, f.Vulnerability, f.Package.Place(), f.Why()
 		record := []string{
 			p.Name, p.Version, p.Kind, p.Arch, at.PackageDB, string(at.Layer), at.Distribution, at.Repository, p.PURL,
-			v.Name, strings.Join(v.Aliases, " "), v.Severity.String(), v.Priority.Level.String(), strconv.FormatBool(v.Priority.KEV),
+			v.Name, strings.Join(v.otherIDs(), " "), v.Severity.String(), v.Priority.Level.String(), strconv.FormatBool(v.Priority.KEV),
 			epssText(v.Priority), cvssText(v.Priority), v.Priority.Vector, v.Fixed,
-			v.Feed, f.Why.Rule, f.Why.Matched, f.Why.Kind, f.Why.Affected, strings.Join(v.Links, " "), v.Description,
+			v.Feed, why.Rule, why.Matched, why.Kind, why.Affected, strings.Join(v.Links, " "), v.Description,
 		}
 		for i, cell := range record {
 			record[i] = inert(cell)

@@ -71,7 +71,10 @@ func cdxMetadata(r *Report) *cdx.Metadata {
 		p.add("oriel:warning", warning)
 	}
 	for _, u := range r.Unmatched {
-		p.add("oriel:unmatched", strings.TrimSpace(u.Name+" "+u.Version)+": "+u.Reason)
+		p.add("oriel:unmatched", u.String())
+	}
+	for _, i := range r.Incomparable {
+		p.add("oriel:not-compared", i.String())
 	}
 	m.Properties = p.list()
 	return m
@@ -129,7 +132,7 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 	}
 	out.Ratings = &ratings
 	var refs []cdx.VulnerabilityReference
-	for _, a := range v.Aliases {
+	for _, a := range v.otherIDs() {
 		refs = append(refs, cdx.VulnerabilityReference{ID: a, Source: &cdx.Source{Name: v.Feed}})
 	}
 	if refs != nil {
@@ -160,8 +163,10 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 		props.add("oriel:fixed-version", v.Fixed)
 	}
 	for _, f := range findings {
-		if f.Why != (Why{}) {
-			props.add("oriel:why", f.Package.Name+": "+f.Why.String())
+		for _, source := range f.Sources {
+			if source.Why != (Why{}) {
+				props.add("oriel:why", f.Package.Name+": "+source.Why.String())
+			}
 		}
 	}
 	out.Properties = props.list()

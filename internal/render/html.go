@@ -20,7 +20,7 @@ var page string
 func HTML(w io.Writer, r *Report) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"lower": func(s clair.Severity) string { return strings.ToLower(s.String()) },
-		"short": shortDigest, "percent": percent, "severities": severity.All, "plural": plural, "cvss": cvssText,
+		"short": shortDigest, "percent": percent, "severities": severity.All, "plural": plural, "cvss": cvssText, "others": (*Vulnerability).otherIDs,
 		"count": func(s clair.Severity) int { return r.Counts[s] },
 		"share": func(n int) string { return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(max(len(r.Findings), 1))) },
 	}).Parse(page)

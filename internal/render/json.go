@@ -4,9 +4,13 @@ import (
 	"io"
 	"maps"
 	"slices"
+
+	"oriel/clair"
 )
 
-// JSON writes Clair's vulnerability report.
+// JSON writes Clair's vulnerability report, and what the other formats have in
+// addition: the counts of findings, and the packages that could not be matched
+// or compared.
 func JSON(w io.Writer, r *Report) error {
 	s := newStream(w)
 	s.open("", "{")
@@ -19,6 +23,9 @@ func JSON(w io.Writer, r *Report) error {
 	putMap(s, "package_vulnerabilities", r.Data.PackageVulnerabilities)
 	// A list and not a map: Quay reads the first key.
 	s.put("enrichments", r.Data.Enrichments)
+	s.put("counts", countsOf(r))
+	s.put("unmatched", emptyIfNil(r.Unmatched))
+	s.put("incomparable", emptyIfNil(r.Incomparable))
 	s.close("\n}")
 	return s.done()
 }
@@ -30,4 +37,36 @@ func putMap[V any](s *stream, key string, m map[string]V) {
 		s.put(k, m[k])
 	}
 	s.close("}")
+}
+
+// counts are the counts of a report. An advisory is not a finding: one finding
+// may have several.
+type counts struct {
+	Findings       int            `json:"findings"`
+	BySeverity     map[string]int `json:"by_severity"`
+	KnownExploited int            `json:"known_exploited"`
+	Fixable        int            `json:"fixable"`
+	FilteredOut    int            `json:"filtered_out"`
+}
+
+func countsOf(r *Report) counts {
+	c := counts{
+		Findings:       len(r.Findings),
+		BySeverity:     map[string]int{},
+		KnownExploited: r.Exploited,
+		Fixable:        r.Fixable,
+		FilteredOut:    r.Hidden,
+	}
+	for s, n := range r.Counts {
+		c.BySeverity[clair.Severity(s).String()] = n
+	}
+	return c
+}
+
+// emptyIfNil returns a list that is written as [] and not as null.
+func emptyIfNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }

@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/finding"
 	"oriel/internal/sanitize"
 	"oriel/internal/severity"
+	"oriel/internal/version"
 )
 
 // New makes the model of a report, without the findings that the filter omits.
@@ -18,12 +20,10 @@ func New(in Input, f Filter) *Report {
 	b := builder{in: in, filter: f, vulns: map[string]*Vulnerability{}}
 	b.out = &Report{
 		Name: sanitize.Line(in.Name), Tool: in.Tool, Manifest: in.Report.Hash, Made: in.Now.UTC(),
-		Skipped: in.Skipped, SkippedSample: sanitize.Lines(in.SkippedSample), Partial: sanitize.Lines(in.Partial),
+		Partial:  sanitize.Lines(in.Partial),
 		DataTime: in.DataTime.UTC(), Old: in.MaxAge > 0 && !in.DataTime.IsZero() && in.Now.Sub(in.DataTime) > in.MaxAge,
 	}
-	for _, u := range in.Unmatched {
-		b.out.Unmatched = append(b.out.Unmatched, Unmatched{sanitize.Line(u.Name), sanitize.Line(u.Version), sanitize.Line(u.Reason)})
-	}
+	b.unmatched()
 	pairs := map[string][]string{}
 	for _, id := range slices.Sorted(maps.Keys(in.Report.Packages)) {
 		if in.Report.Packages[id] != nil {
@@ -43,35 +43,76 @@ type builder struct {
 	out    *Report
 }
 
-// findings adds the findings of one package, and their ids to pairs.
+// unmatched adds the packages that could not be matched or compared.
+func (b *builder) unmatched() {
+	for _, u := range b.in.Unmatched {
+		b.out.Unmatched = append(b.out.Unmatched, Unmatched{
+			Name:    sanitize.Line(u.Name),
+			Version: sanitize.Line(u.Version),
+			Reason:  sanitize.Line(u.Reason),
+		})
+	}
+	for _, i := range b.in.Incomparable {
+		b.out.Incomparable = append(b.out.Incomparable, Incomparable{
+			Package:    sanitize.Line(i.Package),
+			Version:    sanitize.Line(i.Version),
+			Advisories: sanitize.Lines(i.Advisories),
+			Reason:     sanitize.Line(i.Reason),
+		})
+		b.out.Pairs += len(i.Advisories)
+	}
+}
+
+// findings adds the findings of one package, and the ids of their advisories to
+// pairs.
 func (b *builder) findings(pairs map[string][]string, p *Package) {
 	b.out.Packages = append(b.out.Packages, p)
+	var known []*clair.Vulnerability
 	for _, id := range b.in.Report.PackageVulnerabilities[p.ID] {
-		v := b.vulnerability(id)
-		if v == nil {
-			continue // the report refers to a vulnerability that it does not have
+		if v := b.in.Report.Vulnerabilities[id]; v != nil {
+			known = append(known, v)
 		}
+	}
+	for _, rows := range finding.Group(known) {
+		v := b.vulnerability(rows)
 		if v.Severity < b.filter.MinSeverity || b.filter.OnlyFixed && v.Fixed == "" {
 			b.out.Hidden++
 			continue
 		}
-		pairs[p.ID] = append(pairs[p.ID], id)
-		w := b.in.Why[p.ID][id]
-		b.out.Findings = append(b.out.Findings, Finding{p, v, Why{sanitize.Line(w.Rule), sanitize.Line(w.Matched), sanitize.Line(w.Kind), sanitize.Line(w.Affected)}})
-		b.out.Counts[v.Severity]++
-		if v.Priority.KEV {
-			b.out.Exploited++
+		f := Finding{Package: p, Vulnerability: v}
+		for _, row := range rows {
+			w := b.in.Why[p.ID][row.ID]
+			pairs[p.ID] = append(pairs[p.ID], row.ID)
+			f.Sources = append(f.Sources, Source{
+				Advisory: sanitize.Line(row.Name),
+				Feed:     sanitize.Line(row.Updater),
+				Why: Why{
+					Rule:     sanitize.Line(w.Rule),
+					Matched:  sanitize.Line(w.Matched),
+					Kind:     sanitize.Line(w.Kind),
+					Affected: sanitize.Line(w.Affected),
+				},
+			})
 		}
-		if v.Fixed != "" {
-			b.out.Fixable++
-		}
+		b.add(f)
+	}
+}
+
+func (b *builder) add(f Finding) {
+	b.out.Findings = append(b.out.Findings, f)
+	b.out.Counts[f.Vulnerability.Severity]++
+	if f.Vulnerability.Priority.KEV {
+		b.out.Exploited++
+	}
+	if f.Vulnerability.Fixed != "" {
+		b.out.Fixable++
 	}
 }
 
 func (b *builder) pkg(id string) *Package {
 	src := b.in.Report.Packages[id]
 	p := &Package{
-		ID: id, Name: sanitize.Line(src.Name), Version: sanitize.Line(src.Version), Kind: sanitize.Line(cmp.Or(src.Kind, clair.Binary)),
+		ID: id, Name: sanitize.Line(src.Name), Version: sanitize.Line(version.Shown(src.Version)), Kind: sanitize.Line(cmp.Or(src.Kind, clair.Binary)),
 		Arch: sanitize.Line(src.Arch), CPE: sanitize.Line(src.CPE),
 	}
 	for _, env := range b.in.Report.Environments[id] {
@@ -94,29 +135,65 @@ func (b *builder) pkg(id string) *Package {
 	return p
 }
 
-func (b *builder) vulnerability(id string) *Vulnerability {
-	if v := b.vulns[id]; v != nil {
+// vulnerability returns the vulnerability that some rows, the most severe first,
+// are advisories of.
+func (b *builder) vulnerability(rows []*clair.Vulnerability) *Vulnerability {
+	var ids []string
+	for _, row := range rows {
+		ids = append(ids, row.ID)
+	}
+	key := strings.Join(ids, "\x00")
+	if v := b.vulns[key]; v != nil {
 		return v
 	}
-	src := b.in.Report.Vulnerabilities[id]
-	if src == nil {
-		return nil
-	}
+	first := rows[0]
 	v := &Vulnerability{
-		ID: id, Name: sanitize.Line(src.Name), Feed: sanitize.Line(src.Updater), Description: sanitize.Text(src.Description),
-		Aliases: sanitize.Lines(src.Aliases), Links: webLinks(src.Links), Issued: src.Issued,
-		Severity: min(src.NormalizedSeverity, clair.Critical), Fixed: sanitize.Line(src.Fix()), Priority: b.priority(id, src),
+		ID:          first.ID,
+		Name:        sanitize.Line(first.Name),
+		Feed:        sanitize.Line(first.Updater),
+		Description: sanitize.Text(first.Description),
+		Severity:    min(first.NormalizedSeverity, clair.Critical),
+		Fixed:       sanitize.Line(version.Shown(finding.Fix(rows))),
 	}
-	b.vulns[id] = v
+	for _, row := range rows {
+		v.Names = appendNew(v.Names, sanitize.Line(row.Name))
+		v.Links = appendNew(v.Links, webLinks(row.Links)...)
+		if v.Issued.IsZero() || !row.Issued.IsZero() && row.Issued.Before(v.Issued) {
+			v.Issued = row.Issued
+		}
+	}
+	for _, row := range rows {
+		for _, alias := range sanitize.Lines(row.Aliases) {
+			if !slices.Contains(v.Names, alias) {
+				v.Aliases = appendNew(v.Aliases, alias)
+			}
+		}
+	}
+	v.Priority = b.priority(rows, v.Fixed != "")
+	b.vulns[key] = v
 	return v
 }
 
-// priority returns the caller's judgement, or, if there is none, that of the
-// vulnerability without enrichments.
-func (b *builder) priority(id string, v *clair.Vulnerability) severity.Priority {
-	p, ok := b.in.Priority[id]
-	if !ok {
-		p = severity.Judge(v.NormalizedSeverity, v.Fix() != "", severity.Evidence{})
+// appendNew appends the strings that the list does not have.
+func appendNew(list []string, more ...string) []string {
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// priority returns the caller's judgement, or, if it is of several advisories or
+// there is none, the one that follows from all of them.
+func (b *builder) priority(rows []*clair.Vulnerability, fixable bool) severity.Priority {
+	p, known := b.in.Priority[rows[0].ID]
+	if !known || len(rows) > 1 {
+		var evidence severity.Evidence
+		for _, row := range rows {
+			evidence = evidence.Merge(b.in.Priority[row.ID].Evidence)
+		}
+		p = severity.Judge(rows[0].NormalizedSeverity, fixable, evidence)
 	}
 	p.Vector = sanitize.Line(p.Vector)
 	return p

@@ -8,6 +8,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/distro"
+	"oriel/internal/version"
 )
 
 // languagePURL returns the package URL of a package from a language's index, ""
@@ -75,7 +76,7 @@ func systemPURL(p *clair.Package, dist *clair.Distribution) string {
 	if !ok {
 		return ""
 	}
-	u := packageurl.PackageURL{Type: release.Scheme, Namespace: dist.DID, Name: p.Name, Version: p.Version}
+	u := packageurl.PackageURL{Type: release.Scheme, Namespace: dist.DID, Name: p.Name, Version: version.Shown(p.Version)}
 	var q []packageurl.Qualifier
 	if p.Arch != "" {
 		q = append(q, packageurl.Qualifier{Key: "arch", Value: p.Arch})
@@ -88,11 +89,9 @@ func systemPURL(p *clair.Package, dist *clair.Distribution) string {
 			u.Namespace = "redhat" // as the specification's examples have it
 		}
 		// The specification has the epoch of an RPM in a qualifier.
-		if epoch, rest, ok := strings.Cut(p.Version, ":"); ok {
+		if epoch, rest, ok := strings.Cut(u.Version, ":"); ok {
 			u.Version = rest
-			if epoch != "0" {
-				q = append(q, packageurl.Qualifier{Key: "epoch", Value: epoch})
-			}
+			q = append(q, packageurl.Qualifier{Key: "epoch", Value: epoch})
 		}
 	}
 	distro := dist.DID
@@ -117,8 +116,8 @@ func upstream(p *clair.Package) string {
 	switch {
 	case s == nil || s.Name == "":
 		return ""
-	case s.Version != "" && s.Version != p.Version:
-		return s.Name + "@" + s.Version
+	case s.Version != "" && version.Shown(s.Version) != version.Shown(p.Version):
+		return s.Name + "@" + version.Shown(s.Version)
 	case s.Name != p.Name:
 		return s.Name
 	}

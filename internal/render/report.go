@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,10 +27,9 @@ type Input struct {
 	Priority map[string]severity.Priority
 	// Unmatched are the packages that could not be matched.
 	Unmatched []Unmatched
-	// Skipped counts the pairs of versions that could not be compared, and
-	// SkippedSample has a few of them.
-	Skipped       int
-	SkippedSample []string
+	// Incomparable are the packages whose versions could not be compared with
+	// those of some advisories.
+	Incomparable []Incomparable
 	// Partial has the names of the feeds and enrichers that failed or never
 	// ran.
 	Partial []string
@@ -65,8 +65,28 @@ func (w Why) String() string {
 
 // Unmatched is a package of the input that could not be matched.
 type Unmatched struct {
-	Name, Version string
-	Reason        string
+	Name    string `json:"package"`
+	Version string `json:"version"`
+	Reason  string `json:"reason"`
+}
+
+// String returns the package and the reason.
+func (u Unmatched) String() string {
+	return strings.TrimSpace(u.Name+" "+u.Version) + ": " + u.Reason
+}
+
+// Incomparable is a package whose version could not be compared with those of
+// some advisories.
+type Incomparable struct {
+	Package    string   `json:"package"`
+	Version    string   `json:"version"`
+	Advisories []string `json:"advisories"`
+	Reason     string   `json:"reason"`
+}
+
+// String returns the package, the advisories and the reason.
+func (i Incomparable) String() string {
+	return strings.TrimSpace(i.Package+" "+i.Version) + ": " + strings.Join(i.Advisories, ", ") + " (" + i.Reason + ")"
 }
 
 // Filter selects the findings of a Report.
@@ -94,22 +114,33 @@ type Report struct {
 	// those with a fix.
 	Exploited, Fixable int
 	// Hidden counts the findings that the filter omitted.
-	Hidden        int
-	Unmatched     []Unmatched
-	Skipped       int
-	SkippedSample []string
-	Partial       []string
-	DataTime      time.Time
+	Hidden    int
+	Unmatched []Unmatched
+	// Incomparable are packages, and Pairs counts their pairs of versions.
+	Incomparable []Incomparable
+	Pairs        int
+	Partial      []string
+	DataTime     time.Time
 	// Old reports whether the data are older than MaxAge.
 	Old bool
 }
 
-// Finding is one vulnerability of one package.
+// Finding is one vulnerability of one package, however many advisories it has.
 type Finding struct {
 	Package       *Package
 	Vulnerability *Vulnerability
-	Why           Why
+	// Sources are the advisories, the most severe first.
+	Sources []Source
 }
+
+// Source is one advisory of a finding and why it affects the package.
+type Source struct {
+	Advisory, Feed string
+	Why            Why
+}
+
+// Why returns why the first advisory affects the package.
+func (f Finding) Why() Why { return f.Sources[0].Why }
 
 // Package is a package of the manifest; its findings share it.
 type Package struct {
@@ -126,13 +157,19 @@ type Place struct {
 	Distribution, Repository string
 }
 
-// Vulnerability is the data of a feed and the enrichers; its findings share it.
+// Vulnerability is one or several advisories of one vulnerability, with the data
+// of the enrichers; its findings share it.
 type Vulnerability struct {
+	// ID, Name, Feed and Description are those of the most severe advisory.
 	ID, Name, Feed, Description string
-	Aliases, Links              []string
-	Issued                      time.Time
-	Severity                    clair.Severity
-	// Fixed is the first fixed version, "" if there is none.
+	// Names are the names of all advisories, and Aliases all other ids.
+	Names, Aliases []string
+	Links          []string
+	Issued         time.Time
+	// Severity is that of the most severe advisory.
+	Severity clair.Severity
+	// Fixed is the first version that is fixed by all advisories, "" if there
+	// is none.
 	Fixed    string
 	Priority severity.Priority
 }
@@ -167,14 +204,11 @@ func (r *Report) Warnings() []string {
 	if r.Old {
 		out = append(out, "The data are old: the feed furthest behind last succeeded "+quantity.Length(r.Made.Sub(r.DataTime))+" ago.")
 	}
-	if len(r.Unmatched) > 0 {
-		out = append(out, "Nothing is known of "+plural(len(r.Unmatched), "package")+" that could not be matched.")
-	}
-	if r.Skipped > 0 {
-		out = append(out, plural(r.Skipped, "pair")+" of versions could not be compared: "+strings.Join(r.SkippedSample, "; ")+".")
-	}
 	return out
 }
+
+// otherIDs returns all names but the first, and the aliases.
+func (v *Vulnerability) otherIDs() []string { return append(slices.Clone(v.Names[1:]), v.Aliases...) }
 
 // Summary returns the counts in one sentence.
 func (r *Report) Summary() string {
@@ -191,6 +225,12 @@ func (r *Report) Summary() string {
 		fmt.Fprintf(&b, "; %d with a fix, %d known to be exploited", r.Fixable, r.Exploited)
 	}
 	fmt.Fprintf(&b, "; %s", plural(len(r.Packages), "package"))
+	if len(r.Unmatched) > 0 {
+		fmt.Fprintf(&b, ", %d not matched", len(r.Unmatched))
+	}
+	if len(r.Incomparable) > 0 {
+		fmt.Fprintf(&b, ", %d not compared", len(r.Incomparable))
+	}
 	if r.Hidden > 0 {
 		fmt.Fprintf(&b, "; %d filtered out", r.Hidden)
 	}

@@ -35,8 +35,31 @@ func TestNew(t *testing.T) {
 	require.Equal(t, "2.15.0", top.Fixed)
 	require.Equal(t, in.Priority["12"], top.Priority)
 	require.Equal(t, []string{"https://example.com/%22onmouseover=%22x"}, r.Findings[5].Vulnerability.Links)
-	require.Len(t, r.Warnings(), 4)
-	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages", r.Summary())
+	require.Len(t, r.Warnings(), 2)
+	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages, 1 not matched, 1 not compared", r.Summary())
+}
+
+// TestNew_OneFinding has two advisories of one CVE for one package.
+func TestNew_OneFinding(t *testing.T) {
+	in := sample()
+	in.Why["3"] = map[string]render.Why{"13": {Rule: "language", Affected: "before 7.23.2"}, "17": {Rule: "language", Affected: "before 7.23.1"}}
+	var got []render.Finding
+	for _, f := range render.New(in, render.Filter{}).Findings {
+		if f.Package.ID == "3" {
+			got = append(got, f)
+		}
+	}
+	require.Len(t, got, 1)
+	v := got[0].Vulnerability
+	require.Equal(t, []string{"GHSA-67hx-6x53-jw92", "PYSEC-2099-7"}, v.Names)
+	require.Equal(t, []string{"CVE-2023-45133"}, v.Aliases)
+	require.Equal(t, "7.23.2", v.Fixed, "what fixes both")
+	require.Equal(t, clair.Critical, v.Severity, "the more severe")
+	require.Len(t, v.Links, 3)
+	require.Equal(t, []render.Source{
+		{Advisory: "GHSA-67hx-6x53-jw92", Feed: "osv/npm", Why: in.Why["3"]["13"]},
+		{Advisory: "PYSEC-2099-7", Feed: "osv/npm", Why: in.Why["3"]["17"]},
+	}, got[0].Sources)
 }
 
 func TestNew_Filter(t *testing.T) {
@@ -46,8 +69,8 @@ func TestNew_Filter(t *testing.T) {
 	r := render.New(in, render.Filter{MinSeverity: clair.Medium, OnlyFixed: true})
 	require.Equal(t, [6]int{0, 0, 0, 2, 0, 2}, r.Counts)
 	require.Equal(t, 4, r.Hidden)
-	require.Equal(t, map[string][]string{"1": {"10"}, "2": {"12"}, "3": {"13"}, "5": {"10"}}, r.Data.PackageVulnerabilities)
-	require.Len(t, r.Data.Vulnerabilities, 3)
+	require.Equal(t, map[string][]string{"1": {"10"}, "2": {"12"}, "3": {"13", "17"}, "5": {"10"}}, r.Data.PackageVulnerabilities)
+	require.Len(t, r.Data.Vulnerabilities, 4)
 	require.Len(t, r.Data.Packages, 6)
 	require.JSONEq(t, `{"10":[{"cve":"CVE-2024-0727","epss":0.00238,"percentile":0.46}],"12":[{"cve":"CVE-2021-44228","epss":0.94358,"percentile":0.9996}]}`,
 		string(r.Data.Enrichments[1].Messages[0]))

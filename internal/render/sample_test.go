@@ -36,7 +36,7 @@ func sample() render.Input {
 	r := &clair.VulnerabilityReport{
 		Hash: digest,
 		Packages: map[string]*clair.Package{
-			"1": {ID: "1", Name: "libssl3", Version: "3.0.11-1~deb12u1", Kind: clair.Binary, Arch: "amd64",
+			"1": {ID: "1", Name: "libssl3", Version: "0:3.0.11-1~deb12u1", Kind: clair.Binary, Arch: "amd64",
 				Source: &clair.Package{ID: "9", Name: "openssl", Version: "3.0.11-1~deb12u1", Kind: clair.Source}},
 			"2": {ID: "2", Name: "org.apache.logging.log4j:log4j-core", Version: "2.14.1"},
 			"3": {ID: "3", Name: "@babel/traverse", Version: "7.23.0"},
@@ -53,15 +53,16 @@ func sample() render.Input {
 			"4": env("go:usr/bin/server", "1", "3"), "5": env("var/lib/dpkg/status", "1"), "6": env("var/lib/dpkg/status", "1"),
 		},
 		Vulnerabilities: map[string]*clair.Vulnerability{
-			"10": vuln("CVE-2024-0727", "debian/bookworm", "3.0.13-1~deb12u1", clair.Medium),
+			"10": vuln("CVE-2024-0727", "debian/bookworm", "0:3.0.13-1~deb12u1", clair.Medium),
 			"11": vuln("CVE-2023-5678", "debian/bookworm", "0", clair.Negligible),
 			"12": vuln("GHSA-jfh8-c2jp-5v3q", "osv/Maven", "fixed=2.15.0&introduced=2.13.0", clair.Critical),
 			"13": vuln("GHSA-67hx-6x53-jw92", "osv/npm", "7.23.2", clair.Critical),
 			"14": vuln("GO-2024-2687", "osv/Go", "0.23.0", clair.Unknown),
 			"15": vuln("CVE-2099-0001", "debian/bookworm", "", clair.High),
+			"17": vuln("PYSEC-2099-7", "osv/npm", "fixed=7.23.1", clair.Unknown),
 			"16": vuln("CVE-2099-0002", "debian/bookworm", "2", clair.Low),
 		},
-		PackageVulnerabilities: map[string][]string{"1": {"10", "11"}, "2": {"12"}, "3": {"13"}, "4": {"14"}, "5": {"10", "15", "16", "404"}},
+		PackageVulnerabilities: map[string][]string{"1": {"10", "11"}, "2": {"12"}, "3": {"17", "13"}, "4": {"14"}, "5": {"10", "15", "16", "404"}},
 		Enrichments: clair.Enrichments{
 			{Type: clair.TypeCVSS, Messages: []json.RawMessage{json.RawMessage(
 				`{"10":[{"version":"3.1","vectorString":"CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:N/I:N/A:H","baseScore":5.5}],"12":[{"vectorString":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H","baseScore":10.0}],"13":[{"baseScore":9.3,"vectorString":"CVSS:3.1/AV:L/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"}]}`)}},
@@ -75,6 +76,9 @@ func sample() render.Input {
 		v.ID = id
 	}
 	r.Vulnerabilities["12"].Repo = r.Repositories["1"]
+	r.Vulnerabilities["17"].Repo = r.Repositories["2"]
+	r.Vulnerabilities["13"].Aliases = []string{"CVE-2023-45133"}
+	r.Vulnerabilities["17"].Aliases = []string{"CVE-2023-45133", "GHSA-67hx-6x53-jw92"}
 	r.Vulnerabilities["12"].Aliases = []string{"CVE-2021-44228"}
 	r.Vulnerabilities["15"].Description = script + "\nsecond line" + esc
 	r.Vulnerabilities["15"].Links = `javascript:alert(1) https://example.com/"onmouseover="x ftp://example.com/x`
@@ -86,7 +90,9 @@ func sample() render.Input {
 			"2": {"12": {Rule: "maven", Matched: "org.apache.logging.log4j:log4j-core", Kind: "binary", Affected: "from 2.13.0 before 2.15.0"}},
 		},
 		Unmatched: []render.Unmatched{{Name: "custom-tool" + esc, Version: "1.0", Reason: "no package URL and no distribution"}},
-		Skipped:   1, SkippedSample: []string{`"1.x" is no version`},
+		Incomparable: []render.Incomparable{{
+			Package: "vendor/package" + csi, Version: "dev-master", Advisories: []string{"GHSA-1", "GHSA-2"}, Reason: `"dev-master" is not a packagist version`,
+		}},
 		Partial:  []string{"osv/PyPI"},
 		DataTime: time.Date(2026, 1, 1, 6, 0, 0, 0, time.UTC), Now: time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), MaxAge: 48 * time.Hour,
 	}

@@ -151,8 +151,8 @@ func sarifRuleOf(v *Vulnerability) sarifRule {
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	help := []string{text}
-	if len(v.Aliases) > 0 {
-		help = append(help, "Also known as "+strings.Join(v.Aliases, ", ")+".")
+	if others := v.otherIDs(); len(others) > 0 {
+		help = append(help, "Also known as "+strings.Join(others, ", ")+".")
 	}
 	help = append(help, v.Links...)
 	return sarifRule{
@@ -231,7 +231,7 @@ func sarifResultOf(r *Report, f Finding, rule int, prints fingerprints) sarifRes
 		Properties: sarifResultProps{
 			Severity: v.Severity, Feed: v.Feed, Package: p.Name, Version: p.Version, PURL: p.PURL, Fixed: v.Fixed,
 			KEV: v.Priority.KEV, EPSS: v.Priority.EPSS, CVSS: v.Priority.CVSS, Vector: v.Priority.Vector,
-			Rule: f.Why.Rule, Affected: f.Why.Affected,
+			Rule: f.Why().Rule, Affected: f.Why().Affected,
 		},
 	}
 }
@@ -275,7 +275,10 @@ func sarifNotes(r *Report) []sarifNote {
 		out = append(out, sarifNote{"warning", sarifText{warning}})
 	}
 	for _, u := range r.Unmatched {
-		out = append(out, sarifNote{"note", sarifText{"Not matched: " + strings.TrimSpace(u.Name+" "+u.Version) + ": " + u.Reason}})
+		out = append(out, sarifNote{"note", sarifText{"Not matched: " + u.String()}})
+	}
+	for _, i := range r.Incomparable {
+		out = append(out, sarifNote{"note", sarifText{"Versions not compared: " + i.String()}})
 	}
 	return out
 }

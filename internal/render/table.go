@@ -51,7 +51,7 @@ const (
 
 func cells(f Finding) [columns]string {
 	p, v := f.Package, f.Vulnerability
-	return [columns]string{v.Severity.String(), p.Name, p.Version, v.Fixed, v.Name, urgency(v.Priority)}
+	return [columns]string{v.Severity.String(), p.Name, p.Version, v.Fixed, strings.Join(v.Names, ", "), urgency(v.Priority)}
 }
 
 // urgency returns the facts of a priority in a few words.
@@ -168,27 +168,53 @@ func color(v *Vulnerability) string {
 	return "00"
 }
 
-// unmatchedShown is the number of unmatched packages that the table lists.
-const unmatchedShown = 10
+// linesShown is the number of lines of each kind that a terminal shows.
+const linesShown = 10
 
+// unmatched writes the packages that could not be matched or compared.
 func (o TableOptions) unmatched(w io.Writer, r *Report) error {
-	if len(r.Unmatched) == 0 {
-		return nil
-	}
 	var b strings.Builder
-	b.WriteString("Not matched:\n")
-	for i, u := range r.Unmatched {
-		if i == unmatchedShown {
-			fmt.Fprintf(&b, "  and %d more\n", len(r.Unmatched)-i)
-			break
-		}
-		line := strings.TrimSpace(u.Name+" "+u.Version) + ": " + u.Reason
-		if o.Width > 0 {
-			line = cut(line, o.Width-2)
-		}
-		b.WriteString("  " + line + "\n")
+	var lines []string
+	for _, u := range r.Unmatched {
+		lines = append(lines, "Not matched: "+u.String())
 	}
-	b.WriteByte('\n')
+	o.lines(&b, lines, "Not matched: ")
+	lines = nil
+	for _, i := range r.Incomparable {
+		// The ids are in the other formats and in --why: here they would look
+		// like findings to whoever searches for one.
+		lines = append(lines, fmt.Sprintf("  %s %s: %s, %s", i.Package, i.Version, advisories(len(i.Advisories)), i.Reason))
+	}
+	if r.Pairs > 0 {
+		b.WriteString(plural(r.Pairs, "pair") + " of versions could not be compared:\n")
+	}
+	o.lines(&b, lines, "  ")
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// lines writes some lines, of which a terminal shows the first.
+func (o TableOptions) lines(b *strings.Builder, lines []string, prefix string) {
+	for i, line := range lines {
+		if o.Width > 0 {
+			if i == linesShown {
+				line = fmt.Sprintf("%s%d more", prefix, len(lines)-i)
+			}
+			line = cut(line, o.Width)
+		}
+		b.WriteString(line + "\n")
+		if o.Width > 0 && i == linesShown {
+			return
+		}
+	}
+}
+
+func advisories(n int) string {
+	if n == 1 {
+		return "1 advisory"
+	}
+	return fmt.Sprintf("%d advisories", n)
 }

@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"oriel/internal/corpus":   {},                         // finds test data
 	"oriel/internal/golden":   {},                         // compares with test data
 	"oriel/internal/sanitize": {},                         // makes foreign text safe to show
+	"oriel/internal/finding":  {"oriel/internal/version"}, // which advisories are one vulnerability; the fix by versions
 	"oriel/internal/severity": {},                         // one judgement of severity and priority
 	"oriel/internal/measure":  {},                         // counts what a reviewer asks about the source
 	"oriel/internal/repotest": {},                         // tests of the repository as a whole
