@@ -41,7 +41,6 @@ func (noBundles) Export(context.Context) (Export, error) { return Export{}, errN
 func (noBundles) Import(context.Context, io.Reader) ([]api.Imported, error) { return nil, errNoBundles }
 
 const (
-	typeBundle = "application/zstd"
 	// maxExports is the number of bundles written at once: each takes about
 	// 16 MiB for as long as its client reads it.
 	maxExports = 2
@@ -69,9 +68,9 @@ func (s *Server) getBundle(c echo.Context) error {
 			s.Log.DebugContext(ctx, "no deadline for a bundle", "err", err)
 		}
 		uncompressed(c) // bundles are compressed
-		h.Set(echo.HeaderContentType, typeBundle)
+		h.Set(echo.HeaderContentType, api.TypeBundle)
 		h.Set(echo.HeaderContentDisposition, `attachment; filename="oriel.bundle"`)
-		h.Set("Trailer", errorTrailer)
+		h.Set("Trailer", api.ErrorTrailer)
 		c.Response().WriteHeader(http.StatusOK)
 		return x.Write(ctx, c.Response())
 	})

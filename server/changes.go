@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/match"
 )
 
@@ -22,13 +23,11 @@ type ChangeStore interface {
 		affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool) (*clair.ChangeSet, error)
 }
 
-const typeNDJSON = "application/x-ndjson"
-
 // getChanges streams what was added, removed or changed for manifests since a
 // moment, as one document or one line each. An error on the way is reported in
 // the trailer.
 func (s *Server) getChanges(c echo.Context) error {
-	media, err := negotiate(c.Request(), typeJSON, typeNDJSON)
+	media, err := negotiate(c.Request(), typeJSON, api.TypeNDJSON)
 	if err != nil {
 		return err
 	}
@@ -50,12 +49,12 @@ func (s *Server) getChanges(c echo.Context) error {
 		defer changes.Close()
 		h := c.Response().Header()
 		h.Set(echo.HeaderContentType, media)
-		h.Set("Trailer", errorTrailer)
+		h.Set("Trailer", api.ErrorTrailer)
 		if len(changes.Partial) > 0 {
-			h.Set("Oriel-Partial", strings.Join(changes.Partial, ","))
+			h.Set(api.PartialHeader, strings.Join(changes.Partial, ","))
 		}
 		c.Response().WriteHeader(http.StatusOK)
-		if media == typeNDJSON {
+		if media == api.TypeNDJSON {
 			return writeChanges(c.Response(), changes, "", "\n")
 		}
 		return writeChangesDocument(c.Response(), changes)

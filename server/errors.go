@@ -12,22 +12,22 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 )
 
 // errBusy is returned if a heavy request waited too long for others.
 var errBusy = fmt.Errorf("%w: too many reports are being made; try again later", clair.ErrUnavailable)
 
-// apiError is the body of every error.
-type apiError struct {
-	Code    string `json:"code"`
-	Message string `json:"message,omitempty"`
-}
-
-// slugs maps statuses to Clair's codes.
-var slugs = map[int]string{
-	http.StatusBadRequest: "bad-request", http.StatusNotFound: "not-found", http.StatusMethodNotAllowed: "method-not-allowed",
-	http.StatusConflict: "conflict", http.StatusTooManyRequests: "too-many-requests",
-	http.StatusForbidden: "forbidden", http.StatusRequestEntityTooLarge: "request-too-large", http.StatusServiceUnavailable: "unavailable",
+// codes are Clair's codes by status.
+var codes = map[int]api.Code{
+	http.StatusBadRequest:            api.BadRequest,
+	http.StatusForbidden:             api.Forbidden,
+	http.StatusNotFound:              api.NotFound,
+	http.StatusMethodNotAllowed:      api.MethodNotAllowed,
+	http.StatusConflict:              api.Conflict,
+	http.StatusRequestEntityTooLarge: api.RequestTooLarge,
+	http.StatusTooManyRequests:       api.TooManyRequests,
+	http.StatusServiceUnavailable:    api.Unavailable,
 }
 
 // statusError is an error with its own status.
@@ -36,7 +36,7 @@ type statusError struct {
 	message string
 	// code, if not "", replaces the code of the status. retry, if not 0, is the
 	// Retry-After.
-	code  string
+	code  api.Code
 	retry time.Duration
 }
 
@@ -81,7 +81,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	s.Log.Log(ctx, level, "request failed", "method", c.Request().Method, "path", c.Request().URL.Path,
 		"status", status, "err", err)
 	if res.Committed {
-		res.Header().Set(errorTrailer, message)
+		res.Header().Set(api.ErrorTrailer, message)
 		return
 	}
 	h := res.Header()
@@ -91,9 +91,9 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", "5")
 	}
-	code, ok := slugs[status]
+	code, ok := codes[status]
 	if !ok {
-		code = "internal-error"
+		code = api.InternalError
 	}
 	if e, ok := errors.AsType[*statusError](err); ok && e.code != "" {
 		code = e.code
@@ -101,13 +101,10 @@ func (s *Server) answerError(err error, c echo.Context) {
 			h.Set("Retry-After", seconds(e.retry))
 		}
 	}
-	if err := c.JSON(status, apiError{code, message}); err != nil {
+	if err := c.JSON(status, api.Error{Code: code, Message: message}); err != nil {
 		s.Log.DebugContext(ctx, "answer not delivered", "err", err)
 	}
 }
-
-// errorTrailer is the trailer for an error that occurs after the body has begun.
-const errorTrailer = "Clair-Error"
 
 // recover converts a panic in a handler to an error.
 func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {

@@ -12,12 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
-)
-
-// Headers about the data of a response.
-const (
-	ageHeader     = "Oriel-Data-Age"
-	partialHeader = "Oriel-Partial"
+	"oriel/internal/api"
 )
 
 // recentFeeds caches the state of the feeds, which every report needs. With
@@ -57,10 +52,10 @@ func (s *Server) setFeedHeaders(c echo.Context, enrichers []string) (complete bo
 	}
 	if f := feeds.Oldest(); f != nil {
 		age := max(0, now.Sub(f.LastSuccess))
-		c.Response().Header().Set(ageHeader, strconv.FormatInt(int64(age/time.Second), 10))
+		c.Response().Header().Set(api.DataAgeHeader, strconv.FormatInt(int64(age/time.Second), 10))
 	}
 	if names := append(enrichers, feeds.Lagging(now)...); len(names) > 0 {
-		c.Response().Header().Set(partialHeader, joinNames(names))
+		c.Response().Header().Set(api.PartialHeader, joinNames(names))
 	}
 	return len(feeds.In(now, clair.FeedMissing)) == 0, nil
 }

@@ -170,11 +170,11 @@ func (g *gauges) askFindings() {
 	if last == nil {
 		return // zeros would claim that there are no findings
 	}
-	for severity, n := range last.Counts {
-		g.set("oriel_findings", float64(n), clair.Severity(severity).String())
+	for severity, n := range last.BySeverity {
+		g.set("oriel_findings", float64(n), severity)
 	}
 	g.set("oriel_findings_manifests", float64(last.Manifests))
-	g.set("oriel_findings_counted_timestamp_seconds", unixSeconds(last.At))
+	g.set("oriel_findings_counted_timestamp_seconds", unixSeconds(last.CountedAt))
 }
 
 func (g *gauges) askReceipts(ctx context.Context) {

@@ -12,6 +12,7 @@ import (
 	"oriel/clair"
 	"oriel/index"
 	"oriel/index/sbom"
+	"oriel/internal/api"
 	"oriel/internal/distro"
 )
 
@@ -133,14 +134,14 @@ func (s *Server) answerReport(c echo.Context, status int, r *clair.IndexReport) 
 	index.Complete(r) // an earlier version may have stored it
 	h := c.Response().Header()
 	h.Set("Etag", quoted(s.IndexState))
-	h.Set("Location", indexer+"/index_report/"+string(r.Hash))
+	h.Set("Location", api.PathIndexReport+"/"+string(r.Hash))
 	setLinks(h, r.Hash)
 	return answerJSON(c, status, typeIndexReport, r)
 }
 
 func setLinks(h http.Header, hash clair.Digest) {
-	h.Add("Link", "<"+indexer+"/index_report/"+string(hash)+`>; rel="`+relIndexReport+`"`)
-	h.Add("Link", "<"+matcher+"/vulnerability_report/"+string(hash)+`>; rel="`+relVulnReport+`"`)
+	h.Add("Link", "<"+api.PathIndexReport+"/"+string(hash)+`>; rel="`+relIndexReport+`"`)
+	h.Add("Link", "<"+api.PathVulnerabilityReport+"/"+string(hash)+`>; rel="`+relVulnReport+`"`)
 }
 
 // postIndexReport indexes a manifest, or stores an SBOM. If the maximum number
@@ -150,7 +151,7 @@ func (s *Server) postIndexReport(c echo.Context) error {
 	case s.indexing <- struct{}{}:
 		defer func() { <-s.indexing }()
 	default:
-		s.metrics.busy.WithLabelValues(indexer+"/index_report", "post").Inc()
+		s.metrics.busy.WithLabelValues(api.PathIndexReport, "post").Inc()
 		return &statusError{status: http.StatusTooManyRequests, message: "the maximum number of manifests is being indexed; try again later"}
 	}
 	if format, ok := sbom.FormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"oriel/internal/api"
 )
 
 // metrics are the server's metrics. Those that Clair has, too, have its names
@@ -56,8 +58,8 @@ const (
 // groupOf returns the group of a route's path.
 func groupOf(path string) string {
 	for _, g := range []struct{ prefix, group string }{
-		{indexer + "/", groupIndexer}, {matcher + "/", groupMatcher}, {notifier + "/", groupNotifier},
-		{openapiPath, groupDiscovery}, {"/patches", groupPatches},
+		{api.Indexer + "/", groupIndexer}, {api.Matcher + "/", groupMatcher}, {api.Notifier + "/", groupNotifier},
+		{api.PathOpenAPI, groupDiscovery}, {"/patches", groupPatches},
 	} {
 		if strings.HasPrefix(path, g.prefix) {
 			return g.group
@@ -104,7 +106,7 @@ func newMetrics(others []prometheus.Collector) *metrics {
 	for _, limit := range []string{limitRate, limitHeavy} {
 		m.limited.WithLabelValues(limit)
 	}
-	m.busy.WithLabelValues(indexer+"/index_report", "post")
+	m.busy.WithLabelValues(api.PathIndexReport, "post")
 	return m
 }
 

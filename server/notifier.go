@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 )
 
 // NotificationStore stores notifications.
@@ -113,7 +114,7 @@ func notificationParams(c echo.Context) (webhook string, id uuid.UUID, err error
 	if id, err = uuidParam(c); err != nil {
 		return "", uuid.Nil, err
 	}
-	before, _ := strings.CutPrefix(c.Request().URL.EscapedPath(), notifier+"/notification/")
+	before, _ := strings.CutPrefix(c.Request().URL.EscapedPath(), api.PathNotification+"/")
 	parts := strings.Split(before, "/")
 	if len(parts) > 1 {
 		if webhook, err = url.PathUnescape(parts[len(parts)-2]); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/server/patches"
 	"oriel/window"
 )
@@ -19,18 +20,15 @@ import (
 // sessions read without pauses.
 const queueRetry = 10 * time.Second
 
-// sessionJSON is a session in responses.
-type sessionJSON struct {
-	ID          window.SessionID `json:"id"`
-	Platform    string           `json:"platform"`
-	State       window.State     `json:"state"`
-	Position    int              `json:"position"`
-	PollAfterMS int64            `json:"poll_after_ms"`
-	ExpiresAt   time.Time        `json:"expires_at"`
-}
-
-func sessionOf(v window.Session) sessionJSON {
-	return sessionJSON{v.ID, v.Platform, v.State, v.Position, v.PollAfter.Milliseconds(), v.Expires.UTC()}
+func sessionOf(v window.Session) api.Session {
+	return api.Session{
+		ID:          string(v.ID),
+		Platform:    v.Platform,
+		State:       api.SessionState(v.State),
+		Position:    v.Position,
+		PollAfterMS: v.PollAfter.Milliseconds(),
+		ExpiresAt:   v.Expires.UTC(),
+	}
 }
 
 // seconds returns a duration in the form of Retry-After: whole seconds, at least
@@ -45,19 +43,19 @@ func patchesError(err error) error {
 	unknown, isUnknown := errors.AsType[*patches.UnknownPlatformError](err)
 	switch {
 	case isEnded:
-		return &statusError{status: http.StatusGone, code: string(ended.Reason), message: ended.Error()}
+		return &statusError{status: http.StatusGone, code: api.Code(ended.Reason), message: ended.Error()}
 	case isUnknown:
-		return &statusError{status: http.StatusNotFound, code: "unknown-platform", message: unknown.Error()}
+		return &statusError{status: http.StatusNotFound, code: api.UnknownPlatform, message: unknown.Error()}
 	case errors.Is(err, window.ErrUnknown):
-		return &statusError{status: http.StatusNotFound, code: "unknown-session", message: err.Error()}
+		return &statusError{status: http.StatusNotFound, code: api.UnknownSession, message: err.Error()}
 	case errors.Is(err, window.ErrCursor):
-		return &statusError{status: http.StatusBadRequest, code: "bad-cursor", message: "after: " + err.Error()}
+		return &statusError{status: http.StatusBadRequest, code: api.BadCursor, message: "after: " + err.Error()}
 	case errors.Is(err, window.ErrQueueFull):
-		return &statusError{status: http.StatusTooManyRequests, code: "queue-full", message: err.Error(), retry: queueRetry}
+		return &statusError{status: http.StatusTooManyRequests, code: api.QueueFull, message: err.Error(), retry: queueRetry}
 	case errors.Is(err, window.ErrClientFull):
-		return &statusError{status: http.StatusTooManyRequests, code: "too-many-sessions", message: err.Error(), retry: queueRetry}
+		return &statusError{status: http.StatusTooManyRequests, code: api.TooManySessions, message: err.Error(), retry: queueRetry}
 	case errors.Is(err, window.ErrBusy):
-		return &statusError{status: http.StatusTooManyRequests, code: "too-many-requests", message: err.Error(), retry: time.Second}
+		return &statusError{status: http.StatusTooManyRequests, code: api.TooManyRequests, message: err.Error(), retry: time.Second}
 	}
 	return err
 }
@@ -67,51 +65,19 @@ func (s *Server) getPlatforms(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	type platform struct {
-		Name            string `json:"name"`
-		Vulnerabilities int    `json:"vulnerabilities"`
-	}
-	out := struct {
-		Platforms []platform `json:"platforms"`
-	}{[]platform{}}
+	out := api.PlatformList{Platforms: []api.Platform{}}
 	for _, p := range list {
-		out.Platforms = append(out.Platforms, platform{p.Name, p.Rows})
+		out.Platforms = append(out.Platforms, api.Platform{Name: p.Name, Vulnerabilities: p.Rows})
 	}
 	return answerJSON(c, http.StatusOK, typeJSON, out)
 }
 
 func (s *Server) getPatchesStatus(c echo.Context) error {
-	type windowJSON struct {
-		Platform string `json:"platform"`
-		Rows     int    `json:"rows"`
-		First    int    `json:"first"`
-		Last     int    `json:"last"`
-		Bytes    int64  `json:"bytes"`
-		Active   int    `json:"active"`
-		Queued   int    `json:"queued"`
-	}
-	type memory struct {
-		Used  int64 `json:"used"`
-		Limit int64 `json:"limit"`
-	}
-	st := s.Patches.Status()
-	list := []windowJSON{}
-	for _, w := range st.Windows {
-		list = append(list, windowJSON(w))
-	}
-	return answerJSON(c, http.StatusOK, typeJSON, struct {
-		Active   int          `json:"active"`
-		Queued   int          `json:"queued"`
-		RowsRead int64        `json:"rows_read"`
-		Memory   memory       `json:"memory"`
-		Windows  []windowJSON `json:"windows"`
-	}{st.Active, st.Queued, st.RowsRead, memory{st.MemoryUsed, st.Memory}, list})
+	return answerJSON(c, http.StatusOK, typeJSON, s.Patches.Status())
 }
 
 func (s *Server) postSession(c echo.Context) error {
-	want, err := decodeJSON[struct {
-		Platform *string `json:"platform"`
-	}](c, maxSmall)
+	want, err := decodeJSON[api.SessionRequest](c, maxSmall)
 	if err != nil {
 		return err
 	}
@@ -122,7 +88,7 @@ func (s *Server) postSession(c echo.Context) error {
 	if err != nil {
 		return patchesError(err)
 	}
-	c.Response().Header().Set("Location", windows+"/sessions/"+string(session.ID))
+	c.Response().Header().Set("Location", api.PathSessions+"/"+string(session.ID))
 	return answerJSON(c, http.StatusCreated, typeJSON, sessionOf(session))
 }
 
@@ -158,19 +124,19 @@ func (s *Server) getSessionVulnerabilities(c echo.Context) error {
 	switch {
 	case r.Page != nil:
 		form := patches.JSON
-		if media == typeNDJSON {
+		if media == api.TypeNDJSON {
 			form = patches.NDJSON
-			h.Set("Oriel-State", string(window.Active))
-			h.Set("Oriel-Next", r.Next)
+			h.Set(api.StateHeader, string(window.Active))
+			h.Set(api.NextHeader, r.Next)
 		}
 		return s.sendPage(c, r, form, media)
 	case r.Session.State != window.Done:
 		h.Set("Retry-After", seconds(r.Session.PollAfter))
 		return answerJSON(c, http.StatusAccepted, typeJSON, sessionOf(r.Session))
-	case media == typeNDJSON:
-		h.Set("Oriel-State", string(window.Done))
-		h.Set("Oriel-Next", r.Next)
-		h.Set(echo.HeaderContentType, typeNDJSON)
+	case media == api.TypeNDJSON:
+		h.Set(api.StateHeader, string(window.Done))
+		h.Set(api.NextHeader, r.Next)
+		h.Set(echo.HeaderContentType, api.TypeNDJSON)
 		c.Response().WriteHeader(http.StatusOK)
 		return nil
 	}
@@ -193,7 +159,7 @@ func rowsParams(c echo.Context) (limit int, wait time.Duration, media string, er
 			return 0, 0, "", clair.Invalid("wait", "%.20q: must be a duration such as \"30s\"", text)
 		}
 	}
-	media, err = negotiate(c.Request(), typeJSON, typeNDJSON)
+	media, err = negotiate(c.Request(), typeJSON, api.TypeNDJSON)
 	return limit, wait, media, err
 }
 

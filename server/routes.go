@@ -5,16 +5,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
-)
 
-const (
-	indexer  = "/indexer/api/v1"
-	matcher  = "/matcher/api/v1"
-	notifier = "/notifier/api/v1"
-	windows  = "/patches/v1"
-
-	openapiPath = "/openapi/v1"
-	operating   = "/admin/v1"
+	"oriel/internal/api"
 )
 
 // route is a route and the role that it requires.
@@ -31,54 +23,54 @@ func (s *Server) routes() []route {
 		metrics = roleOpen
 	}
 	return []route{
-		{http.MethodPost, indexer + "/index_report", roleScan, s.postIndexReport},
-		{http.MethodPut, indexer + "/index_report/*", roleScan, s.putIndexReport},
-		{http.MethodGet, indexer + "/index_report/*", roleRead, s.getIndexReport},
-		{http.MethodDelete, indexer + "/index_report/*", roleAdmin, s.deleteIndexReport},
-		{http.MethodDelete, indexer + "/index_report", roleAdmin, s.deleteIndexReports},
-		{http.MethodGet, indexer + "/index_state", roleRead, s.getIndexState},
-		{http.MethodPost, indexer + "/internal/affected_manifest", roleRead, s.postAffectedManifests},
-		{http.MethodPost, indexer + "/internal/affected_manifest/", roleRead, s.postAffectedManifests},
+		{http.MethodPost, api.PathIndexReport, roleScan, s.postIndexReport},
+		{http.MethodPut, api.PathIndexReport + "/*", roleScan, s.putIndexReport},
+		{http.MethodGet, api.PathIndexReport + "/*", roleRead, s.getIndexReport},
+		{http.MethodDelete, api.PathIndexReport + "/*", roleAdmin, s.deleteIndexReport},
+		{http.MethodDelete, api.PathIndexReport, roleAdmin, s.deleteIndexReports},
+		{http.MethodGet, api.PathIndexState, roleRead, s.getIndexState},
+		{http.MethodPost, api.PathAffectedManifests, roleRead, s.postAffectedManifests},
+		{http.MethodPost, api.PathAffectedManifests + "/", roleRead, s.postAffectedManifests},
 
-		{http.MethodGet, matcher + "/vulnerability_report/*", roleRead, s.getVulnerabilityReport},
-		{http.MethodGet, matcher + "/internal/update_operation", roleRead, s.getUpdateOperations},
-		{http.MethodDelete, matcher + "/internal/update_operation/*", roleAdmin, s.deleteUpdateOperation},
-		{http.MethodGet, matcher + "/internal/update_diff", roleRead, s.getUpdateDiff},
+		{http.MethodGet, api.PathVulnerabilityReport + "/*", roleRead, s.getVulnerabilityReport},
+		{http.MethodGet, api.PathUpdateOperation, roleRead, s.getUpdateOperations},
+		{http.MethodDelete, api.PathUpdateOperation + "/*", roleAdmin, s.deleteUpdateOperation},
+		{http.MethodGet, api.PathUpdateDiff, roleRead, s.getUpdateDiff},
 
-		{http.MethodGet, matcher + "/feeds", roleRead, s.getFeeds},
-		{http.MethodPost, matcher + "/feeds/run", roleAdmin, s.postFeedsRun},
-		{http.MethodGet, matcher + "/bundle", roleRead, s.getBundle},
-		{http.MethodPost, matcher + "/bundle", roleAdmin, s.postBundle},
+		{http.MethodGet, api.PathFeeds, roleRead, s.getFeeds},
+		{http.MethodPost, api.PathRunFeeds, roleAdmin, s.postFeedsRun},
+		{http.MethodGet, api.PathBundle, roleRead, s.getBundle},
+		{http.MethodPost, api.PathBundle, roleAdmin, s.postBundle},
 
-		{http.MethodGet, matcher + "/changes", roleRead, s.getChanges},
+		{http.MethodGet, api.PathChanges, roleRead, s.getChanges},
 
-		{http.MethodGet, notifier + "/notification", roleRead, s.getNotifications},
-		{http.MethodGet, notifier + "/notification/*", roleRead, s.getNotification},
-		{http.MethodDelete, notifier + "/notification/*", roleAdmin, s.deleteNotification},
-		{http.MethodPost, notifier + "/notification/:id/redeliver", roleAdmin, s.postRedeliver},
+		{http.MethodGet, api.PathNotification, roleRead, s.getNotifications},
+		{http.MethodGet, api.PathNotification + "/*", roleRead, s.getNotification},
+		{http.MethodDelete, api.PathNotification + "/*", roleAdmin, s.deleteNotification},
+		{http.MethodPost, api.PathNotification + "/:id/redeliver", roleAdmin, s.postRedeliver},
 
-		{http.MethodGet, windows + "/platforms", roleRead, s.getPlatforms},
-		{http.MethodGet, windows + "/status", roleRead, s.getPatchesStatus},
-		{http.MethodPost, windows + "/sessions", roleScan, s.postSession},
-		{http.MethodGet, windows + "/sessions/:id", roleScan, s.getSession},
-		{http.MethodDelete, windows + "/sessions/:id", roleScan, s.deleteSession},
-		{http.MethodGet, windows + "/sessions/:id/vulnerabilities", roleScan, s.getSessionVulnerabilities},
+		{http.MethodGet, api.PathPlatforms, roleRead, s.getPlatforms},
+		{http.MethodGet, api.PathPatchesStatus, roleRead, s.getPatchesStatus},
+		{http.MethodPost, api.PathSessions, roleScan, s.postSession},
+		{http.MethodGet, api.PathSessions + "/:id", roleScan, s.getSession},
+		{http.MethodDelete, api.PathSessions + "/:id", roleScan, s.deleteSession},
+		{http.MethodGet, api.PathSessions + "/:id/vulnerabilities", roleScan, s.getSessionVulnerabilities},
 		{http.MethodGet, "/patches", roleScan, s.originalPatches},
 		{http.MethodGet, "/patches/", roleScan, s.originalPatches},
 		{http.MethodPost, "/patches", roleScan, s.originalPatches},
 		{http.MethodPost, "/patches/", roleScan, s.originalPatches},
 		{http.MethodPost, "/", roleScan, s.originalPatches},
 
-		{http.MethodGet, operating + "/status", roleRead, s.getStatus},
-		{http.MethodPost, operating + "/vacuum", roleAdmin, s.postVacuum},
+		{http.MethodGet, api.PathStatus, roleRead, s.getStatus},
+		{http.MethodPost, api.PathVacuum, roleAdmin, s.postVacuum},
 
 		{http.MethodGet, "/", roleScan, s.getRoot},
-		{http.MethodGet, openapiPath, roleRead, s.getOpenAPI},
-		{http.MethodGet, "/openapi", roleRead, s.getOpenAPIPage},
-		{http.MethodGet, "/metrics", metrics, s.getMetrics()},
-		{http.MethodGet, "/healthz", roleOpen, s.healthz},
-		{http.MethodGet, "/readyz", roleOpen, s.readyz},
-		{http.MethodGet, "/robots.txt", roleOpen, robots},
+		{http.MethodGet, api.PathOpenAPI, roleRead, s.getOpenAPI},
+		{http.MethodGet, api.PathOpenAPIPage, roleRead, s.getOpenAPIPage},
+		{http.MethodGet, api.PathMetrics, metrics, s.getMetrics()},
+		{http.MethodGet, api.PathHealth, roleOpen, s.healthz},
+		{http.MethodGet, api.PathReady, roleOpen, s.readyz},
+		{http.MethodGet, api.PathRobots, roleOpen, robots},
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/api"
-	"oriel/match"
 	"oriel/server"
 	"oriel/updater"
 )
@@ -58,8 +57,8 @@ func TestPage(t *testing.T) {
 		Manifests: w.db, Updates: w.db, Feeds: w.feeds, Log: slog.New(slog.DiscardHandler),
 		Status: server.StatusSource{
 			Version: "v1.2.3",
-			Findings: func() *server.Findings {
-				return &server.Findings{Counts: match.Counts{clair.High: 4321, clair.Low: 5}, Manifests: 17, At: time.Now()}
+			Findings: func() *api.Findings {
+				return &api.Findings{BySeverity: map[string]int64{"High": 4321, "Low": 5}, Manifests: 17, CountedAt: time.Now()}
 			},
 			Database: func(context.Context) (api.Database, error) {
 				return api.Database{Size: 5 << 20, Manifests: 17, Operations: map[clair.Kind]int64{}}, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 )
 
 // UpdateStore lists, compares and deletes update operations.
@@ -97,7 +98,7 @@ func (s *Server) getUpdateDiff(c echo.Context) error {
 	defer d.Close()
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, typeJSON)
-	h.Set("Trailer", errorTrailer)
+	h.Set("Trailer", api.ErrorTrailer)
 	c.Response().WriteHeader(http.StatusOK)
 	return writeDiff(c.Response(), d)
 }

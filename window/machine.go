@@ -226,23 +226,33 @@ func (m *Machine) Tick(now time.Time) {
 	}
 }
 
-// Status is the state of all sessions and windows.
+// Status is the state of all sessions and windows, in the words of
+// GET /patches/v1/status.
 type Status struct {
-	Active, Queued     int
-	MemoryUsed, Memory int64
+	Active int       `json:"active"`
+	Queued int       `json:"queued"`
+	Memory MemoryUse `json:"memory"`
 	// Windows are those of the platforms with active sessions, sorted by name.
-	Windows []Window
+	Windows []Window `json:"windows"`
+}
+
+// MemoryUse is the number of bytes in use, and the limit.
+type MemoryUse struct {
+	Used  int64 `json:"used"`
+	Limit int64 `json:"limit"`
 }
 
 // Window is a platform's window: the rows of its pass from First up to, but
 // not including, Last. Both are 0 while a pane is being prepared. Rows is the
 // number of rows read so far in the pass.
 type Window struct {
-	Platform       string
-	Rows           int
-	First, Last    int
-	Bytes          int64
-	Active, Queued int
+	Platform string `json:"platform"`
+	Rows     int    `json:"rows"`
+	First    int    `json:"first"`
+	Last     int    `json:"last"`
+	Bytes    int64  `json:"bytes"`
+	Active   int    `json:"active"`
+	Queued   int    `json:"queued"`
 }
 
 // Status returns the state of all sessions and windows.
@@ -250,10 +260,10 @@ func (m *Machine) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := Status{
-		Active:     len(m.sessions) - m.queued,
-		Queued:     m.queued,
-		MemoryUsed: m.memory.used,
-		Memory:     int64(m.cfg.Memory),
+		Active:  len(m.sessions) - m.queued,
+		Queued:  m.queued,
+		Memory:  MemoryUse{m.memory.used, int64(m.cfg.Memory)},
+		Windows: []Window{},
 	}
 	for _, pl := range slices.SortedFunc(maps.Values(m.platforms), func(a, b *platform) int { return cmp.Compare(a.name, b.name) }) {
 		w := Window{Platform: pl.name, Rows: pl.pass.rows, Active: len(pl.pass.active), Queued: len(pl.queue)}

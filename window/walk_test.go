@@ -156,7 +156,7 @@ func (w *walker) request(s *reader) {
 // check checks the invariants that Status shows.
 func (w *walker) check() {
 	st := w.d.m.Status()
-	require.GreaterOrEqual(w, st.MemoryUsed, int64(0))
+	require.GreaterOrEqual(w, st.Memory.Used, int64(0))
 	panes := 0
 	for _, of := range st.Windows {
 		require.LessOrEqual(w, of.Active, w.d.cfg.MaxActive, "seed %d", w.seed)
@@ -164,7 +164,7 @@ func (w *walker) check() {
 			panes++
 		}
 	}
-	if st.MemoryUsed > limitOf(w.d.cfg) {
+	if st.Memory.Used > limitOf(w.d.cfg) {
 		require.LessOrEqual(w, panes, 1, "seed %d: over the limit, and not for a single row", w.seed)
 	}
 	require.LessOrEqual(w, st.Queued, w.d.cfg.MaxQueued)
@@ -255,6 +255,6 @@ func (w *walker) finish() {
 			require.Equal(w, numbers(w.lists[s.platform].rows), append([]int{}, s.rows...), "seed %d: %s", w.seed, s.id)
 		}
 	}
-	require.Zero(w, w.d.m.Status().MemoryUsed, "seed %d", w.seed)
+	require.Zero(w, w.d.m.Status().Memory.Used, "seed %d", w.seed)
 	require.Empty(w, w.d.m.Status().Windows)
 }

@@ -189,7 +189,7 @@ func TestMachine_ReadsTheWholeListTogether(t *testing.T) {
 	require.Equal(t, numbers(50), all)
 	require.Equal(t, window.Done, state)
 	require.Equal(t, 50, d.reads[2])
-	require.Zero(t, d.m.Status().MemoryUsed)
+	require.Zero(t, d.m.Status().Memory.Used)
 }
 
 func TestMachine_RepeatsAndRefuses(t *testing.T) {
@@ -298,11 +298,11 @@ func TestMachine_LongRequests(t *testing.T) {
 	d.now = d.now.Add(time.Minute)
 	d.m.Tick(d.now)
 	d.ends(a, "", window.TooSlow)
-	require.NotZero(t, d.m.Status().MemoryUsed, "bytes being sent are in use")
+	require.NotZero(t, d.m.Status().Memory.Used, "bytes being sent are in use")
 	require.True(t, r.Grow(10))
 	r.Close(d.now)
 	r.Close(d.now)
-	require.Zero(t, d.m.Status().MemoryUsed)
+	require.Zero(t, d.m.Status().Memory.Used)
 }
 
 func TestMachine_Denies(t *testing.T) {
@@ -342,7 +342,7 @@ func TestMachine_LargeRows(t *testing.T) {
 	}
 	require.Equal(t, numbers(30), gotA)
 	require.Equal(t, numbers(30), gotB)
-	require.Zero(t, d.m.Status().MemoryUsed)
+	require.Zero(t, d.m.Status().Memory.Used)
 }
 
 // A waiting request is woken when rows are available and at the end of the
@@ -383,7 +383,7 @@ func TestMachine_Fails(t *testing.T) {
 	require.True(t, ok)
 	d.m.Failed(d.now, task.Pass)
 	d.ends(a, "", window.Failing)
-	require.Zero(t, d.m.Status().MemoryUsed)
+	require.Zero(t, d.m.Status().Memory.Used)
 	all, _, _ := d.readAll(d.open("a"), "")
 	require.Len(t, all, 30)
 }
@@ -425,5 +425,5 @@ func TestMachine_ComeAndGo(t *testing.T) {
 	for task, ok := d.m.Task(); ok; task, ok = d.m.Task() {
 		require.Zero(t, task.MaxBytes)
 	}
-	require.Zero(t, d.m.Status().MemoryUsed)
+	require.Zero(t, d.m.Status().Memory.Used)
 }

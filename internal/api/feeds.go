@@ -8,8 +8,13 @@ import (
 	"oriel/clair"
 )
 
-// FeedStatus is a feed in the response to GET /matcher/api/v1/feeds. Unset times
-// are null, and error is "" if the last attempt succeeded.
+// FeedList is the response to GET PathFeeds.
+type FeedList struct {
+	Feeds []FeedStatus `json:"feeds"`
+}
+
+// FeedStatus is the state of one feed. Unset times are null, and Error is ""
+// if the last attempt succeeded.
 type FeedStatus struct {
 	Name           string              `json:"name"`
 	Format         string              `json:"format"`
@@ -34,22 +39,32 @@ type FeedStatus struct {
 	StaleAfterMS   int64               `json:"stale_after_ms"`
 }
 
-// FeedList is the response to GET /matcher/api/v1/feeds.
-type FeedList struct {
-	Feeds []FeedStatus `json:"feeds"`
-}
-
-// NewFeedList returns the list of feeds with their state at the given time.
+// NewFeedList returns the state of feeds at the given time.
 func NewFeedList(feeds clair.Feeds, now time.Time) FeedList {
 	list := make([]FeedStatus, 0, len(feeds))
 	for i := range feeds {
 		f := &feeds[i]
 		j := FeedStatus{
-			Name: f.Updater, Format: f.Format, Kind: f.Kind, URL: f.URL, Configured: f.Configured, Enabled: f.Enabled,
-			State: f.Condition(now), Running: f.Running, LastAttempt: set(f.LastAttempt), LastSuccess: set(f.LastSuccess),
-			NextRun: set(f.NextRun), Error: f.Error, Records: f.Records, Skipped: f.Skipped, SkippedSample: f.SkippedSample,
-			Added: f.Added, Removed: f.Removed, TookMS: f.Took.Milliseconds(), NewestAdvisory: set(f.NewestAdvisory),
-			StaleAfterMS: f.StaleAfter.Milliseconds(),
+			Name:           f.Updater,
+			Format:         f.Format,
+			Kind:           f.Kind,
+			URL:            f.URL,
+			Configured:     f.Configured,
+			Enabled:        f.Enabled,
+			State:          f.Condition(now),
+			Running:        f.Running,
+			LastAttempt:    optionalTime(f.LastAttempt),
+			LastSuccess:    optionalTime(f.LastSuccess),
+			NextRun:        optionalTime(f.NextRun),
+			Error:          f.Error,
+			Records:        f.Records,
+			Skipped:        f.Skipped,
+			SkippedSample:  f.SkippedSample,
+			Added:          f.Added,
+			Removed:        f.Removed,
+			TookMS:         f.Took.Milliseconds(),
+			NewestAdvisory: optionalTime(f.NewestAdvisory),
+			StaleAfterMS:   f.StaleAfter.Milliseconds(),
 		}
 		if f.Operation != uuid.Nil {
 			j.Operation = &f.Operation
@@ -59,8 +74,8 @@ func NewFeedList(feeds clair.Feeds, now time.Time) FeedList {
 	return FeedList{list}
 }
 
-// set returns a pointer to a time in UTC, nil if the time is zero.
-func set(t time.Time) *time.Time {
+// optionalTime returns t in UTC, or nil if it is the zero time.
+func optionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
@@ -68,7 +83,7 @@ func set(t time.Time) *time.Time {
 	return &t
 }
 
-// FeedsStarted is the response to POST /matcher/api/v1/feeds/run.
+// FeedsStarted is the response to POST PathRunFeeds.
 type FeedsStarted struct {
 	Started []string `json:"started"`
 }

@@ -1,17 +1,43 @@
 package api
 
-// The paths of Oriel's own requests. Clair's are in the table of routes of
-// package server.
+// Prefixes of the API's parts. The first three are Clair's.
 const (
-	// PathFeeds lists the feeds; PathRunFeeds starts runs of them.
-	PathFeeds    = "/matcher/api/v1/feeds"
-	PathRunFeeds = "/matcher/api/v1/feeds/run"
-	// PathBundle exports all feeds, or imports an export.
-	PathBundle = "/matcher/api/v1/bundle"
-	// PathVacuum collects garbage and returns free space to the disk.
-	PathVacuum = "/admin/v1/vacuum"
-	// PathStatus reports how the server and its parts are doing.
-	PathStatus = "/admin/v1/status"
-	// PathNotification is where receivers read notifications; an id follows.
-	PathNotification = "/notifier/api/v1/notification"
+	Indexer  = "/indexer/api/v1"
+	Matcher  = "/matcher/api/v1"
+	Notifier = "/notifier/api/v1"
+	Patches  = "/patches/v1"
+	Admin    = "/admin/v1"
+)
+
+// Paths below the prefixes. A path with a parameter is followed by a slash and
+// the escaped parameter, such as PathIndexReport + "/" + digest.
+const (
+	PathIndexReport       = Indexer + "/index_report"
+	PathIndexState        = Indexer + "/index_state"
+	PathAffectedManifests = Indexer + "/internal/affected_manifest"
+
+	PathVulnerabilityReport = Matcher + "/vulnerability_report"
+	PathCoverage            = Matcher + "/coverage"
+	PathUpdateOperation     = Matcher + "/internal/update_operation"
+	PathUpdateDiff          = Matcher + "/internal/update_diff"
+	PathFeeds               = Matcher + "/feeds"
+	PathRunFeeds            = Matcher + "/feeds/run"
+	PathBundle              = Matcher + "/bundle"
+	PathChanges             = Matcher + "/changes"
+
+	PathNotification = Notifier + "/notification"
+
+	PathPlatforms     = Patches + "/platforms"
+	PathSessions      = Patches + "/sessions"
+	PathPatchesStatus = Patches + "/status"
+
+	PathStatus = Admin + "/status"
+	PathVacuum = Admin + "/vacuum"
+
+	PathOpenAPI     = "/openapi/v1"
+	PathOpenAPIPage = "/openapi"
+	PathMetrics     = "/metrics"
+	PathHealth      = "/healthz"
+	PathReady       = "/readyz"
+	PathRobots      = "/robots.txt"
 )

@@ -162,7 +162,7 @@ func (a *App) status() server.StatusSource {
 		Version: Version(), Findings: a.findings.Last, Notifications: a.db.ReceiptCounts,
 		Sessions: func() api.Sessions {
 			s := a.windows.Status()
-			return api.Sessions{Active: s.Active, Queued: s.Queued, MemoryUsed: s.MemoryUsed, MemoryLimit: s.Memory}
+			return api.Sessions{Active: s.Active, Queued: s.Queued, MemoryUsed: s.Memory.Used, MemoryLimit: s.Memory.Limit}
 		},
 		Database: func(ctx context.Context) (api.Database, error) {
 			s, err := a.db.Stats(ctx)

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/match"
-	"oriel/server"
 	"oriel/store"
 )
 
@@ -22,7 +22,7 @@ type findings struct {
 
 	// mu guards what follows.
 	mu   sync.Mutex
-	last *server.Findings
+	last *api.Findings
 }
 
 const (
@@ -43,7 +43,7 @@ type counted struct {
 }
 
 // Last gives the last count, nil where there is none yet.
-func (f *findings) Last() *server.Findings {
+func (f *findings) Last() *api.Findings {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last
@@ -82,7 +82,7 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 		return 0, err
 	}
 	now := counted{ref, stats.Manifests}
-	if last := f.Last(); last != nil && now == *by && time.Since(last.At) < recountAfter {
+	if last := f.Last(); last != nil && now == *by && time.Since(last.CountedAt) < recountAfter {
 		return 0, nil
 	}
 	counts, err := match.Count(ctx, f.db, f.db.HeldPackages(ctx))
@@ -93,6 +93,15 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 	*by = now
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = &server.Findings{Counts: counts, Manifests: stats.Manifests, At: start, Took: took}
+	f.last = &api.Findings{CountedAt: start.UTC(), Manifests: stats.Manifests, BySeverity: bySeverity(counts), Took: took}
 	return took, nil
+}
+
+// bySeverity returns counts by the name of the severity.
+func bySeverity(counts match.Counts) map[string]int64 {
+	out := map[string]int64{}
+	for severity, n := range counts {
+		out[clair.Severity(severity).String()] = n
+	}
+	return out
 }

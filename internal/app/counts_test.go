@@ -31,7 +31,7 @@ func TestFindings_Recount(t *testing.T) {
 		t.Helper()
 		_, err := f.recount(t.Context(), &by)
 		require.NoError(t, err)
-		return f.Last().Counts[clair.Unknown]
+		return f.Last().BySeverity["Unknown"]
 	}
 	require.Zero(t, count())
 	first := f.Last()

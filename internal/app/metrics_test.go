@@ -26,7 +26,6 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/api"
-	"oriel/match"
 	"oriel/server"
 )
 
@@ -94,8 +93,8 @@ func newGaugeSource() *gaugeSource {
 		Database: func(context.Context) (api.Database, error) {
 			return api.Database{Operations: map[clair.Kind]int64{clair.KindVulnerability: 4}, Manifests: 5, Size: 6, WAL: 7, Free: 8}, nil
 		},
-		Findings: func() *server.Findings {
-			return &server.Findings{Counts: match.Counts{clair.Low: 17, clair.Critical: 18}, Manifests: 19, At: time.Unix(400, 0)}
+		Findings: func() *api.Findings {
+			return &api.Findings{BySeverity: map[string]int64{"Low": 17, "High": 0, "Critical": 18}, Manifests: 19, CountedAt: time.Unix(400, 0)}
 		},
 		Notifications: func(context.Context) (map[string]int64, error) { return map[string]int64{"delivered": 9}, nil },
 		Sessions: func() api.Sessions {
@@ -178,7 +177,7 @@ func testGauges(t *testing.T) {
 // What was not counted yet is not shown, and least of all as none.
 func TestGauges_NotCounted(t *testing.T) {
 	s := newGaugeSource()
-	s.status.Findings = func() *server.Findings { return nil }
+	s.status.Findings = func() *api.Findings { return nil }
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(s.gauges())
 	f, err := scrape(t, registry)

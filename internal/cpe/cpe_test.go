@@ -11,12 +11,12 @@ import (
 
 func TestParse(t *testing.T) {
 	for in, want := range map[string]string{
-		"cpe:/o:redhat:enterprise_linux:8::baseos":                  "cpe:2.3:o:redhat:enterprise_linux:8:*:baseos:*:*:*:*:*",
-		"cpe:/a:redhat:openshift:4.13::el9":                         "cpe:2.3:a:redhat:openshift:4.13:*:el9:*:*:*:*:*",
-		"cpe:/a:redhat:openshift:4.*":                               "cpe:2.3:a:redhat:openshift:4.*:*:*:*:*:*:*:*",
-		"cpe:/a:redhat:jboss_enterprise_brms_platform:5.3%2b":       `cpe:2.3:a:redhat:jboss_enterprise_brms_platform:5.3\+:*:*:*:*:*:*:*`,
-		"cpe:/a:hp:insight:7.4.0.1570::~~online~win2003~x64~":       "cpe:2.3:a:hp:insight:7.4.0.1570:*:*:*:online:win2003:x64:*",
-		"cpe:/o:redhat":                                             "cpe:2.3:o:redhat:*:*:*:*:*:*:*:*:*",
+		"cpe:/o:redhat:enterprise_linux:8::baseos":            "cpe:2.3:o:redhat:enterprise_linux:8:*:baseos:*:*:*:*:*",
+		"cpe:/a:redhat:openshift:4.13::el9":                   "cpe:2.3:a:redhat:openshift:4.13:*:el9:*:*:*:*:*",
+		"cpe:/a:redhat:openshift:4.*":                         "cpe:2.3:a:redhat:openshift:4.*:*:*:*:*:*:*:*",
+		"cpe:/a:redhat:jboss_enterprise_brms_platform:5.3%2b": `cpe:2.3:a:redhat:jboss_enterprise_brms_platform:5.3\+:*:*:*:*:*:*:*`,
+		"cpe:/a:hp:insight:7.4.0.1570::~~online~win2003~x64~": "cpe:2.3:a:hp:insight:7.4.0.1570:*:*:*:online:win2003:x64:*",
+		"cpe:/o:redhat": "cpe:2.3:o:redhat:*:*:*:*:*:*:*:*:*",
 		"cpe:2.3:a:redhat:enterprise_linux:8:*:appstream:*:*:*:*:*": "cpe:2.3:a:redhat:enterprise_linux:8:*:appstream:*:*:*:*:*",
 	} {
 		t.Run(in, func(t *testing.T) {

@@ -136,7 +136,7 @@ func (s *Service) Read(ctx context.Context, id window.SessionID, after string, l
 type Status struct {
 	window.Status
 	// RowsRead is the number of rows read from the store so far.
-	RowsRead int64
+	RowsRead int64 `json:"rows_read"`
 }
 
 // Status returns the state of all sessions and windows.

@@ -6,11 +6,6 @@ import (
 	"oriel/clair"
 )
 
-// Vacuumed is the response to POST /admin/v1/vacuum.
-type Vacuumed struct {
-	FreedBytes int64 `json:"freed_bytes"`
-}
-
 // The results of importing one feed.
 const (
 	ImportDone      = "imported"
