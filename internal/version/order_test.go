@@ -19,7 +19,7 @@ func TestCompare_Order(t *testing.T) {
 	files := map[string][]Scheme{
 		"dpkg": {Debian}, "rpm": {RPM}, "apk": {Alpine},
 		"semver": {"npm", "crates.io", "hex", "swift", "julia", "conan", "github-actions"},
-		"go":     {"go"}, "npm": {"npm"}, "pypi": {"pypi"}, "maven": {"maven"}, "rubygems": {"rubygems"},
+		"go":     {"go"}, "npm": {"npm"}, "pypi": {"pypi"}, "maven": {"maven"}, "rubygems": {"rubygems", "cocoapods"},
 		"nuget": {"nuget"}, "packagist": {"packagist"}, "cran": {"cran"}, "hackage": {"hackage"}, "pub": {"pub"},
 	}
 	tested := map[Scheme]bool{}
