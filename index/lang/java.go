@@ -3,14 +3,12 @@ package lang
 import (
 	"archive/zip"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,8 +17,8 @@ import (
 )
 
 const (
-	// maxJarDepth is how deep archives may lie in one another: a jar in a war
-	// in an ear, and one more.
+	// maxJarDepth is how deep archives may be nested: a jar in a war in an
+	// ear, and one more.
 	maxJarDepth = 4
 	// maxJarFiles, maxNested and maxNestedTotal bound what one outermost
 	// archive may hold, since nested archives are held in memory.
@@ -37,7 +35,7 @@ func isJar(name string) bool { return slices.Contains(jarExtensions, strings.ToL
 
 func javaReader() reader.Reader {
 	return reader.Reader{
-		Name: "java", Version: 1, Limit: 2 << 30, Repository: "maven", Ownable: true,
+		Name: "java", Version: 2, Limit: 2 << 30, Repository: "maven", Ownable: true,
 		Wants: func(p string, _ fs.FileMode) bool { return isJar(p) },
 		Magic: func(head []byte) bool { return bytes.HasPrefix(head, []byte("PK")) },
 		Read: func(ctx context.Context, f *reader.File, out *reader.Found) error {
@@ -57,7 +55,7 @@ type jars struct {
 
 func (j *jars) read(name string, r io.ReaderAt, size int64, depth int) error {
 	if depth > maxJarDepth {
-		return clair.Invalid("archive", "archives lie more than %d deep in one another", maxJarDepth)
+		return clair.Invalid("archive", "archives are nested more than %d deep", maxJarDepth)
 	}
 	n, err := zipEntries(r, size)
 	if err != nil {
@@ -70,35 +68,25 @@ func (j *jars) read(name string, r io.ReaderAt, size int64, depth int) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 	}
-	var manifest *zip.File
-	named := false
+	a := &jar{name: name, copies: map[string]string{}, named: map[string]bool{}, poms: map[string]*zip.File{}}
 	for _, f := range z.File {
 		if j.ctx.Err() != nil {
 			return context.Cause(j.ctx)
 		}
-		switch {
-		case f.Name == "META-INF/MANIFEST.MF":
-			manifest = f
-		case strings.HasPrefix(f.Name, "META-INF/maven/") && path.Base(f.Name) == "pom.properties":
-			ok, err := j.pom(f)
-			if err != nil {
-				return err
-			}
-			named = named || ok
-		case isJar(f.Name) && f.UncompressedSize64 > 0:
-			if err := j.inner(f, depth); err != nil {
-				return err
-			}
+		if isJar(f.Name) && f.UncompressedSize64 > 0 {
+			err = j.inner(r, f, depth)
+		} else {
+			err = a.entry(f)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if named {
-		return nil
-	}
-	return j.manifest(name, manifest)
+	return a.add(j.out)
 }
 
-// zipEntries reads from the end of an archive how many entries it has, before
-// the library makes room for as many as the directory pretends to have.
+// zipEntries reads the number of entries from the end of an archive, before the
+// library allocates memory for as many as the directory claims to have.
 func zipEntries(r io.ReaderAt, size int64) (int, error) {
 	tail := make([]byte, min(size, 22+0xffff))
 	if _, err := r.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
@@ -115,10 +103,18 @@ func zipEntries(r io.ReaderAt, size int64) (int, error) {
 	return n, nil
 }
 
-// inner reads an archive in an archive.
-func (j *jars) inner(f *zip.File, depth int) error {
+// inner reads an archive in an archive r: in place if it is stored, as in the
+// archives of Spring Boot, else in memory.
+func (j *jars) inner(r io.ReaderAt, f *zip.File, depth int) error {
+	if f.Method == zip.Store && f.CompressedSize64 == f.UncompressedSize64 {
+		at, err := f.DataOffset()
+		if err != nil {
+			return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+		}
+		return j.nestedJar(f.Name, io.NewSectionReader(r, at, int64(f.UncompressedSize64)), depth)
+	}
 	if f.UncompressedSize64 > maxNested {
-		return clair.Invalid("archive", "%.100q in it has over %d bytes", f.Name, maxNested)
+		return j.out.AddUnmatched(f.Name, "", fmt.Sprintf("it is a compressed archive in an archive, over the limit of %d bytes", maxNested))
 	}
 	if j.nested += int64(f.UncompressedSize64); j.nested > maxNestedTotal {
 		return clair.Invalid("archive", "the archives in it have over %d bytes", int64(maxNestedTotal))
@@ -127,58 +123,21 @@ func (j *jars) inner(f *zip.File, depth int) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(b, []byte("PK")) {
-		return nil
-	}
-	return j.read(f.Name, bytes.NewReader(b), int64(len(b)), depth+1)
+	return j.nestedJar(f.Name, bytes.NewReader(b), depth)
 }
 
-// pom adds the package that Maven says the archive, or a part of it, is.
-func (j *jars) pom(f *zip.File) (bool, error) {
-	b, err := unzip(f, maxManifest)
-	if err != nil {
-		return false, err
-	}
-	prop := properties(b, "=")
-	group, artifact, ver := prop["groupId"], prop["artifactId"], prop["version"]
-	if group == "" || artifact == "" || ver == "" {
-		return false, nil
-	}
-	return true, j.out.Add(reader.LanguagePackage("maven", group+":"+artifact, ver))
+// sizedReaderAt is a file of a known size.
+type sizedReaderAt interface {
+	io.ReaderAt
+	Size() int64
 }
 
-// jarName is the name of an archive's file, ARTIFACT-VERSION.
-var jarName = regexp.MustCompile(`^(.+?)[-_]v?(\d[\w.+-]*)$`)
-
-// manifest adds the package that the manifest and the file's name say the
-// archive is. Where the group can only be guessed, it is taken from what the
-// manifest calls the bundle or its vendor.
-func (j *jars) manifest(name string, f *zip.File) error {
-	base := strings.TrimSuffix(path.Base(name), path.Ext(name))
-	artifact, ver := base, ""
-	if m := jarName.FindStringSubmatch(base); m != nil {
-		artifact, ver = m[1], m[2]
+func (j *jars) nestedJar(name string, r sizedReaderAt, depth int) error {
+	var magic [2]byte
+	if _, err := r.ReadAt(magic[:], 0); err != nil || string(magic[:]) != "PK" {
+		return nil // not an archive, whatever its name
 	}
-	prop := map[string]string{}
-	if f != nil {
-		b, err := unzip(f, maxManifest)
-		if err != nil {
-			return err
-		}
-		// A line that begins with a space goes on with the one before.
-		b = bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), []byte("\n "), nil)
-		prop = properties(b, ":")
-	}
-	ver = cmp.Or(ver, prop["Implementation-Version"], prop["Bundle-Version"], prop["Specification-Version"])
-	if ver == "" || artifact == "" {
-		return nil
-	}
-	bundle, _, _ := strings.Cut(prop["Bundle-SymbolicName"], ";")
-	group := cmp.Or(prop["Implementation-Vendor-Id"], strings.TrimSuffix(bundle, "."+artifact))
-	if group == "" {
-		return j.out.Add(reader.LanguagePackage("maven", artifact, ver))
-	}
-	return j.out.Add(reader.LanguagePackage("maven", group+":"+artifact, ver))
+	return j.read(name, r, r.Size(), depth+1)
 }
 
 // properties reads KEY SEP VALUE lines.
@@ -192,8 +151,8 @@ func properties(b []byte, sep string) map[string]string {
 	return out
 }
 
-// unzip reads an entry whole. An entry that is longer than it says is an
-// error, which the library finds.
+// unzip reads an entry into memory. The library returns an error for an entry
+// that is longer than it claims to be.
 func unzip(f *zip.File, limit int64) ([]byte, error) {
 	if f.UncompressedSize64 > uint64(limit) {
 		return nil, clair.Invalid("archive", "%.100q in it has over %d bytes", f.Name, limit)
@@ -207,5 +166,8 @@ func unzip(f *zip.File, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 	}
-	return b, nil
+	if bytes.HasPrefix(b, []byte("PK")) {
+		return b, nil
+	}
+	return reader.UTF8(b)
 }
