@@ -26,8 +26,9 @@ import (
 
 // reportFlags are the flags of report.
 type reportFlags struct {
-	format, output, failOn, minSeverity, distro string
-	onlyFixed, why                              bool
+	format, output, failOn, minSeverity string
+	distro, image, platform             string
+	onlyFixed, why                      bool
 }
 
 // foundError says that a report holds what --fail-on names.
@@ -58,6 +59,8 @@ func (f *reportFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.failOn, "fail-on", "", `fail where a finding is as severe ("high"), known exploited ("kev") or as likely exploited ("epss=0.5")`)
 	flags.StringVar(&f.minSeverity, "min-severity", "", "leave out what is milder")
 	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "leave out what has no fix")
+	flags.StringVar(&f.image, "image", "", "the name or digest of the image, if an archive holds several")
+	flags.StringVar(&f.platform, "platform", "", `the platform of the image, such as "linux/arm64" (default: this machine's)`)
 	flags.StringVar(&f.distro, "distro", "", `the distribution where the input does not say it, such as "debian:12"`)
 }
 
@@ -125,6 +128,7 @@ func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn
 	if f.minSeverity != "" {
 		errs = append(errs, filter.MinSeverity.UnmarshalText([]byte(f.minSeverity)))
 	}
+	in.Image, in.Platform = f.image, f.platform
 	if f.distro != "" {
 		release, ok := distro.ReleaseByName(f.distro)
 		if !ok {
