@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"oriel/clair"
+	"oriel/internal/distro"
 	"oriel/window"
 )
 
@@ -121,4 +123,48 @@ func testOriginal(t *testing.T, w world) {
 		require.Equal(t, http.StatusNoContent, w.do("DELETE", a.Header.Get("Location"), "").StatusCode)
 	}
 	require.Len(t, ids, many)
+}
+
+// A vulnerability of several packages is one item with all of them, and a
+// package without a fix is named, too.
+func TestPatches_OriginalGroups(t *testing.T) {
+	w := newWindows(t, nil)
+	row := func(name, pkg, fixed string, severity clair.Severity) *clair.Vulnerability {
+		release, ok := distro.ReleaseByName("ubuntu:22.04")
+		require.True(t, ok)
+		return &clair.Vulnerability{
+			Name: name, Package: &clair.Package{Name: pkg, Kind: clair.Source}, Dist: release.Distribution(), FixedInVersion: fixed,
+			NormalizedSeverity: severity, Links: "https://example.test/" + name,
+		}
+	}
+	w.update("feed",
+		row("CVE-1", "openssl", "3.0.2-0ubuntu1.10", clair.Medium), row("CVE-2", "bash", "", clair.High),
+		row("CVE-1", "openssl1.0", "", clair.Critical), row("CVE-1", "edk2", "0", clair.Low), row("CVE-3", "zlib", "1.2", clair.Low),
+	)
+	for _, c := range []struct{ key, fixedIn string }{{"requestID", "fixed_in"}, {"session", "fixedIn"}} {
+		t.Run(c.key, func(t *testing.T) {
+			w := w
+			w.T = t
+			opened := w.original("?platform=ubuntu:22.04", http.StatusOK)
+			var o original
+			for o.State != "done" {
+				a := w.do("GET", "/?"+c.key+"="+opened.RequestID, "")
+				o = original{}
+				require.NoError(t, json.Unmarshal([]byte(a.body), &o))
+			}
+			got := map[string][]any{}
+			severities := map[string]any{}
+			for _, v := range *o.Vulnerabilities {
+				name := v["name"].(string)
+				require.NotContains(t, got, name)
+				got[name], severities[name] = v[c.fixedIn].([]any), v["severity"]
+			}
+			fixed := func(name, version string) any { return map[string]any{"name": name, "version": version} }
+			require.Len(t, got, 3)
+			require.ElementsMatch(t, []any{fixed("openssl", "3.0.2-0ubuntu1.10"), fixed("openssl1.0", ""), fixed("edk2", "")}, got["CVE-1"])
+			require.Equal(t, []any{fixed("bash", "")}, got["CVE-2"])
+			require.Equal(t, []any{fixed("zlib", "1.2")}, got["CVE-3"])
+			require.Equal(t, map[string]any{"CVE-1": 6.0, "CVE-2": 4.0, "CVE-3": 2.0}, severities)
+		})
+	}
 }

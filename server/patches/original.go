@@ -1,9 +1,11 @@
 package patches
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/url"
+	"slices"
 
 	"oriel/clair"
 	"oriel/window"
@@ -36,15 +38,15 @@ type olderItem struct {
 // writeOriginal writes the rows of a reading as a response of the original
 // protocol.
 func (p *page) writeOriginal(w io.Writer, r *window.Reading, form Form) error {
+	items, err := p.originalItems(r)
+	if err != nil {
+		return err
+	}
 	sep := []byte(`{"error":null,"vulnerabilities":[`)
-	for i := r.From; i < r.To; i++ {
-		var v clair.Vulnerability
-		if err := json.Unmarshal(p.slice(i, i+1), &v); err != nil {
-			return err
-		}
-		var out any = original(&v, r.Session.Platform)
+	for _, item := range items {
+		var out any = item
 		if form == SessionKey {
-			out = olderItem(original(&v, r.Session.Platform))
+			out = olderItem(*item)
 		}
 		text, err := json.Marshal(out)
 		if err != nil {
@@ -59,33 +61,69 @@ func (p *page) writeOriginal(w io.Writer, r *window.Reading, form Form) error {
 	if r.Last {
 		state = window.Done
 	}
-	_, err := io.WriteString(w, `],"state":"`+string(state)+`"}`+"\n")
+	_, err = io.WriteString(w, `],"state":"`+string(state)+`"}`+"\n")
 	return err
 }
 
-// original converts a vulnerability to an item of the original protocol. Its
-// severities are unknown, negligible, low, medium, high, urgent and critical,
-// from 0 to 6; Clair has no "urgent".
-func original(v *clair.Vulnerability, platform string) originalItem {
-	out := originalItem{Name: v.Name, AffectedPlatform: platform, Severity: int(v.NormalizedSeverity), FixedIn: []originalFixed{}}
-	if v.NormalizedSeverity == clair.Critical {
-		out.Severity++
+// originalItems returns the rows of a reading as items. In the original protocol
+// a vulnerability lists all its packages, while each row has one: the rows of the
+// page with the same name become one item.
+func (p *page) originalItems(r *window.Reading) ([]*originalItem, error) {
+	var items []*originalItem
+	byName := map[string]*originalItem{}
+	for i := r.From; i < r.To; i++ {
+		var v clair.Vulnerability
+		if err := json.Unmarshal(p.slice(i, i+1), &v); err != nil {
+			return nil, err
+		}
+		item := byName[v.Name]
+		if item == nil {
+			item = &originalItem{Name: v.Name, AffectedPlatform: r.Session.Platform, FixedIn: []originalFixed{}}
+			byName[v.Name] = item
+			items = append(items, item)
+		}
+		item.add(&v)
 	}
-	out.DetailsHref = firstLink(v.Links)
-	fixed := v.FixedInVersion
+	return items, nil
+}
+
+// add adds the package of a row, and the row's link if the item has none. The
+// severity is that of the most severe row: unknown, negligible, low, medium,
+// high, urgent and critical are 0 to 6; Clair has no "urgent".
+func (item *originalItem) add(v *clair.Vulnerability) {
+	severity := int(v.NormalizedSeverity)
+	if v.NormalizedSeverity == clair.Critical {
+		severity++
+	}
+	item.Severity = max(item.Severity, severity)
+	item.DetailsHref = cmp.Or(item.DetailsHref, firstLink(v.Links))
+	if v.Package == nil {
+		return
+	}
+	fixed := originalFixed{v.Package.Name, fixedVersion(v)}
+	if !slices.Contains(item.FixedIn, fixed) {
+		item.FixedIn = append(item.FixedIn, fixed)
+	}
+}
+
+// fixedVersion returns the version that fixes a vulnerability, "" if there is
+// none.
+func fixedVersion(v *clair.Vulnerability) string {
 	if v.Repo != nil {
 		if _, ok := clair.EcosystemByRepository(v.Repo.Name); ok {
-			b, err := clair.ParseBounds(fixed)
+			bounds, err := clair.ParseBounds(v.FixedInVersion)
 			if err != nil {
-				b = clair.Bounds{}
+				return ""
 			}
-			fixed = b.Fixed
+			return bounds.Fixed
 		}
 	}
-	if fixed != "" && fixed != "0" && v.Package != nil {
-		out.FixedIn = append(out.FixedIn, originalFixed{v.Package.Name, fixed})
+	// In Ubuntu's feed "0" means that there is no fix, in others that no version
+	// is affected, which a comparison with "0" finds.
+	if v.FixedInVersion == "0" && v.Dist != nil && v.Dist.DID == "ubuntu" {
+		return ""
 	}
-	return out
+	return v.FixedInVersion
 }
 
 // firstLink returns the first of space-separated links, "" if it is not a URL.
