@@ -1,59 +1,77 @@
 package match
 
 import (
-	"cmp"
 	"fmt"
 
 	"oriel/clair"
 	"oriel/internal/version"
 )
 
-// Affects says whether a vulnerability affects a record. An error says that
-// their versions cannot be compared; it is an ErrInvalid and means "not
-// known", never "no".
-func Affects(v *clair.Vulnerability, r clair.Record) (bool, error) { return NewJudge().Affects(v, r) }
-
-// Judge answers many questions as Affects does, and remembers by their
-// pointers what it worked out of distributions and repositories, which must
+// Judge decides which vulnerabilities affect records. It remembers by their
+// pointers what it prepared from distributions and repositories, which must
 // not change meanwhile. It is for one goroutine, and for one piece of work.
 type Judge struct{ places placer }
 
-// NewJudge makes a judge that remembers nothing.
+// NewJudge returns a judge that remembers nothing.
 func NewJudge() *Judge { return &Judge{placer{}} }
 
-// Affects is what the function Affects is.
+// Affects reports whether a vulnerability affects a record. An error means that
+// their versions cannot be compared, so that the answer is not known; it is an
+// ErrInvalid.
 func (j *Judge) Affects(v *clair.Vulnerability, r clair.Record) (bool, error) {
 	if v.Package == nil {
 		return false, nil
 	}
-	var unknown error
+	var named []owned
 	for _, t := range j.places.targets(r) {
-		key := keyOf(v, t.ecosystem)
-		if key.Kind == "" {
-			key.Kind = t.key.Kind // who asks without a kind means any
+		if t.key.Name == nameOf(v, t.ecosystem) {
+			named = append(named, owned{target: t})
 		}
-		if t.key != key || !t.meets(v) {
-			continue
-		}
-		ok, err := t.affected(v)
-		if ok {
-			return true, nil
-		}
-		unknown = cmp.Or(unknown, err)
 	}
-	return false, unknown
+	var of verdict
+	of.judge(v, named)
+	if of.hits == nil && of.unknown != nil {
+		return false, fmt.Errorf("%w: %s and %s: %s", clair.ErrInvalid, v.Package.Name, v.Name, of.unknown[0].reason())
+	}
+	return of.hits != nil, nil
 }
 
-// Certain says whether a vulnerability is known to affect a package in a
-// distribution and a repository, either of which may be nil. What cannot be
-// compared counts as unaffected, as in reports.
+// Certain reports whether a vulnerability is known to affect a package in a
+// distribution and a repository, either of which may be nil. Versions that
+// cannot be compared count as unaffected, as in reports.
 func (j *Judge) Certain(v *clair.Vulnerability, p *clair.Package, d *clair.Distribution, r *clair.Repository) bool {
 	ok, err := j.Affects(v, clair.Record{Package: p, Dist: d, Repo: r})
 	return ok && err == nil
 }
 
-// target is a record under the rule that judges it, with what the rule needs
-// of the record worked out once for many vulnerabilities.
+// verdict is what a vulnerability means for some targets.
+type verdict struct {
+	// hits are the targets that it affects, and unknown those whose versions
+	// cannot be compared with its own.
+	hits, unknown []owned
+}
+
+func (v *verdict) empty() bool { return v.hits == nil && v.unknown == nil }
+
+// judge adds the verdict on the targets that have the name of a vulnerability's
+// package. Reports, counts, scans and notifications all ask it.
+func (v *verdict) judge(c *clair.Vulnerability, named []owned) {
+	for _, t := range named {
+		// A row without a kind is about packages of any kind.
+		if kind := c.Package.Kind; kind != "" && kind != t.key.Kind || !t.meets(c) {
+			continue
+		}
+		switch ok, err := t.rule.affected(c, t.target); {
+		case err != nil:
+			v.unknown = append(v.unknown, t)
+		case ok:
+			v.hits = append(v.hits, t)
+		}
+	}
+}
+
+// target is a record under the rule that judges it, with everything that the
+// rule needs of the record prepared once for many vulnerabilities.
 type target struct {
 	clair.Record
 	rule      rule
@@ -68,10 +86,15 @@ type target struct {
 	hasParsed bool
 }
 
-// keyOf is the key by which a vulnerability is found.
-func keyOf(v *clair.Vulnerability, e clair.Ecosystem) clair.PackageKey {
-	return clair.PackageKey{Name: e.PackageName(v.Package.Name), Kind: v.Package.Kind}
+// owned is a target with the id of the package that it belongs to.
+type owned struct {
+	id string
+	*target
 }
+
+// nameOf returns the name by which the packages that a vulnerability is about
+// are found.
+func nameOf(v *clair.Vulnerability, e clair.Ecosystem) string { return e.PackageName(v.Package.Name) }
 
 // meets compares the fields that are compared literally.
 func (t *target) meets(v *clair.Vulnerability) bool {
@@ -83,19 +106,7 @@ func (t *target) meets(v *clair.Vulnerability) bool {
 	return true
 }
 
-// affected asks the rule about a vulnerability that meets the fields.
-func (t *target) affected(v *clair.Vulnerability) (bool, error) {
-	ok, err := t.rule.affected(v, t)
-	if err != nil {
-		// The name is not known yet where the advisory is read only for what
-		// is kept.
-		name := cmp.Or(v.Name, "row "+v.ID)
-		return false, fmt.Errorf("%s %s and %s of %s: %w", t.Package.Name, t.Package.Version, name, v.Updater, err)
-	}
-	return ok, nil
-}
-
-// version is the record's parsed version.
+// version returns the record's parsed version.
 func (t *target) version() (version.Version, error) {
 	if !t.hasParsed {
 		t.parsed, t.parseErr = version.Parse(t.scheme, t.Package.Version)

@@ -49,7 +49,7 @@ func TestAffects_Languages(t *testing.T) {
 		{"npm", "4.17.20", "fixed=4.17.21", true},
 		{"rubygems", "6.0.0", "fixed=6.0.0.1", true},
 	} {
-		got, err := match.Affects(advisory(c.repo, "p", c.bounds), language(c.repo, "p", c.version))
+		got, err := match.NewJudge().Affects(advisory(c.repo, "p", c.bounds), language(c.repo, "p", c.version))
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%s %s, %q", c.repo, c.version, c.bounds)
 	}
@@ -60,17 +60,17 @@ func TestAffects_Range(t *testing.T) {
 	v := advisory("go", "p", "1.2.0")
 	v.Range = &clair.Range{Lower: "semver:0.1.1.0.0.0.0.0.0.0", Upper: "semver:0.1.2.0.0.0.0.0.0.0"}
 	for version, want := range map[string]bool{"v1.0.9": false, "v1.1.0": true, "v1.1.9": true, "v1.2.0": false} {
-		got, err := match.Affects(v, language("go", "p", version))
+		got, err := match.NewJudge().Affects(v, language("go", "p", version))
 		require.NoError(t, err)
 		require.Equal(t, want, got, version)
 	}
 	v.Range = &clair.Range{Lower: "semver:0.0.0.0.0.0.0.0.0.0", Upper: "semver:65535.0.0.0.0.0.0.0.0.0"}
-	got, err := match.Affects(v, language("go", "p", "v9.9.9"))
+	got, err := match.NewJudge().Affects(v, language("go", "p", "v9.9.9"))
 	require.NoError(t, err)
 	require.True(t, got, "an open upper bound")
 	r := language("go", "p", "no version")
 	r.Package.NormalizedVersion = "semver:0.1.1.0.0.0.0.0.0.0"
-	got, err = match.Affects(v, r)
+	got, err = match.NewJudge().Affects(v, r)
 	require.NoError(t, err)
 	require.True(t, got, "the index report's own normalised version")
 }
@@ -93,7 +93,7 @@ func TestAffects_WhatIsCompared(t *testing.T) {
 	} {
 		r := language("pypi", "zope.interface", "4.0")
 		c.change(&r)
-		got, err := match.Affects(v, r)
+		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, c.name)
 	}
@@ -101,7 +101,7 @@ func TestAffects_WhatIsCompared(t *testing.T) {
 
 func TestAffects_CannotCompare(t *testing.T) {
 	for _, version := range []string{"(devel)", "", "unknown"} {
-		got, err := match.Affects(advisory("go", "p", "fixed=1.0.0"), language("go", "p", version))
+		got, err := match.NewJudge().Affects(advisory("go", "p", "fixed=1.0.0"), language("go", "p", version))
 		require.ErrorIs(t, err, clair.ErrInvalid)
 		require.False(t, got)
 	}
@@ -137,14 +137,14 @@ func TestAffects_Distributions(t *testing.T) {
 	} {
 		v := &clair.Vulnerability{Name: "CVE-1", Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &c.dist, FixedInVersion: c.fixed}
 		r := clair.Record{Package: &clair.Package{Name: "p", Version: c.version, Kind: clair.Source}, Dist: &c.dist}
-		got, err := match.Affects(v, r)
+		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%s %s, fixed %q", c.dist.PrettyName, c.version, c.fixed)
 	}
 	other := alpine318
 	other.VersionID, other.PrettyName = "3.19", "Alpine Linux v3.19"
 	v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &other}
-	got, err := match.Affects(v, clair.Record{Package: &clair.Package{Name: "p", Version: "1-r0", Kind: clair.Source}, Dist: &alpine318})
+	got, err := match.NewJudge().Affects(v, clair.Record{Package: &clair.Package{Name: "p", Version: "1-r0", Kind: clair.Source}, Dist: &alpine318})
 	require.NoError(t, err)
 	require.False(t, got, "another release")
 }
@@ -174,7 +174,7 @@ func TestAffects_RPM(t *testing.T) {
 			Package: &clair.Package{Name: "p", Kind: clair.Binary, Arch: c.vuln, Version: c.last},
 			Dist:    &amzn2, FixedInVersion: c.fixed, ArchOperation: c.op,
 		}
-		got, err := match.Affects(v, rpm(c.arch))
+		got, err := match.NewJudge().Affects(v, rpm(c.arch))
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%+v", c)
 	}
@@ -201,7 +201,7 @@ func TestAffects_RedHat(t *testing.T) {
 			Package: &clair.Package{Name: "p", Version: "1", Kind: clair.Binary, Module: c.module},
 			Repo:    &clair.Repository{Key: "rhel-cpe-repository", CPE: c.record},
 		}
-		got, err := match.Affects(v, r)
+		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%+v", c)
 	}
@@ -221,7 +221,7 @@ func TestAffects_ModuleContext(t *testing.T) {
 	} {
 		v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Binary}, Dist: &amzn2, FixedInVersion: fixed}
 		r := clair.Record{Package: &clair.Package{Name: "p", Version: version, Kind: clair.Binary}, Dist: &amzn2}
-		got, err := match.Affects(v, r)
+		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, want, got, version)
 	}
@@ -249,7 +249,7 @@ func TestAffects_Modules(t *testing.T) {
 	} {
 		v := &clair.Vulnerability{Package: &clair.Package{Name: "nodejs", Kind: clair.Binary, Module: c.advisory}, Dist: &alma9, FixedInVersion: c.fixed}
 		r := clair.Record{Package: &clair.Package{Name: "nodejs", Version: c.version, Kind: clair.Binary, Module: c.own}, Dist: &alma9}
-		got, err := match.Affects(v, r)
+		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%+v", c)
 	}

@@ -28,11 +28,7 @@ func (c *Collector) Add(v *clair.Vulnerability) {
 	}
 	var of verdict
 	for _, g := range c.m.groups {
-		for _, t := range g.targets[keyOf(v, g.ecosystem)] {
-			if t.meets(v) {
-				of.add(v, t)
-			}
-		}
+		of.judge(v, g.targets[nameOf(v, g.ecosystem)])
 	}
 	if !of.empty() {
 		c.kept = append(c.kept, collected{v, of})

@@ -72,7 +72,7 @@ func TestCount(t *testing.T) {
 			}
 			places[key] = true
 			for _, v := range vulns {
-				ok, err := match.Affects(v, record)
+				ok, err := match.NewJudge().Affects(v, record)
 				require.NoError(t, err)
 				if ok {
 					want[v.NormalizedSeverity]++

@@ -83,23 +83,11 @@ type matching struct {
 	result       *Result
 }
 
-// verdict is what a candidate means for the targets that it was looked up for.
-type verdict struct {
-	// hits are the targets that it affects, and unknown those whose versions
-	// could not be compared with its own.
-	hits, unknown []owned
-}
-
-// group are the targets that are looked up together.
+// group are the targets that are looked up together, by the name under which
+// advisories are about them.
 type group struct {
 	ecosystem clair.Ecosystem
-	targets   map[clair.PackageKey][]owned
-}
-
-// owned is a target with the id of the package it belongs to.
-type owned struct {
-	id string
-	*target
+	targets   map[string][]owned
 }
 
 func newMatching(index *clair.IndexReport) *matching {
@@ -130,14 +118,15 @@ func (m *matching) add(byWhere map[string]int, t owned) {
 	if !ok {
 		at = len(m.groups)
 		byWhere[b.String()] = at
-		m.groups = append(m.groups, &group{ecosystem: t.ecosystem, targets: map[clair.PackageKey][]owned{}})
+		m.groups = append(m.groups, &group{ecosystem: t.ecosystem, targets: map[string][]owned{}})
 		m.lookups = append(m.lookups, clair.Lookup{Where: t.where})
 	}
 	g := m.groups[at]
-	if len(g.targets[t.key]) == 0 {
+	named := g.targets[t.key.Name]
+	if !slices.ContainsFunc(named, func(o owned) bool { return o.key == t.key }) {
 		m.lookups[at].Packages = append(m.lookups[at].Packages, t.key)
 	}
-	g.targets[t.key] = append(g.targets[t.key], t)
+	g.targets[t.key.Name] = append(named, t)
 }
 
 // keep decides whether a candidate is a finding before its text is read. One
@@ -145,28 +134,13 @@ func (m *matching) add(byWhere map[string]int, t owned) {
 func (m *matching) keep(c clair.Candidate) bool {
 	g := m.groups[c.Lookup]
 	var v verdict
-	for _, t := range g.targets[keyOf(c.Vulnerability, g.ecosystem)] {
-		v.add(c.Vulnerability, t)
-	}
+	v.judge(c.Vulnerability, g.targets[nameOf(c.Vulnerability, g.ecosystem)])
 	if v.empty() {
 		return false
 	}
 	m.kept = append(m.kept, v)
 	return true
 }
-
-// add judges one target.
-func (v *verdict) add(c *clair.Vulnerability, t owned) {
-	ok, err := t.affected(c)
-	switch {
-	case err != nil:
-		v.unknown = append(v.unknown, t)
-	case ok:
-		v.hits = append(v.hits, t)
-	}
-}
-
-func (v *verdict) empty() bool { return v.hits == nil && v.unknown == nil }
 
 // take adds the findings of a vulnerability to the report.
 func (m *matching) take(v *clair.Vulnerability, of verdict) {

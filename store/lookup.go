@@ -163,6 +163,7 @@ func (l *lookup) prepare(ctx context.Context) (err error) {
 	l.wanted = make(map[clair.PackageKey]bool, len(l.Packages))
 	for _, p := range l.Packages {
 		l.wanted[p] = true
+		l.wanted[clair.PackageKey{Name: p.Name}] = true // rows without a kind
 		l.names = append(l.names, p.Name)
 	}
 	slices.Sort(l.names)
