@@ -134,7 +134,7 @@ func TestPatches_OriginalGroups(t *testing.T) {
 		require.True(t, ok)
 		return &clair.Vulnerability{
 			Name: name, Package: &clair.Package{Name: pkg, Kind: clair.Source}, Dist: release.Distribution(), FixedInVersion: fixed,
-			NormalizedSeverity: severity, Links: "https://example.test/" + name,
+			Severity: severity.String(), NormalizedSeverity: severity, Links: "https://example.test/" + name,
 		}
 	}
 	w.update("feed",
