@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"oriel/internal/finding":  {"oriel/internal/version"}, // which advisories are one vulnerability; the fix by versions
 	"oriel/internal/severity": {},                         // one judgement of severity and priority
 	"oriel/internal/measure":  {},                         // counts what a reviewer asks about the source
+	"oriel/internal/release":  {},                         // builds archives; a command of its own, which the program does not contain
 	"oriel/internal/repotest": {},                         // tests of the repository as a whole
 	"oriel/internal/distro":   {},                         // releases of distributions, however they are spelled
 	"oriel/internal/version":  {},                         // pure orderings

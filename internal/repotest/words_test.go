@@ -28,6 +28,7 @@ var plain = []string{
 	"internal/golden",
 	"bench",
 	"internal/measure",
+	"internal/release",
 	"internal/repotest",
 }
 
