@@ -229,7 +229,7 @@ func readDatabase(ctx context.Context, f *reader.File, r reader.Reader, o InputO
 	if f.Size > r.Limit {
 		return nil, clair.Invalid("input", "a database of %d bytes is over the limit of %d", f.Size, r.Limit)
 	}
-	out := &reader.Found{Owned: func(string) {}}
+	out := &reader.Found{Owned: func(string) {}, Private: func(_, _ string) {}}
 	if err := r.Run(ctx, f, out); err != nil {
 		return nil, err
 	}

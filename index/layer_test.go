@@ -324,7 +324,7 @@ func FuzzReaders(f *testing.F) {
 	f.Add([]byte("P:musl\nV:1\nA:x\no:musl\nF:lib\nR:x\n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, r := range readers() {
-			if err := r.Read(t.Context(), &reader.File{Path: "etc/alpine-release", Size: int64(len(b)), ReaderAt: bytes.NewReader(b)}, &reader.Found{Owned: func(string) {}}); err != nil && r.Database {
+			if err := r.Read(t.Context(), &reader.File{Path: "etc/alpine-release", Size: int64(len(b)), ReaderAt: bytes.NewReader(b)}, &reader.Found{Owned: func(string) {}, Private: func(_, _ string) {}}); err != nil && r.Database {
 				require.ErrorIs(t, err, clair.ErrInvalid)
 			}
 		}

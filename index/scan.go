@@ -38,6 +38,9 @@ type scanner struct {
 	// replaces an earlier one, as it does in a layer.
 	byPath map[string]*scanned
 	owned  map[string]bool
+	// origins are the files whose packages are not a public registry's, each
+	// with the reason.
+	origins map[string]string
 	// replaced are links at paths that a reader wants.
 	replaced map[string]bool
 	links    *links
@@ -68,7 +71,7 @@ func newScanner(layer clair.Digest, tempDir string) *scanner {
 	list := readers()
 	return &scanner{
 		readers: list, tempDir: tempDir, links: newLinks(list),
-		byPath: map[string]*scanned{}, owned: map[string]bool{}, replaced: map[string]bool{},
+		byPath: map[string]*scanned{}, owned: map[string]bool{}, origins: map[string]string{}, replaced: map[string]bool{},
 		result: &LayerResult{Layer: layer}, empty: map[*reader.Reader]*scanned{},
 	}
 }
@@ -145,7 +148,7 @@ func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error
 		s.byPath[raw.path] = s.nothing(r)
 		return nil
 	}
-	got := &scanned{reader: r, Found: reader.Found{Count: s.count, Owned: s.own}}
+	got := &scanned{reader: r, Found: reader.Found{Count: s.count, Owned: s.own, Private: s.private}}
 	s.byPath[raw.path] = got
 	if f == nil {
 		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, raw.size, r.Limit)
@@ -153,7 +156,7 @@ func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error
 	}
 	got.err = r.Run(ctx, f, &got.Found)
 	err = done()
-	s.count, got.Owned = got.Count, nil
+	s.count, got.Owned, got.Private = got.Count, nil, nil
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -248,6 +251,13 @@ func (s *scanner) own(path string) {
 	}
 }
 
+// private records a file whose packages are not a public registry's.
+func (s *scanner) private(path, reason string) {
+	if len(s.origins) < maxOwned && len(path) <= maxPath {
+		s.origins[path] = reason
+	}
+}
+
 // skip records a file or directory of a root that cannot be read.
 func (s *scanner) skip(what string, err error) {
 	if len(s.result.Skipped) < maxSkipped {
@@ -289,6 +299,14 @@ func (s *scanner) finish() *LayerResult {
 
 // put adds the result of a file, under the name that its reader wants.
 func (s *scanner) put(path string, names []string, got *scanned) {
+	if origin := s.origins[path]; origin != "" {
+		// Others may share the result of the file.
+		got = &scanned{reader: got.reader, err: got.err, Found: got.Found}
+		for _, p := range got.Packages {
+			got.Unmatched = append(got.Unmatched, clair.Unmatched{Package: p.Name, Version: p.Version, Reason: origin})
+		}
+		got.Packages = nil
+	}
 	sortPackages(got.Packages)
 	if len(names) > 0 && s.wanted(path, 0o644) != got.reader {
 		path, names = names[0], append(slices.Clone(names[1:]), path)

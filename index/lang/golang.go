@@ -12,7 +12,7 @@ import (
 
 func goReader() reader.Reader {
 	return reader.Reader{
-		Name: "go", Version: 1, Limit: 2 << 30, Repository: "go",
+		Name: "go", Version: 2, Limit: 2 << 30, Repository: "go",
 		Wants: func(_ string, mode fs.FileMode) bool { return mode&0o111 != 0 },
 		Magic: isExecutable,
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
@@ -29,8 +29,13 @@ func goReader() reader.Reader {
 				return err
 			}
 			for _, d := range info.Deps {
-				if d.Replace != nil && d.Replace.Version != "" {
-					d = d.Replace
+				if r := d.Replace; r != nil && r.Version == "" {
+					if err := out.AddUnmatched(d.Path, d.Version, "it is replaced by the directory "+reader.Cut(r.Path)); err != nil {
+						return err
+					}
+					continue
+				} else if r != nil {
+					d = r
 				}
 				if err := out.Add(reader.LanguagePackage("go", d.Path, d.Version)); err != nil {
 					return err

@@ -10,7 +10,7 @@ import (
 // executable is the last.
 func Readers() []reader.Reader {
 	return []reader.Reader{
-		pythonReader(), nodeReader(), nodeLockReader(), javaReader(), rubyReader(), rustReader(), composerReader(),
-		goReader(),
+		pythonReader(), pythonOriginReader(), nodeReader(), nodeLockReader(), nodeHiddenReader(), javaReader(), rubyReader(), rustReader(),
+		composerReader(), goReader(),
 	}
 }

@@ -14,23 +14,29 @@ import (
 
 func nodeReader() reader.Reader {
 	return reader.Reader{
-		Name: "node", Version: 1, Limit: 1 << 20, Repository: "npm", Ownable: true,
+		Name: "node", Version: 2, Limit: 1 << 20, Repository: "npm", Ownable: true,
 		Wants: func(p string, _ fs.FileMode) bool { return isInstalledNode(p) },
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
-			var p struct{ Name, Version string }
+			var p struct {
+				Name, Version string
+				Resolved      string `json:"_resolved"` // by npm until 6
+			}
 			if err := reader.DecodeJSON(f, &p); err != nil {
 				return err
 			}
 			if p.Name == "" || p.Version == "" {
-				return nil // one that only says how to load what is beside it
+				return nil // it only tells how to load the files next to it
+			}
+			if !reader.IsPublic("npm", p.Resolved) {
+				return out.AddUnmatched(p.Name, p.Version, reader.NotPublic(p.Resolved))
 			}
 			return out.Add(reader.LanguagePackage("npm", p.Name, p.Version))
 		},
 	}
 }
 
-// isInstalledNode knows node_modules/NAME/package.json and
-// node_modules/@SCOPE/NAME/package.json; deeper ones are a package's own.
+// isInstalledNode reports whether a path is node_modules/NAME/package.json or
+// node_modules/@SCOPE/NAME/package.json; deeper ones are files of a package.
 func isInstalledNode(p string) bool {
 	dir, base := path.Split(p)
 	if base != "package.json" {
@@ -43,13 +49,15 @@ func isInstalledNode(p string) bool {
 	return path.Base(parent) == "node_modules"
 }
 
-// nodeLockReader reads what a project would have installed, for projects whose
-// node_modules are packed away. What is only for development is not.
+// nodeLockReader reads the packages that a project would have installed, for
+// projects whose node_modules are packed away. Packages for development alone
+// are left out.
 func nodeLockReader() reader.Reader {
 	return reader.Reader{
-		Name: "node-lock", Version: 1, Limit: 24 << 20, Repository: "npm", Ownable: true,
+		Name: "node-lock", Version: 2, Limit: 24 << 20, Repository: "npm", Ownable: true,
 		Wants: func(p string, _ fs.FileMode) bool {
-			return path.Base(p) == "package-lock.json" && !strings.Contains("/"+p, "/node_modules/")
+			base := path.Base(p)
+			return (base == "package-lock.json" || base == "npm-shrinkwrap.json") && !strings.Contains("/"+p, "/node_modules/")
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			var lock struct {
@@ -67,8 +75,32 @@ func nodeLockReader() reader.Reader {
 				if !installed || p.Dev || p.Link {
 					continue // the project itself, or a directory of it
 				}
-				if err := out.Add(reader.LanguagePackage("npm", cmp.Or(p.Name, name), p.Version)); err != nil {
+				if err := p.add(name, out); err != nil {
 					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// nodeHiddenReader reads where npm got the installed packages from, which it
+// notes in node_modules since version 7.
+func nodeHiddenReader() reader.Reader {
+	return reader.Reader{
+		Name: "node-origin", Version: 1, Limit: 24 << 20,
+		Wants: func(p string, _ fs.FileMode) bool {
+			return strings.HasSuffix("/"+p, "/node_modules/.package-lock.json")
+		},
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			var lock struct{ Packages map[string]nodeLock }
+			if err := reader.DecodeJSON(f, &lock); err != nil {
+				return err
+			}
+			root := path.Dir(path.Dir(f.Path))
+			for at, p := range lock.Packages {
+				if reason := p.notPublic(); reason != "" && !p.Link {
+					out.Private(path.Join(root, at, "package.json"), reason)
 				}
 			}
 			return nil
@@ -78,15 +110,47 @@ func nodeLockReader() reader.Reader {
 
 type nodeLock struct {
 	Name, Version string
+	Resolved      string
 	Dev, Link     bool
 	Dependencies  nodeTree
 }
 
+// add adds a package of a lock file. Under an alias, the lock names the real
+// package: in a field of its own, or in the version "npm:NAME@VERSION" of the
+// first version of the format.
+func (p nodeLock) add(name string, out *reader.Found) error {
+	name = cmp.Or(p.Name, name)
+	if alias, ok := strings.CutPrefix(p.Version, "npm:"); ok {
+		if real, version, ok := cutLast(alias, "@"); ok && real != "" {
+			name, p.Version = real, version
+		}
+	}
+	if reason := p.notPublic(); reason != "" {
+		return out.AddUnmatched(name, p.Version, reason)
+	}
+	return out.Add(reader.LanguagePackage("npm", name, p.Version))
+}
+
+// notPublic returns the reason for which a package is not one of the public
+// registry's, "" if it is: a version control system, a file or another
+// registry. The first version of the format has such an address in place of a
+// version.
+func (p nodeLock) notPublic() string {
+	from := p.Resolved
+	if scheme, rest, ok := strings.Cut(p.Version, ":"); ok && rest != "" && scheme != "npm" {
+		from = p.Version
+	}
+	if reader.IsPublic("npm", from) {
+		return ""
+	}
+	return reader.NotPublic(from)
+}
+
 // nodeTree is the tree of the first version of the format. In later ones the
-// same key holds ranges, which are none of our business.
+// same key has ranges of versions.
 type nodeTree map[string]nodeLock
 
-// UnmarshalJSON ignores what is not a tree.
+// UnmarshalJSON ignores values that are not a tree.
 func (t *nodeTree) UnmarshalJSON(b []byte) error {
 	var tree map[string]nodeLock
 	if json.Unmarshal(b, &tree) == nil {
@@ -97,11 +161,11 @@ func (t *nodeTree) UnmarshalJSON(b []byte) error {
 
 func addNodeTree(tree map[string]nodeLock, out *reader.Found, depth int) error {
 	if depth > 100 {
-		return clair.Invalid("package-lock", "it is nested too deep")
+		return clair.Invalid("package-lock", "its dependencies are nested more than 100 deep")
 	}
 	for name, p := range tree {
 		if !p.Dev {
-			if err := out.Add(reader.LanguagePackage("npm", name, p.Version)); err != nil {
+			if err := p.add(name, out); err != nil {
 				return err
 			}
 		}

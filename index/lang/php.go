@@ -13,10 +13,10 @@ import (
 	"oriel/index/reader"
 )
 
-// composerReader reads what PHP's Composer has locked or installed.
+// composerReader reads the packages that PHP's Composer has locked or installed.
 func composerReader() reader.Reader {
 	return reader.Reader{
-		Name: "composer", Version: 1, Limit: 16 << 20, Repository: "packagist", Ownable: true,
+		Name: "composer", Version: 2, Limit: 16 << 20, Repository: "packagist", Ownable: true,
 		Wants: func(p string, _ fs.FileMode) bool {
 			return path.Base(p) == "composer.lock" || strings.HasSuffix("/"+p, "/composer/installed.json")
 		},
@@ -26,8 +26,8 @@ func composerReader() reader.Reader {
 				return err
 			}
 			var lock struct {
-				// What is only for development has a list of its own.
-				Packages []struct{ Name, Version string }
+				// Packages for development alone have another list.
+				Packages []composerPackage
 			}
 			into := any(&lock)
 			if bytes.HasPrefix(bytes.TrimSpace(text), []byte("[")) {
@@ -37,11 +37,42 @@ func composerReader() reader.Reader {
 				return fmt.Errorf("%w: %w", clair.ErrInvalid, err)
 			}
 			for _, p := range lock.Packages {
-				if err := out.Add(reader.LanguagePackage("packagist", p.Name, strings.TrimPrefix(p.Version, "v"))); err != nil {
+				version := strings.TrimPrefix(p.Version, "v")
+				if from := p.privateOrigin(); from != "" {
+					if err := out.AddUnmatched(p.Name, version, reader.NotPublic(from)); err != nil {
+						return err
+					}
+					continue
+				}
+				if err := out.Add(reader.LanguagePackage("packagist", p.Name, version)); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+}
+
+type composerPackage struct {
+	Name, Version string
+	Source, Dist  *struct{ Type, URL string }
+	// Notification is an address at the repository of the package.
+	Notification string `json:"notification-url"`
+}
+
+// privateOrigin returns the address that a package comes from if that is not
+// Packagist, else "". A package from a version control system or a directory
+// has no address for notifications, as those of Packagist have.
+func (p composerPackage) privateOrigin() string {
+	switch {
+	case p.Notification != "" && !reader.IsPublic("packagist", p.Notification):
+		return p.Notification
+	case p.Notification != "":
+		return ""
+	case p.Source != nil && p.Source.URL != "":
+		return p.Source.URL
+	case p.Dist != nil:
+		return p.Dist.URL
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"path"
@@ -12,7 +13,7 @@ import (
 
 func pythonReader() reader.Reader {
 	return reader.Reader{
-		Name: "python", Version: 1, Limit: 16 << 20, Repository: "pypi", Ownable: true,
+		Name: "python", Version: 2, Limit: 16 << 20, Repository: "pypi", Ownable: true,
 		Wants: func(p string, _ fs.FileMode) bool {
 			dir, base := path.Split(p)
 			switch base {
@@ -33,8 +34,32 @@ func pythonReader() reader.Reader {
 	}
 }
 
+// pythonOriginReader reads where pip got a package from, if that was not an
+// index: a version control system or a directory. An archive is that of an
+// index in most cases, downloaded before.
+func pythonOriginReader() reader.Reader {
+	return reader.Reader{
+		Name: "python-origin", Version: 1, Limit: 1 << 20,
+		Wants: func(p string, _ fs.FileMode) bool { return strings.HasSuffix(p, ".dist-info/direct_url.json") },
+		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
+			var from struct {
+				URL string           `json:"url"`
+				VCS *json.RawMessage `json:"vcs_info"`
+				Dir *json.RawMessage `json:"dir_info"`
+			}
+			if err := reader.DecodeJSON(f, &from); err != nil {
+				return err
+			}
+			if from.VCS != nil || from.Dir != nil {
+				out.Private(path.Join(path.Dir(f.Path), "METADATA"), reader.NotPublic(from.URL))
+			}
+			return nil
+		},
+	}
+}
+
 // parseMetadata reads name and version from the headers of a package's core
-// metadata; the description that follows them is not looked at.
+// metadata, which end at the first empty line.
 func parseMetadata(r io.Reader) (name, ver string, err error) {
 	err = reader.Lines(r, func(line string) error {
 		if line == "" {

@@ -16,7 +16,7 @@ var registries = map[string][]string{
 	"pypi":           {"pypi.org", "pypi.python.org", "files.pythonhosted.org", "mirrors.aliyun.com", "pypi.tuna.tsinghua.edu.cn"},
 	"crates.io":      {"crates.io", "index.crates.io", "static.crates.io"},
 	"rubygems":       {"rubygems.org", "index.rubygems.org", "api.rubygems.org"},
-	"packagist":      {"packagist.org", "repo.packagist.org", "www.packagist.org"},
+	"packagist":      {"packagist.org", "repo.packagist.org", "www.packagist.org", "packages.drupal.org", "wpackagist.org", "asset-packagist.org"},
 	"maven":          {"repo.maven.apache.org", "repo1.maven.org", "repo1.maven.apache.org", "central.sonatype.com", "maven.google.com", "dl.google.com", "plugins.gradle.org", "repo.spring.io", "oss.sonatype.org", "jcenter.bintray.com"},
 	"nuget":          {"nuget.org", "www.nuget.org", "api.nuget.org"},
 	"go":             {"proxy.golang.org", "goproxy.io", "goproxy.cn", "pkg.go.dev"},

@@ -95,6 +95,9 @@ type Found struct {
 	Unmatched []clair.Unmatched
 	// Owned is called with each file that a package of a database installed.
 	Owned func(path string)
+	// Private is called with each file whose packages are not those of the
+	// ecosystem's public registry, and the reason; the file need not exist.
+	Private func(path, reason string)
 	// Distribution is the distribution that a file names, and Rank its
 	// precedence: the lowest of a layer wins.
 	Distribution *clair.Distribution

@@ -170,7 +170,7 @@ func FuzzRPM(f *testing.F) {
 	f.Add([]byte(sqliteMagic + strings.Repeat("\x00", 600)))
 	f.Add([]byte("RpmP" + strings.Repeat("\x00", 4096)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out := &reader.Found{Owned: func(string) {}}
+		out := &reader.Found{Owned: func(string) {}, Private: func(_, _ string) {}}
 		_ = parseRPM(context.Background(), &reader.File{Path: "x", Size: int64(len(b)), ReaderAt: bytes.NewReader(b)}, out)
 	})
 }

@@ -19,7 +19,7 @@ import (
 // Read returns the packages that a reader finds in a file of these bytes.
 func Read(t testing.TB, r reader.Reader, path string, b []byte) ([]clair.Package, error) {
 	t.Helper()
-	out := &reader.Found{Owned: func(string) {}}
+	out := &reader.Found{Owned: func(string) {}, Private: func(_, _ string) {}}
 	err := r.Run(t.Context(), &reader.File{Path: path, Size: int64(len(b)), ReaderAt: bytes.NewReader(b)}, out)
 	return out.Packages, err
 }
