@@ -15,6 +15,7 @@ import (
 
 	"oriel/clair"
 	"oriel/index"
+	"oriel/internal/client"
 	"oriel/match"
 	"oriel/scanner"
 	"oriel/server"
@@ -48,9 +49,10 @@ func newScanner(t *testing.T, db *store.DB) *scanner.Scanner {
 		require.NoError(t, <-done)
 		srv.Close()
 	})
-	s, err := scanner.New(scanner.Options{Server: srv.URL, Client: srv.Client(), GiveUp: 10 * time.Second})
+	c, err := client.New(client.Options{URL: srv.URL})
 	require.NoError(t, err)
-	return s
+	t.Cleanup(c.Close)
+	return scanner.New(scanner.Options{Server: c, GiveUp: 10 * time.Second})
 }
 
 // requireSameFindings scans an inventory, and requires what its report says.

@@ -5,28 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
 	"oriel/clair"
+	"oriel/internal/api"
+	"oriel/internal/client"
 	"oriel/match"
 )
 
+// Server is the server whose lists are read; *client.Client is one.
+type Server interface {
+	Platforms(ctx context.Context) ([]api.Platform, error)
+	OpenSession(ctx context.Context, platform string) (api.Session, error)
+	CloseSession(ctx context.Context, id string) error
+	Page(ctx context.Context, id, after string) (*client.Page, error)
+}
+
 // Options configure a Scanner.
 type Options struct {
-	// Server is the address of the server, such as "http://127.0.0.1:6060".
-	Server string
-	// Token is sent as a bearer token unless it is "".
-	Token string
-	// Client sends the requests. Default http.DefaultClient.
-	Client *http.Client
-	// UserAgent identifies the scanner to the server.
-	UserAgent string
+	Server Server
 	// GiveUp is how long requests may fail, or be refused as temporarily
 	// impossible, before the scan fails. Default 5 minutes.
 	GiveUp time.Duration
@@ -49,26 +48,17 @@ type Progress struct {
 // concurrent use.
 type Scanner struct {
 	Options
-	base string
 }
 
-// New returns a Scanner. If the address is not an HTTP URL, the error wraps
-// clair.ErrInvalid.
-func New(o Options) (*Scanner, error) {
-	u, err := url.Parse(o.Server)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, clair.Invalid("server", "%.200q is not an address such as \"http://127.0.0.1:6060\"", o.Server)
-	}
-	if o.Client == nil {
-		o.Client = http.DefaultClient
-	}
+// New returns a Scanner.
+func New(o Options) *Scanner {
 	if o.GiveUp <= 0 {
 		o.GiveUp = 5 * time.Minute
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	return &Scanner{o, strings.TrimSuffix(o.Server, "/") + "/patches/v1"}, nil
+	return &Scanner{o}
 }
 
 // Result is the result of a scan.
@@ -142,16 +132,16 @@ func (l *list) read(ctx context.Context) error {
 	pause := newPause(l.s.GiveUp)
 	for range maxRestarts {
 		err := l.pass(ctx, pause)
-		refused, ok := errors.AsType[*refusal](err)
+		refused, ok := errors.AsType[*client.Error](err)
 		switch {
 		case err == nil:
 			l.report(0, true)
 			return nil
-		case ok && refused.code == "unknown-platform":
+		case ok && refused.Code == api.UnknownPlatform:
 			l.unknown = true
 			l.report(0, true)
 			return nil
-		case !ok || !refused.restarts():
+		case !ok || !restarts(refused):
 			return err
 		}
 		l.found.Reset()
@@ -169,11 +159,11 @@ func (l *list) report(position int, done bool) {
 }
 
 // pass opens a session and reads the list from its beginning. It returns a
-// *refusal if the session ends early.
+// *client.Error if the session ends early.
 func (l *list) pass(ctx context.Context, pause *pause) (err error) {
-	var session session
+	var session api.Session
 	err = pause.until(ctx, func() (err error) {
-		session, err = l.s.open(ctx, l.platform)
+		session, err = l.s.Server.OpenSession(ctx, l.platform)
 		return err
 	})
 	if err != nil {
@@ -186,123 +176,58 @@ func (l *list) pass(ctx context.Context, pause *pause) (err error) {
 	}()
 	l.report(session.Position, false)
 	for after := ""; ; {
-		var got *page
+		var got *client.Page
 		err := pause.until(ctx, func() (err error) {
-			got, err = l.s.page(ctx, session.ID, after)
+			got, err = l.s.Server.Page(ctx, session.ID, after)
 			return err
 		})
 		switch {
 		case err != nil:
 			return err
-		case got.state == "done":
+		case got.State == api.SessionDone:
 			return nil
-		case got.rows == nil:
-			l.report(got.session.Position, false)
-			if err := pause.wait(ctx, time.Duration(got.session.PollAfterMS)*time.Millisecond, nil); err != nil {
+		case got.Rows == nil:
+			l.report(got.Session.Position, false)
+			if err := pause.wait(ctx, time.Duration(got.Session.PollAfterMS)*time.Millisecond, nil); err != nil {
 				return err
 			}
 			continue
 		}
-		for _, v := range got.rows {
+		for _, v := range got.Rows {
 			l.found.Add(v)
 		}
-		l.rows += len(got.rows)
-		after = got.next
+		l.rows += len(got.Rows)
+		after = got.Next
 		l.report(0, false)
 	}
 }
 
-// pause waits between requests: for the time that the server names, otherwise
-// with exponential backoff, and with jitter in both cases.
-type pause struct {
-	backoff *backoff.ExponentialBackOff
-	giveUp  time.Duration
-	// failing is the time of the first failure since the last success; zero if
-	// the last request succeeded.
-	failing time.Time
-}
-
-const (
-	minPause = 100 * time.Millisecond
-	maxPause = 15 * time.Second
-)
-
-func newPause(giveUp time.Duration) *pause {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval = minPause, maxPause
-	b.Reset()
-	return &pause{backoff: b, giveUp: giveUp}
-}
-
-// until repeats a request until it succeeds, fails permanently, or has failed
-// for too long.
-func (p *pause) until(ctx context.Context, request func() error) error {
-	for {
-		err := request()
-		refused, isRefused := errors.AsType[*refusal](err)
-		switch {
-		case err == nil:
-			p.failing = time.Time{}
-			p.backoff.Reset()
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case isRefused && !refused.later(), errors.Is(err, errUnreadable):
-			return err
-		}
-		after := time.Duration(0)
-		if isRefused {
-			after = refused.after
-		}
-		if err := p.wait(ctx, after, err); err != nil {
-			return err
-		}
-	}
-}
-
-// wait waits for about d, or for the next backoff interval if d is 0. If
-// requests have failed for longer than giveUp, it returns the failure instead.
-func (p *pause) wait(ctx context.Context, d time.Duration, failure error) error {
-	if failure != nil && p.failing.IsZero() {
-		p.failing = time.Now()
-	}
-	if failure != nil && time.Since(p.failing) > p.giveUp {
-		return fmt.Errorf("gave up after %v: %w", p.giveUp, failure)
-	}
-	if d <= 0 {
-		d = p.backoff.NextBackOff()
-	} else {
-		d = jitter(d)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// refusal is a response with an error status.
-type refusal struct {
-	status  int
-	code    string
-	message string
-	// after is the server's Retry-After, 0 if there is none.
-	after time.Duration
-}
-
-func (r *refusal) Error() string {
-	return fmt.Sprintf("the server answers %d %s: %s", r.status, r.code, r.message)
-}
-
-// later reports whether the same request may succeed later.
-func (r *refusal) later() bool {
-	return r.status == http.StatusTooManyRequests || r.status == http.StatusRequestTimeout || r.status >= 500
-}
-
 // restarts reports whether the session is over, so that a new one may succeed.
-func (r *refusal) restarts() bool {
-	return r.status == http.StatusGone || slices.Contains([]string{"unknown-session", "bad-cursor"}, r.code)
+func restarts(e *client.Error) bool {
+	return e.Status == http.StatusGone || e.Code == api.UnknownSession || e.Code == api.BadCursor
+}
+
+// totals returns the number of rows in the list of each platform.
+func (s *Scanner) totals(ctx context.Context) (map[string]int, error) {
+	var known []api.Platform
+	err := newPause(s.GiveUp).until(ctx, func() (err error) {
+		known, err = s.Server.Platforms(ctx)
+		return err
+	})
+	out := map[string]int{}
+	for _, p := range known {
+		out[p.Name] = p.Vulnerabilities
+	}
+	return out, err
+}
+
+// leaveTime bounds the time that ends a session whose scan has ended.
+const leaveTime = 2 * time.Second
+
+// leave ends a session although the context has ended. If that fails, the
+// session times out.
+func (s *Scanner) leave(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	_ = s.Server.CloseSession(ctx, id)
 }

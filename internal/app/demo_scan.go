@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/client"
 	"oriel/match"
 	"oriel/scanner"
 )
@@ -15,11 +16,12 @@ import (
 // scanDemo scans the sample through the demonstration's own window, and says
 // whether that finds what the server's report did.
 func (o *demonstration) scanDemo(ctx context.Context, a *App, index *clair.IndexReport, report *match.Result) error {
-	s, err := scanner.New(scanner.Options{Server: a.URL()})
+	c, err := client.New(client.Options{URL: a.URL()})
 	if err != nil {
 		return err
 	}
-	res, err := s.Scan(ctx, index)
+	defer c.Close()
+	res, err := scanner.New(scanner.Options{Server: c}).Scan(ctx, index)
 	if err != nil {
 		return err
 	}

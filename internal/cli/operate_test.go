@@ -157,10 +157,10 @@ func TestDaemon_Refusals(t *testing.T) {
 	}{
 		{401, "", "--token-file"},
 		{403, `{"code":"forbidden","message":"the role does not allow that"}`, "the role does not allow that: name a token"},
-		{409, `{"code":"conflict","message":"it is running"}`, "conflict: it is running"},
+		{409, `{"code":"conflict","message":"it is running"}`, "refuses: it is running"},
 		{503, "<html>", "Service Unavailable"},
 		{307, "", "refuses: Temporary Redirect"},
-		{200, "<html>", "the answer of the server"},
+		{200, "<html>", "response cannot be read"},
 		{500, `{"message":"a\u001b[31mb"}`, "a\ufffd[31mb"},
 	} {
 		status, body = c.status, c.body

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -61,22 +59,13 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 	if word := strings.ToLower(strings.TrimSpace(f.failOn)); word == "kev" || strings.HasPrefix(word, "epss") {
 		return usageError{clair.Invalid("fail-on", "%s goes by enrichments, which a scan does not read; \"oriel report\" does", f.failOn)}
 	}
-	web, err := f.client()
+	c, err := newClient(client.Options{URL: f.server, Proxy: true}, f.serverFlags)
 	if err != nil {
 		return err
 	}
-	defer web.CloseIdleConnections()
-	token, err := f.token()
-	if err != nil {
-		return err
-	}
+	defer c.Close()
 	bars := newProgress(o.stderr)
-	s, err := scanner.New(scanner.Options{
-		Server: f.server, Token: token, Client: web, UserAgent: "oriel/" + app.Version(), GiveUp: f.giveUp, Progress: showLists(bars),
-	})
-	if err != nil {
-		return usageError{err}
-	}
+	s := scanner.New(scanner.Options{Server: c, GiveUp: f.giveUp, Progress: showLists(bars)})
 	input, err := index.ReadInput(ctx, name, in)
 	if err != nil {
 		return err
@@ -108,17 +97,6 @@ func scanModel(name string, input *index.Input, res *scanner.Result) render.Inpu
 	}
 	rep.Partial = append(rep.Partial, "a scan has no enrichments (CVSS, EPSS, KEV)")
 	return rep
-}
-
-// client makes the client that the flags ask for.
-func (f scanFlags) client() (*http.Client, error) {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	var err error
-	t.TLSClientConfig, err = client.TrustCertificates(f.caFile, "")
-	if errors.Is(err, clair.ErrInvalid) {
-		err = usageError{err}
-	}
-	return &http.Client{Transport: t}, err
 }
 
 // showLists draws how far the lists have been read.

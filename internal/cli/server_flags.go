@@ -53,7 +53,7 @@ func (f *serverFlags) token() (string, error) {
 // Exactly one of the two is returned, for the caller to close.
 func (o *oriel) openOrAsk(ctx context.Context, cfg *app.Config, log *slog.Logger, f serverFlags, memory app.Budget) (*store.DB, *client.Client, error) {
 	if f.server != "" {
-		c, err := newClient(store.Owner{URL: f.server}, f)
+		c, err := newClient(client.Options{URL: f.server, Proxy: true}, f)
 		return nil, c, err
 	}
 	db, err := store.Open(ctx, cfg.Store.Path, app.StoreOptions(cfg, o.assets, memory, log))
@@ -67,7 +67,7 @@ func (o *oriel) openOrAsk(ctx context.Context, cfg *app.Config, log *slog.Logger
 	if oerr != nil {
 		return nil, nil, errors.Join(err, oerr)
 	}
-	c, err := newClient(owner, f)
+	c, err := newClient(client.Options{URL: owner.URL, Token: owner.Token, Certificate: owner.Certificate}, f)
 	return nil, c, err
 }
 
@@ -80,14 +80,15 @@ func (o *oriel) openExistingOrAsk(ctx context.Context, cfg *app.Config, log *slo
 	return o.openOrAsk(ctx, cfg, log, f, memory)
 }
 
-func newClient(owner store.Owner, f serverFlags) (*client.Client, error) {
+// newClient returns a client with the token and certificates that the flags
+// name, which win over those of o.
+func newClient(o client.Options, f serverFlags) (*client.Client, error) {
 	token, err := f.token()
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(client.Options{
-		URL: owner.URL, Token: cmp.Or(token, owner.Token), CAFile: f.caFile, Certificate: owner.Certificate,
-	})
+	o.Token, o.CAFile, o.UserAgent = cmp.Or(token, o.Token), f.caFile, "oriel/"+app.Version()
+	c, err := client.New(o)
 	if errors.Is(err, clair.ErrInvalid) {
 		return nil, usageError{err}
 	}

@@ -21,7 +21,7 @@ func (c *Client) Feeds(ctx context.Context) (map[string]api.FeedStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var list api.FeedList
-	if err := c.send(ctx, http.MethodGet, api.PathFeeds, nil, &list); err != nil {
+	if err := c.json(ctx, request{method: http.MethodGet, path: api.PathFeeds}, &list); err != nil {
 		return nil, err
 	}
 	out := map[string]api.FeedStatus{}
@@ -69,7 +69,7 @@ func (c *Client) RunFeeds(ctx context.Context, names []string, done func(FeedRun
 	}
 	var started api.FeedsStarted
 	query := url.Values{"name": names}
-	if err := c.send(ctx, http.MethodPost, api.PathRunFeeds+"?"+query.Encode(), nil, &started); err != nil {
+	if err := c.json(ctx, request{method: http.MethodPost, path: api.PathRunFeeds + "?" + query.Encode()}, &started); err != nil {
 		return nil, err
 	}
 	waiting := started.Started
