@@ -58,6 +58,12 @@ type oriel struct {
 	configFile     string
 }
 
+// Command returns the tree of commands, from which manual pages and completions
+// are generated.
+func Command(assets app.Assets) *cobra.Command {
+	return (&oriel{stdout: io.Discard, stderr: io.Discard, assets: assets}).command()
+}
+
 func (o *oriel) command() *cobra.Command {
 	root := &cobra.Command{
 		Use: "oriel", Short: "A vulnerability server for one machine",

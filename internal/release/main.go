@@ -57,7 +57,7 @@ func release(out string) error {
 	}
 	defer os.RemoveAll(work)
 	made := commitTime()
-	documents, err := writeDocuments(work)
+	documents, err := writeDocuments(work, made)
 	if err != nil {
 		return err
 	}

@@ -100,3 +100,21 @@ func tarNames(t *testing.T, file string) []string {
 		names = append(names, h.Name)
 	}
 }
+
+// TestWriteDocuments checks that every command has a manual page, and that the
+// completions are there.
+func TestWriteDocuments(t *testing.T) {
+	members, err := writeDocuments(t.TempDir(), time.Unix(1_700_000_000, 0).UTC())
+	require.NoError(t, err)
+	var names []string
+	for _, m := range members {
+		names = append(names, m.name)
+		info, err := os.Stat(m.file)
+		require.NoError(t, err)
+		require.NotZero(t, info.Size(), m.name)
+	}
+	require.Subset(t, names, []string{
+		"man/oriel.1", "man/oriel-serve.1", "man/oriel-report.1", "man/oriel-scan.1",
+		"completions/oriel.bash", "completions/oriel.zsh", "completions/oriel.fish", "completions/oriel.ps1",
+	})
+}
