@@ -42,6 +42,9 @@ type Config struct {
 	// Enrichers are the names of those to run, in the order of their keys in
 	// a report; CVSS is always first.
 	Enrichers []string `toml:"enrichers"`
+	// AllowIncomplete has patterns of the places that gates may leave without
+	// a feed.
+	AllowIncomplete []string `toml:"allow_incomplete"`
 	// CVSS, EPSS and KEV are the enrichers' own tables.
 	CVSS EnricherConfig `toml:"cvss"`
 	EPSS EnricherConfig `toml:"epss"`
@@ -58,7 +61,7 @@ type EnricherConfig struct {
 // Default is the configuration where the file says nothing.
 func Default() Config {
 	own := EnricherConfig{Timeout: quantity.Duration(2 * time.Second)}
-	return Config{Enrichers: []string{"cvss", "epss", "kev"}, CVSS: own, EPSS: own, KEV: own}
+	return Config{Enrichers: []string{"cvss", "epss", "kev"}, AllowIncomplete: []string{}, CVSS: own, EPSS: own, KEV: own}
 }
 
 // Of gives an enricher's own table; ok is false where there is none.

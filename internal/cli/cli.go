@@ -17,11 +17,11 @@ import (
 )
 
 // The exit codes of a run that failed, of wrong usage or configuration, and of
-// a report with a finding that --fail-on names.
+// a report that fails a gate of --fail-on.
 const (
 	exitFailed = 1
 	exitUsage  = 2
-	exitFound  = 3
+	exitGate   = 3
 )
 
 // usageError is an error in the command line or the configuration.
@@ -41,12 +41,13 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, assets ap
 	if err == nil {
 		return 0
 	}
+	if gate, ok := errors.AsType[gateError](err); ok {
+		fmt.Fprintln(stderr, gate)
+		return exitGate
+	}
 	fmt.Fprintln(stderr, "oriel:", err)
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
-	}
-	if _, ok := errors.AsType[foundError](err); ok {
-		return exitFound
 	}
 	return exitFailed
 }

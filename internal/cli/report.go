@@ -28,13 +28,28 @@ import (
 type reportFlags struct {
 	format, output, failOn, minSeverity string
 	distro, image, platform             string
+	allowIncomplete                     string
 	onlyFixed, why                      bool
 }
 
-// foundError says that a report holds what --fail-on names.
-type foundError struct{ reason string }
+// gateError is the gates that a report fails. Its text has one line for each.
+type gateError []render.GateFailure
 
-func (e foundError) Error() string { return e.reason }
+func (e gateError) Error() string {
+	var lines []string
+	for _, f := range e {
+		lines = append(lines, f.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// gateErrorOf returns the gateError of a report, nil if it fails no gate.
+func gateErrorOf(r *render.Report) error {
+	if len(r.Failed) == 0 {
+		return nil
+	}
+	return gateError(r.Failed)
+}
 
 func (o *oriel) reportCommand() *cobra.Command {
 	var f reportFlags
@@ -43,7 +58,8 @@ func (o *oriel) reportCommand() *cobra.Command {
 		Short: "Report what affects an input; needs no running server",
 		Long: `Report what affects an input by the data in the database. The input is a docker save or OCI layout
 archive or folder, a root directory, an SBOM (CycloneDX, SPDX), a Clair index report, a dpkg, apk or rpm
-database, or the digest of a manifest that is stored. With --fail-on the exit code is 3 where it holds.`,
+database, or the digest of a manifest that is stored. With --fail-on the exit code is 3 if a finding meets one of
+its conditions, or if packages are not covered by any feed.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.report(cmd.Context(), args[0], f) },
 	}
@@ -56,23 +72,29 @@ database, or the digest of a manifest that is stored. With --fail-on the exit co
 func (f *reportFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.format, "format", "f", "table", "table, json (Clair's), sarif, cyclonedx, csv or html")
 	flags.StringVarP(&f.output, "output", "o", "", "file to write to (default: standard output)")
-	flags.StringVar(&f.failOn, "fail-on", "", `fail where a finding is as severe ("high"), known exploited ("kev") or as likely exploited ("epss=0.5")`)
-	flags.StringVar(&f.minSeverity, "min-severity", "", "leave out what is milder")
-	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "leave out what has no fix")
+	flags.StringVar(&f.failOn, "fail-on", "", "fail on findings, or if packages are not covered: a list of a severity (high), cvss=7, epss=0.5, kev, urgent, incomplete")
+	flags.StringVar(&f.allowIncomplete, "allow-incomplete", "", "let --fail-on accept these places without feeds, such as alpine:*,npm; without a list, all of them and missing data")
+	flags.Lookup("allow-incomplete").NoOptDefVal = render.AllowAll
+	flags.StringVar(&f.minSeverity, "min-severity", "", "omit findings of lower severities")
+	flags.BoolVar(&f.onlyFixed, "only-fixed", false, "omit findings without a fix")
 	flags.StringVar(&f.image, "image", "", "the name or digest of the image, if an archive holds several")
 	flags.StringVar(&f.platform, "platform", "", `the platform of the image, such as "linux/arm64" (default: this machine's)`)
-	flags.StringVar(&f.distro, "distro", "", `the distribution where the input does not say it, such as "debian:12"`)
+	flags.StringVar(&f.distro, "distro", "", `the distribution if the input does not name it, such as "debian:12"`)
 }
 
 // report makes and writes one report.
 func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err error) {
-	format, filter, failOn, in, err := f.parse()
+	format, filter, in, err := f.parse()
 	if err != nil {
 		return usageError{err}
 	}
 	cfg, _, err := o.config()
 	if err != nil {
 		return err
+	}
+	gates, err := f.gates(cfg.Matcher.AllowIncomplete)
+	if err != nil {
+		return usageError{err}
 	}
 	db, err := o.openReadOnly(ctx, cfg, app.TakeMemory(cfg))
 	if err != nil {
@@ -87,14 +109,11 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 	if err != nil {
 		return err
 	}
-	rep, err := newReport(ctx, cfg, db, res)
+	rep, err := newReport(ctx, cfg, db, input.Report, res)
 	if err != nil {
 		return err
 	}
-	rep.Name = name
-	for _, u := range input.Report.Unmatched {
-		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: u.Package, Version: u.Version, Reason: u.Reason})
-	}
+	rep.Name, rep.Gates = name, gates
 	made := render.New(rep, filter)
 	if err := o.write(format, made, f); err != nil {
 		return err
@@ -108,22 +127,26 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 			return err
 		}
 	}
-	if holds, reason := failOn.Eval(made); holds {
-		return foundError{reason}
-	}
-	return nil
+	return gateErrorOf(made)
 }
 
-// parse checks the flags.
-func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn render.FailOn, in index.InputOptions, err error) {
+// gates returns the gates of the flags. allowed are the places that the
+// configuration allows to be left uncovered.
+func (f reportFlags) gates(allowed []string) (render.Gates, error) {
+	if f.allowIncomplete != "" {
+		allowed = append(slices.Clone(allowed), strings.Split(f.allowIncomplete, ",")...)
+	}
+	return render.ParseGates(f.failOn, allowed)
+}
+
+// parse checks the flags, except for the gates.
+func (f reportFlags) parse() (format render.Format, filter render.Filter, in index.InputOptions, err error) {
 	var errs []error
 	format, err = render.FormatByName(f.format)
 	errs = append(errs, err)
-	failOn, err = render.ParseFailOn(f.failOn)
-	errs = append(errs, err)
 	filter.OnlyFixed = f.onlyFixed
 	if f.why && format.Name != "table" {
-		errs = append(errs, clair.Invalid("why", "goes with the format table; the others have their own place for reasons"))
+		errs = append(errs, clair.Invalid("why", "is for the format table; the others have the reasons"))
 	}
 	if f.minSeverity != "" {
 		errs = append(errs, filter.MinSeverity.UnmarshalText([]byte(f.minSeverity)))
@@ -132,11 +155,11 @@ func (f reportFlags) parse() (format render.Format, filter render.Filter, failOn
 	if f.distro != "" {
 		release, ok := distro.ReleaseByName(f.distro)
 		if !ok {
-			errs = append(errs, clair.Invalid("distro", "%.60q names no distribution that is known", f.distro))
+			errs = append(errs, clair.Invalid("distro", "%.60q is not a known distribution", f.distro))
 		}
 		in.Release = &release
 	}
-	return format, filter, failOn, in, errors.Join(errs...)
+	return format, filter, in, errors.Join(errs...)
 }
 
 // readInput reads a stored manifest by its digest, or else a file or directory.
@@ -155,26 +178,35 @@ func readInput(ctx context.Context, db *store.DB, name string, o index.InputOpti
 	return &index.Input{Kind: "stored manifest", Report: r}, nil
 }
 
-// newReport says in render's words what matching came to, and what is missing
-// of the data it went by.
-func newReport(ctx context.Context, cfg *app.Config, db *store.DB, res *match.Result) (render.Input, error) {
+// newReport returns the model of a report: its findings, and the state of the
+// data that they are from.
+func newReport(ctx context.Context, cfg *app.Config, db *store.DB, index *clair.IndexReport, res *match.Result) (render.Input, error) {
 	in := renderInput(res)
 	all, err := app.Health(cfg, db, nil).Feeds(ctx)
 	if err != nil {
 		return in, err
 	}
-	in.Partial = append(in.Partial, all.Lagging(in.Now)...)
-	if oldest := all.Oldest(); oldest != nil {
+	in.Coverage, err = app.NewCoverer(cfg, db, nil).Coverage(ctx, index)
+	if err != nil {
+		return in, err
+	}
+	in.Unmatched, in.NeverFetched = in.Coverage.Unmatched, app.NeverFetched(all)
+	needed := app.NeededBy(in.Coverage, all)
+	in.Partial = append(in.Partial, needed.Lagging(in.Now)...)
+	if oldest := needed.Oldest(); oldest != nil {
 		in.DataTime, in.MaxAge = oldest.LastSuccess, oldest.StaleAfter
 	}
 	return in, nil
 }
 
-// renderInput says in render's words what matching came to.
+// renderInput returns the model of the result of matching.
 func renderInput(res *match.Result) render.Input {
 	in := render.Input{
-		Tool: app.Version(), Report: res.Report,
-		Why: map[string]map[string]render.Why{}, Priority: res.Priority, Now: time.Now(),
+		Tool:     app.Version(),
+		Report:   res.Report,
+		Why:      map[string]map[string]render.Why{},
+		Priority: res.Priority,
+		Now:      time.Now(),
 	}
 	for id, list := range res.Why {
 		in.Why[id] = map[string]render.Why{}

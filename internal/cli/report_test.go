@@ -34,7 +34,7 @@ func TestReport(t *testing.T) {
 	require.Contains(t, out, "affected before 1.7.0")
 	require.Contains(t, out, "osv/Go, operation ")
 	code, out, errs = runOriel(t, "report", sbom, "-c", config, "-f", "json", "--fail-on", "unknown")
-	require.Equal(t, exitFound, code)
+	require.Equal(t, exitGate, code)
 	require.Contains(t, errs, "GO-7")
 	var r struct {
 		Vulnerabilities map[string]any

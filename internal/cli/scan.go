@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"oriel/internal/app"
 	"oriel/internal/client"
 	"oriel/internal/render"
+	"oriel/match"
 	"oriel/scanner"
 )
 
@@ -52,12 +54,16 @@ the exit code is 3 where it holds.`,
 
 // scan scans one input and writes what it found.
 func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
-	format, filter, failOn, in, err := f.parse()
+	format, filter, in, err := f.parse()
 	if err != nil {
 		return usageError{err}
 	}
-	if word := strings.ToLower(strings.TrimSpace(f.failOn)); word == "kev" || strings.HasPrefix(word, "epss") {
-		return usageError{clair.Invalid("fail-on", "%s goes by enrichments, which a scan does not read; \"oriel report\" does", f.failOn)}
+	gates, err := f.gates(nil)
+	if err != nil {
+		return usageError{err}
+	}
+	if needs := gates.Enrichers(); len(needs) > 0 {
+		return usageError{clair.Invalid("fail-on", "%s needs data that a scan does not have (%s); use \"oriel report\"", f.failOn, strings.Join(needs, ", "))}
 	}
 	c, err := newClient(client.Options{URL: f.server, Proxy: true}, f.serverFlags)
 	if err != nil {
@@ -75,28 +81,42 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 	if err != nil {
 		return err
 	}
-	made := render.New(scanModel(name, input, res), filter)
+	rep := scanModel(name, input, res)
+	rep.Gates = gates
+	made := render.New(rep, filter)
 	if err := o.write(format, made, f.reportFlags); err != nil {
 		return err
 	}
-	if holds, reason := failOn.Eval(made); holds {
-		return foundError{reason}
-	}
-	return nil
+	return gateErrorOf(made)
 }
 
 // scanModel says in render's words what a scan came to, and what it lacks.
 func scanModel(name string, input *index.Input, res *scanner.Result) render.Input {
 	rep := renderInput(res.Result)
 	rep.Name = name
-	for _, u := range input.Report.Unmatched {
-		rep.Unmatched = append(rep.Unmatched, render.Unmatched{Name: u.Package, Version: u.Version, Reason: u.Reason})
-	}
-	for _, p := range res.Unknown {
-		rep.Partial = append(rep.Partial, "the server has no vulnerabilities for "+p)
-	}
+	rep.Unmatched = input.Report.Unmatched
+	rep.Coverage = scanCoverage(input.Report, res.Unknown)
+	rep.NeverFetched = []string{"cvss", "epss", "kev"}
 	rep.Partial = append(rep.Partial, "a scan has no enrichments (CVSS, EPSS, KEV)")
 	return rep
+}
+
+// scanCoverage returns the places of an index report: those whose lists the
+// server has are covered.
+func scanCoverage(index *clair.IndexReport, unknown []string) *clair.Coverage {
+	c := &clair.Coverage{Manifest: index.Hash, Places: match.Places(index)}
+	for i := range c.Places {
+		p := &c.Places[i]
+		if p.Reason != "" {
+			continue
+		}
+		if slices.Contains(unknown, p.Platform()) {
+			p.Reason, p.Hint = clair.NoFeed, "The server has no advisories for it."
+			continue
+		}
+		p.Covered = true
+	}
+	return c
 }
 
 // showLists draws how far the lists have been read.

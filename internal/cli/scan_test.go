@@ -135,7 +135,7 @@ func TestScan(t *testing.T) {
 	require.Equal(t, foundIn(t, want), foundIn(t, out))
 
 	code, out, errs = runOriel(t, "scan", sbom, "--server", d.url, "--fail-on", "unknown")
-	require.Equal(t, exitFound, code)
+	require.Equal(t, exitGate, code)
 	require.Contains(t, out, "GO-7")
 	require.Contains(t, errs, "severity unknown or worse")
 	code, _, errs = runOriel(t, "scan", filepath.Join(dir, "missing"), "--server", d.url)
@@ -163,7 +163,7 @@ func TestScan_Root(t *testing.T) {
 	}
 	code, out, errs := runOriel(t, "scan", "--root", filepath.Join(dir, "root"), "--server", d.url)
 	require.Zero(t, code, errs)
-	require.Contains(t, out, "the server has no vulnerabilities for debian:12", "that must not look clean")
+	require.Contains(t, out, "Not covered: debian:12 (1 package): no-feed.", "that must not look clean")
 }
 
 func TestScan_Flags(t *testing.T) {
@@ -199,7 +199,7 @@ func TestScan_Flags(t *testing.T) {
 	require.NoError(t, os.WriteFile(sbom, []byte(reportSBOM), 0o600))
 	code, out, errs := runOriel(t, "scan", sbom, "--server", srv.URL, "--ca-file", ca, "--token-file", token)
 	require.Zero(t, code, errs)
-	require.Contains(t, out, "the server has no vulnerabilities for go")
+	require.Contains(t, out, "Not covered: go (2 packages): no-feed.")
 	require.EqualValues(t, 2, authorized.Load())
 	t.Setenv(app.TokenVariable, "secret")
 	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--ca-file", ca)

@@ -70,8 +70,14 @@ func cdxMetadata(r *Report) *cdx.Metadata {
 	for _, warning := range r.Warnings() {
 		p.add("oriel:warning", warning)
 	}
+	for i := range r.NotCovered {
+		p.add("oriel:not-covered", r.NotCovered[i].String())
+	}
+	for _, note := range r.Notes() {
+		p.add("oriel:note", note)
+	}
 	for _, u := range r.Unmatched {
-		p.add("oriel:unmatched", u.String())
+		p.add("oriel:unmatched", unmatchedText(u))
 	}
 	for _, i := range r.Incomparable {
 		p.add("oriel:not-compared", i.String())

@@ -9,8 +9,8 @@ import (
 )
 
 // JSON writes Clair's vulnerability report, and what the other formats have in
-// addition: the counts of findings, and the packages that could not be matched
-// or compared.
+// addition: the counts of findings, the places that are not covered, the
+// packages that could not be matched or compared, and the gates that failed.
 func JSON(w io.Writer, r *Report) error {
 	s := newStream(w)
 	s.open("", "{")
@@ -24,8 +24,12 @@ func JSON(w io.Writer, r *Report) error {
 	// A list and not a map: Quay reads the first key.
 	s.put("enrichments", r.Data.Enrichments)
 	s.put("counts", countsOf(r))
+	s.put("not_covered", notCovered(r))
+	s.put("places", emptyIfNil(r.Places))
 	s.put("unmatched", emptyIfNil(r.Unmatched))
 	s.put("incomparable", emptyIfNil(r.Incomparable))
+	s.put("warnings", emptyIfNil(r.Warnings()))
+	s.put("gate", map[string][]GateFailure{"failed": emptyIfNil(r.Failed)})
 	s.close("\n}")
 	return s.done()
 }
@@ -69,4 +73,20 @@ func emptyIfNil[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// uncoveredPlace is a place of the list not_covered.
+type uncoveredPlace struct {
+	Place    string           `json:"place"`
+	Packages int              `json:"packages"`
+	Reason   clair.NotCovered `json:"reason"`
+	Hint     string           `json:"hint"`
+}
+
+func notCovered(r *Report) []uncoveredPlace {
+	out := []uncoveredPlace{}
+	for _, p := range r.NotCovered {
+		out = append(out, uncoveredPlace{p.Name, p.Packages, p.Reason, p.Hint})
+	}
+	return out
 }

@@ -20,9 +20,10 @@ func New(in Input, f Filter) *Report {
 	b := builder{in: in, filter: f, vulns: map[string]*Vulnerability{}}
 	b.out = &Report{
 		Name: sanitize.Line(in.Name), Tool: in.Tool, Manifest: in.Report.Hash, Made: in.Now.UTC(),
-		Partial:  sanitize.Lines(in.Partial),
+		Partial: sanitize.Lines(in.Partial), NeverFetched: in.NeverFetched,
 		DataTime: in.DataTime.UTC(), Old: in.MaxAge > 0 && !in.DataTime.IsZero() && in.Now.Sub(in.DataTime) > in.MaxAge,
 	}
+	b.coverage()
 	b.unmatched()
 	pairs := map[string][]string{}
 	for _, id := range slices.Sorted(maps.Keys(in.Report.Packages)) {
@@ -33,6 +34,7 @@ func New(in Input, f Filter) *Report {
 	slices.SortStableFunc(b.out.Packages, comparePackages)
 	slices.SortStableFunc(b.out.Findings, compareFindings)
 	b.out.Data = b.data(pairs)
+	b.out.Failed = in.Gates.Eval(b.out)
 	return b.out
 }
 
@@ -46,8 +48,8 @@ type builder struct {
 // unmatched adds the packages that could not be matched or compared.
 func (b *builder) unmatched() {
 	for _, u := range b.in.Unmatched {
-		b.out.Unmatched = append(b.out.Unmatched, Unmatched{
-			Name:    sanitize.Line(u.Name),
+		b.out.Unmatched = append(b.out.Unmatched, clair.Unmatched{
+			Package: sanitize.Line(u.Package),
 			Version: sanitize.Line(u.Version),
 			Reason:  sanitize.Line(u.Reason),
 		})
@@ -75,6 +77,9 @@ func (b *builder) findings(pairs map[string][]string, p *Package) {
 	}
 	for _, rows := range finding.Group(known) {
 		v := b.vulnerability(rows)
+		if v.Severity == clair.Unknown && b.out.unjudged == nil {
+			b.out.unjudged = &Finding{Package: p, Vulnerability: v}
+		}
 		if v.Severity < b.filter.MinSeverity || b.filter.OnlyFixed && v.Fixed == "" {
 			b.out.Hidden++
 			continue
@@ -152,7 +157,6 @@ func (b *builder) vulnerability(rows []*clair.Vulnerability) *Vulnerability {
 		Name:        sanitize.Line(first.Name),
 		Feed:        sanitize.Line(first.Updater),
 		Description: sanitize.Text(first.Description),
-		Severity:    min(first.NormalizedSeverity, clair.Critical),
 		Fixed:       sanitize.Line(version.Shown(finding.Fix(rows))),
 	}
 	for _, row := range rows {
@@ -170,6 +174,7 @@ func (b *builder) vulnerability(rows []*clair.Vulnerability) *Vulnerability {
 		}
 	}
 	v.Priority = b.priority(rows, v.Fixed != "")
+	v.Severity = min(v.Priority.Severity, clair.Critical)
 	b.vulns[key] = v
 	return v
 }

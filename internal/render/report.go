@@ -25,14 +25,21 @@ type Input struct {
 	// Priority is by vulnerability id. A vulnerability that it does not have
 	// is judged by its severity alone.
 	Priority map[string]severity.Priority
-	// Unmatched are the packages that could not be matched.
-	Unmatched []Unmatched
+	// Coverage are the places of the packages; nil if it is not known.
+	Coverage *clair.Coverage
+	// Unmatched are the components that could not be matched.
+	Unmatched []clair.Unmatched
 	// Incomparable are the packages whose versions could not be compared with
 	// those of some advisories.
 	Incomparable []Incomparable
 	// Partial has the names of the feeds and enrichers that failed or never
 	// ran.
 	Partial []string
+	// NeverFetched has the names of the enrichers ("cvss", "epss", "kev") whose
+	// data were never fetched.
+	NeverFetched []string
+	// Gates are evaluated by New.
+	Gates Gates
 	// DataTime is the oldest last success of the feeds, the zero time if it is
 	// unknown. Now is when the report is made, and MaxAge the age from which
 	// data are called old (0 means never).
@@ -61,18 +68,6 @@ func (w Why) String() string {
 		s = w.Rule + ": " + s
 	}
 	return s
-}
-
-// Unmatched is a package of the input that could not be matched.
-type Unmatched struct {
-	Name    string `json:"package"`
-	Version string `json:"version"`
-	Reason  string `json:"reason"`
-}
-
-// String returns the package and the reason.
-func (u Unmatched) String() string {
-	return strings.TrimSpace(u.Name+" "+u.Version) + ": " + u.Reason
 }
 
 // Incomparable is a package whose version could not be compared with those of
@@ -114,15 +109,25 @@ type Report struct {
 	// those with a fix.
 	Exploited, Fixable int
 	// Hidden counts the findings that the filter omitted.
-	Hidden    int
-	Unmatched []Unmatched
+	Hidden int
+	// Places are the places of the packages, and NotCovered those that no feed
+	// covers, with Uncovered packages.
+	Places, NotCovered []clair.Place
+	Uncovered          int
+	Unmatched          []clair.Unmatched
 	// Incomparable are packages, and Pairs counts their pairs of versions.
 	Incomparable []Incomparable
 	Pairs        int
 	Partial      []string
+	NeverFetched []string
 	DataTime     time.Time
 	// Old reports whether the data are older than MaxAge.
 	Old bool
+	// Failed are the gates that the report fails.
+	Failed []GateFailure
+
+	// unjudged is the first finding without a severity, filtered out or not.
+	unjudged *Finding
 }
 
 // Finding is one vulnerability of one package, however many advisories it has.
@@ -166,7 +171,8 @@ type Vulnerability struct {
 	Names, Aliases []string
 	Links          []string
 	Issued         time.Time
-	// Severity is that of the most severe advisory.
+	// Severity is that of the most severe advisory, or, if no advisory has one,
+	// that of the CVSS score.
 	Severity clair.Severity
 	// Fixed is the first version that is fixed by all advisories, "" if there
 	// is none.
@@ -191,12 +197,16 @@ func (v *Vulnerability) Link() string {
 }
 
 // Warnings returns, in one sentence each, the reasons why there may be more
-// vulnerabilities than the findings. CSV and Clair's JSON have no place for
-// them, so that callers should show them elsewhere.
+// vulnerabilities than the findings, apart from packages that are not covered,
+// matched or compared. CSV and Clair's JSON have no place for them, so that
+// callers should show them elsewhere.
 func (r *Report) Warnings() []string {
 	var out []string
 	if len(r.Packages) == 0 {
 		out = append(out, "No packages were found, so nothing was looked up.")
+	}
+	for _, p := range r.ended() {
+		out = append(out, fmt.Sprintf("%s (%s) has ended: %s.", p.Name, plural(p.Packages, "package"), endedText(p)))
 	}
 	if len(r.Partial) > 0 {
 		out = append(out, "The data are incomplete, something may be missing: "+strings.Join(r.Partial, ", ")+".")
@@ -225,6 +235,9 @@ func (r *Report) Summary() string {
 		fmt.Fprintf(&b, "; %d with a fix, %d known to be exploited", r.Fixable, r.Exploited)
 	}
 	fmt.Fprintf(&b, "; %s", plural(len(r.Packages), "package"))
+	if r.Uncovered > 0 {
+		fmt.Fprintf(&b, ", %d not covered", r.Uncovered)
+	}
 	if len(r.Unmatched) > 0 {
 		fmt.Fprintf(&b, ", %d not matched", len(r.Unmatched))
 	}
@@ -235,6 +248,15 @@ func (r *Report) Summary() string {
 		fmt.Fprintf(&b, "; %d filtered out", r.Hidden)
 	}
 	return b.String()
+}
+
+// Verdict returns the number of findings, and of packages that are not covered.
+func (r *Report) Verdict() string {
+	s := plural(len(r.Findings), "finding")
+	if r.Uncovered > 0 {
+		s += ", " + plural(r.Uncovered, "package") + " not covered"
+	}
+	return s
 }
 
 func plural(n int, what string) string {

@@ -35,8 +35,8 @@ func TestNew(t *testing.T) {
 	require.Equal(t, "2.15.0", top.Fixed)
 	require.Equal(t, in.Priority["12"], top.Priority)
 	require.Equal(t, []string{"https://example.com/%22onmouseover=%22x"}, r.Findings[5].Vulnerability.Links)
-	require.Len(t, r.Warnings(), 2)
-	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages, 1 not matched, 1 not compared", r.Summary())
+	require.Len(t, r.Warnings(), 3)
+	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages, 3 not covered, 1 not matched, 1 not compared", r.Summary())
 }
 
 // TestNew_OneFinding has two advisories of one CVE for one package.
@@ -149,38 +149,6 @@ func TestNew_PURL_Read(t *testing.T) {
 		require.Equal(t, whole.Platform, release.Platform)
 	}
 	require.Equal(t, want, got)
-}
-
-func TestFailOn(t *testing.T) {
-	r := render.New(sample(), render.Filter{})
-	empty := render.New(render.Input{Report: &clair.VulnerabilityReport{}}, render.Filter{})
-	for _, c := range []struct {
-		text, enricher, reason string
-	}{
-		{"", "", ""},
-		{"Critical", "", "severity critical or worse: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 1 more"},
-		{"unknown", "", "severity unknown or worse: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 7 more"},
-		{"KEV", "kev", "known to be exploited: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1"},
-		{"epss=0.5", "epss", "exploitation at least 0.5 likely: GHSA-jfh8-c2jp-5v3q in org.apache.logging.log4j:log4j-core 2.14.1 and 1 more"},
-		{"epss=0.99", "epss", ""},
-	} {
-		t.Run(c.text, func(t *testing.T) {
-			f, err := render.ParseFailOn(c.text)
-			require.NoError(t, err)
-			require.Equal(t, c.enricher, f.Enricher())
-			holds, reason := f.Eval(r)
-			require.Equal(t, c.reason, reason)
-			require.Equal(t, c.reason != "", holds)
-			holds, _ = f.Eval(empty)
-			require.False(t, holds)
-		})
-	}
-	for _, bad := range []string{"severe", "epss", "epss=", "epss=0", "epss=1.1", "epss=NaN", "epss=-1", "kev=1"} {
-		t.Run("not_"+bad, func(t *testing.T) {
-			_, err := render.ParseFailOn(bad)
-			require.ErrorIs(t, err, clair.ErrInvalid)
-		})
-	}
 }
 
 func TestFormatByName(t *testing.T) {

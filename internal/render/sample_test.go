@@ -89,7 +89,14 @@ func sample() render.Input {
 			"1": {"10": {Rule: "debian", Matched: "openssl", Kind: "source", Affected: "before 3.0.13-1~deb12u1"}},
 			"2": {"12": {Rule: "maven", Matched: "org.apache.logging.log4j:log4j-core", Kind: "binary", Affected: "from 2.13.0 before 2.15.0"}},
 		},
-		Unmatched: []render.Unmatched{{Name: "custom-tool" + esc, Version: "1.0", Reason: "no package URL and no distribution"}},
+		Unmatched: []clair.Unmatched{{Package: "custom-tool" + esc, Version: "1.0", Reason: "no package URL and no distribution"}},
+		Coverage: &clair.Coverage{Places: []clair.Place{
+			{Name: "debian:12", Packages: 3, Reason: clair.NoFeed, Hint: "Enable debian" + esc + "."},
+			{Name: "go", Packages: 1, Covered: true, Feeds: []string{"osv/Go"}},
+			{Name: "maven", Packages: 1, Covered: true, Feeds: []string{"osv/Maven"}, Ended: "2025-12-31"},
+			{Name: "npm", Packages: 1, Covered: true, Feeds: []string{"osv/npm"}, MatchedAs: "npm:old"},
+		}},
+		NeverFetched: []string{"epss"}, Gates: gates("critical,epss=0.9"),
 		Incomparable: []render.Incomparable{{
 			Package: "vendor/package" + csi, Version: "dev-master", Advisories: []string{"GHSA-1", "GHSA-2"}, Reason: `"dev-master" is not a packagist version`,
 		}},
@@ -111,6 +118,15 @@ func judged(r *clair.VulnerabilityReport) map[string]severity.Priority {
 		}
 	}
 	return severity.JudgeAll(r.Vulnerabilities, evidence)
+}
+
+// gates returns the gates of --fail-on.
+func gates(list string, allow ...string) render.Gates {
+	g, err := render.ParseGates(list, allow)
+	if err != nil {
+		panic(err)
+	}
+	return g
 }
 
 // large is a report of n findings, three for each package.

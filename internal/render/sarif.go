@@ -110,8 +110,12 @@ type (
 		Notifications []sarifNote `json:"toolExecutionNotifications,omitempty"`
 	}
 	sarifNote struct {
-		Level   string    `json:"level"`
-		Message sarifText `json:"message"`
+		Descriptor sarifDescriptor `json:"descriptor"`
+		Level      string          `json:"level"`
+		Message    sarifText       `json:"message"`
+	}
+	sarifDescriptor struct {
+		ID string `json:"id"`
 	}
 )
 
@@ -271,14 +275,26 @@ func artifactURI(db, input string) string {
 // sarifNotes returns the reasons why the log may be incomplete.
 func sarifNotes(r *Report) []sarifNote {
 	var out []sarifNote
+	add := func(id, level, text string) {
+		out = append(out, sarifNote{sarifDescriptor{id}, level, sarifText{text}})
+	}
+	for _, line := range r.NotCoveredLines() {
+		add("not-covered", "warning", line)
+	}
 	for _, warning := range r.Warnings() {
-		out = append(out, sarifNote{"warning", sarifText{warning}})
+		add("incomplete", "warning", warning)
+	}
+	for _, note := range r.Notes() {
+		add("note", "note", note)
 	}
 	for _, u := range r.Unmatched {
-		out = append(out, sarifNote{"note", sarifText{"Not matched: " + u.String()}})
+		add("not-matched", "note", "Not matched: "+unmatchedText(u))
 	}
 	for _, i := range r.Incomparable {
-		out = append(out, sarifNote{"note", sarifText{"Versions not compared: " + i.String()}})
+		add("not-compared", "note", "Versions not compared: "+i.String())
+	}
+	for _, f := range r.Failed {
+		add("gate", "error", f.String())
 	}
 	return out
 }

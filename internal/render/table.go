@@ -171,13 +171,16 @@ func color(v *Vulnerability) string {
 // linesShown is the number of lines of each kind that a terminal shows.
 const linesShown = 10
 
-// unmatched writes the packages that could not be matched or compared.
+// unmatched writes the places that are not covered, and the packages that could
+// not be matched or compared.
 func (o TableOptions) unmatched(w io.Writer, r *Report) error {
 	var b strings.Builder
 	var lines []string
 	for _, u := range r.Unmatched {
-		lines = append(lines, "Not matched: "+u.String())
+		lines = append(lines, "Not matched: "+unmatchedText(u))
 	}
+	o.lines(&b, r.NotCoveredLines(), "Not covered: ")
+	o.lines(&b, r.Notes(), "Notes: ")
 	o.lines(&b, lines, "Not matched: ")
 	lines = nil
 	for _, i := range r.Incomparable {
