@@ -15,6 +15,9 @@ type Coverage struct {
 	Places []Place `json:"places"`
 	// Unmatched are the components that no advisory can be compared with.
 	Unmatched []Unmatched `json:"unmatched"`
+	// Needs are the names of the feeds in use that have advisories for the
+	// places, or will have when they are fetched; sorted.
+	Needs []string `json:"-"`
 }
 
 // UnknownPlace is the name of the place of packages that belong to neither a

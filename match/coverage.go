@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -48,13 +50,26 @@ type Coverer struct {
 
 // Coverage computes the coverage of the packages of an index report.
 func (c *Coverer) Coverage(ctx context.Context, index *clair.IndexReport) (*clair.Coverage, error) {
-	feeds, err := c.Feeds(ctx)
+	out, err := c.coverage(ctx, placesIn(index))
 	if err != nil {
 		return nil, fmt.Errorf("coverage of %s: %w", index.Hash, err)
 	}
+	out.Manifest, out.Unmatched = index.Hash, index.Unmatched
+	if out.Unmatched == nil {
+		out.Unmatched = []clair.Unmatched{}
+	}
+	return out, nil
+}
+
+// coverage computes the coverage of places.
+func (c *Coverer) coverage(ctx context.Context, places []*occupiedPlace) (*clair.Coverage, error) {
+	feeds, err := c.Feeds(ctx)
+	if err != nil {
+		return nil, err
+	}
 	sections, err := c.Holdings.Sections(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("coverage of %s: %w", index.Hash, err)
+		return nil, err
 	}
 	k := knowledge{feeds: map[string]*clair.Feed{}, rows: map[string]map[string]bool{}, catalogue: c.Catalogue, now: time.Now()}
 	if c.Now != nil {
@@ -66,14 +81,55 @@ func (c *Coverer) Coverage(ctx context.Context, index *clair.IndexReport) (*clai
 	for i := range sections {
 		k.add(&sections[i], c.platformsOf(&sections[i]))
 	}
-	out := &clair.Coverage{Manifest: index.Hash, Places: []clair.Place{}, Unmatched: index.Unmatched}
-	if out.Unmatched == nil {
-		out.Unmatched = []clair.Unmatched{}
-	}
-	for _, p := range placesIn(index) {
+	out := &clair.Coverage{Places: []clair.Place{}}
+	needs := map[string]bool{}
+	for _, p := range places {
 		out.Places = append(out.Places, k.judge(p)...)
+		k.need(&p.Place, needs)
 	}
+	out.Needs = slices.Sorted(maps.Keys(needs))
 	slices.SortFunc(out.Places, comparePlaces)
+	return out, nil
+}
+
+// PlaceCounter counts the packages of all manifests by place.
+type PlaceCounter struct{ places map[string]*occupiedPlace }
+
+// Through returns the packages, and counts those that are yielded. Sources of
+// packages do not count.
+func (c *PlaceCounter) Through(held iter.Seq2[clair.InstalledPackage, error]) iter.Seq2[clair.InstalledPackage, error] {
+	return func(yield func(clair.InstalledPackage, error) bool) {
+		for p, err := range held {
+			if err == nil && p.Package.Kind != clair.Source {
+				c.add(&p)
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+func (c *PlaceCounter) add(p *clair.InstalledPackage) {
+	place := placeOf(p.Dist, p.Repo)
+	if c.places == nil {
+		c.places = map[string]*occupiedPlace{}
+	}
+	of := c.places[place.Name]
+	if of == nil {
+		of = &occupiedPlace{Place: place, arches: map[string]int{}}
+		c.places[place.Name] = of
+	}
+	of.Packages += int(p.Manifests)
+	of.arches[p.Package.Arch] += int(p.Manifests)
+}
+
+// Total computes the coverage of counted packages.
+func (c *Coverer) Total(ctx context.Context, counted *PlaceCounter) (*clair.Coverage, error) {
+	out, err := c.coverage(ctx, slices.Collect(maps.Values(counted.places)))
+	if err != nil {
+		return nil, fmt.Errorf("coverage of all manifests: %w", err)
+	}
 	return out, nil
 }
 
@@ -118,12 +174,13 @@ func Places(index *clair.IndexReport) []clair.Place {
 // occupiedPlace is a place with the architectures of the packages in it.
 type occupiedPlace struct {
 	clair.Place
-	packages map[string]string // architectures by package id
+	arches map[string]int // numbers of packages by architecture
 }
 
 // placesIn returns the places of an index report, sorted by name.
 func placesIn(index *clair.IndexReport) []*occupiedPlace {
 	byName := map[string]*occupiedPlace{}
+	packages := map[string]map[string]string{} // architectures by place and package id
 	known := map[[2]any]string{}
 	for id, r := range index.Records() {
 		at := [2]any{r.Dist, r.Repo}
@@ -133,14 +190,18 @@ func placesIn(index *clair.IndexReport) []*occupiedPlace {
 			name = p.Name
 			known[at] = name
 			if byName[name] == nil {
-				byName[name] = &occupiedPlace{Place: p, packages: map[string]string{}}
+				byName[name] = &occupiedPlace{Place: p, arches: map[string]int{}}
+				packages[name] = map[string]string{}
 			}
 		}
-		byName[name].packages[id] = r.Package.Arch
+		packages[name][id] = r.Package.Arch
 	}
 	out := make([]*occupiedPlace, 0, len(byName))
-	for _, p := range byName {
-		p.Packages = len(p.packages)
+	for name, p := range byName {
+		p.Packages = len(packages[name])
+		for _, arch := range packages[name] {
+			p.arches[arch]++
+		}
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b *occupiedPlace) int { return strings.Compare(a.Name, b.Name) })
@@ -220,7 +281,7 @@ func (k *knowledge) judge(p *occupiedPlace) []clair.Place {
 	if place.MatchedAs != "" {
 		place.Hint = "Matched as " + place.MatchedAs + "."
 	}
-	return splitByArch(place, p.packages, offers)
+	return splitByArch(place, p.arches, offers)
 }
 
 // covering returns the feeds with advisories for a platform, sorted.
@@ -248,6 +309,33 @@ func (k *knowledge) offers(platform string) []clair.Offer {
 		return nil
 	}
 	return k.catalogue.Offers(platform)
+}
+
+// need adds the feeds in use that have advisories for a place, or will have when
+// they are fetched.
+func (k *knowledge) need(p *clair.Place, needs map[string]bool) {
+	if p.Reason != "" {
+		return // no feed could cover it
+	}
+	for _, name := range k.covering(p.Platform()) {
+		needs[name] = true
+	}
+	for _, o := range k.offers(p.Platform()) {
+		if f := k.feeds[o.Feed]; f != nil && f.Enabled {
+			needs[o.Feed] = true
+		}
+	}
+	for name, f := range k.feeds {
+		if f.Enabled && f.LastSuccess.IsZero() && (k.catalogue == nil || anyPlace(f.Format)) {
+			needs[name] = true
+		}
+	}
+}
+
+// anyPlace reports whether the feeds of a format can have advisories for any
+// place: those that mirror the feeds of another server.
+func anyPlace(format string) bool {
+	return format == "bundle" || format == "clair" || format == "clair-jsonl"
 }
 
 // reason returns why a platform is not covered, and what would cover it.
@@ -283,7 +371,7 @@ func (k *knowledge) reason(platform string, offers []clair.Offer) (clair.NotCove
 
 // splitByArch moves the packages that the feeds of a covered place cannot be
 // about to a second place.
-func splitByArch(place clair.Place, packages map[string]string, offers []clair.Offer) []clair.Place {
+func splitByArch(place clair.Place, packages map[string]int, offers []clair.Offer) []clair.Place {
 	arches := map[string]bool{}
 	for _, o := range offers {
 		if slices.Contains(place.Feeds, o.Feed) {
@@ -298,9 +386,9 @@ func splitByArch(place clair.Place, packages map[string]string, offers []clair.O
 		Feeds: []string{}, Reason: clair.OtherArchitecture,
 	}
 	foreign := map[string]bool{}
-	for _, arch := range packages {
+	for arch, n := range packages {
 		if arch != "" && arch != "noarch" && arch != "all" && !arches[baseArch(arch)] {
-			other.Packages++
+			other.Packages += n
 			foreign[arch] = true
 		}
 	}

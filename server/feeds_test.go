@@ -36,9 +36,18 @@ type feeds struct {
 	list    []updater.Feed
 	db      *store.DB
 	updates *updater.Manager
+	// catalogue has the feeds by platform.
+	catalogue catalogue
 }
 
-func newFeeds(db *store.DB) *feeds { return &feeds{cfg: updater.Default(), db: db} }
+// catalogue is a match.Catalogue.
+type catalogue map[string][]clair.Offer
+
+func (c catalogue) Offers(platform string) []clair.Offer { return c[platform] }
+
+func newFeeds(db *store.DB) *feeds {
+	return &feeds{cfg: updater.Default(), db: db, catalogue: catalogue{}}
+}
 
 func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
 	return updater.Health{Store: f.db, Formats: updater.Formats(), Config: f.cfg, Configured: f.list, Manager: f.updates}.Feeds(ctx)
@@ -160,6 +169,7 @@ func testLagging(t *testing.T, w world) {
 		updater.Feed{Name: "dead", Format: "osv", URL: osvFile(t, "GO-3"), Enabled: true},
 	)
 	require.Equal(t, 201, w.do("PUT", iRep+hashA, indexReport(func(r map[string]any) { r["manifest_hash"] = hashA })).StatusCode)
+	w.update("osv/PyPI", row("PYSEC-1", "pypi", "other", ""))
 	w.run()
 	w.list()
 	report := func() answer {
@@ -197,14 +207,17 @@ func testLagging(t *testing.T, w world) {
 	}
 
 	// If a feed has no data at all, the report must not be cached.
-	w.feeds.list = append(w.feeds.list, updater.Feed{Name: "new", Format: "osv", Enabled: true})
+	w.feeds.list = append(w.feeds.list, updater.Feed{Name: "new", Format: "osv", Enabled: true}, updater.Feed{Name: "maven", Format: "osv", Enabled: true})
+	w.feeds.catalogue["go"], w.feeds.catalogue["maven"] = []clair.Offer{{Feed: "new"}}, []clair.Offer{{Feed: "maven"}}
 	partial("old,dead,new")
 	require.Equal(t, "no-store", report().Header.Get("Cache-Control"))
-	w.notReady("old,dead,new")
+	w.notReady("old,dead,new,maven") // while no report needs it, only readyz names the feed of Maven
 
 	// Hundreds of stale feeds do not make the headers too long.
 	for i := range 300 {
-		w.feeds.list = append(w.feeds.list, updater.Feed{Name: fmt.Sprintf("osv/number-%d", i), Format: "osv", Enabled: true})
+		name := fmt.Sprintf("osv/number-%d", i)
+		w.feeds.list = append(w.feeds.list, updater.Feed{Name: name, Format: "osv", Enabled: true})
+		w.feeds.catalogue["go"] = append(w.feeds.catalogue["go"], clair.Offer{Feed: name})
 	}
 	time.Sleep(time.Second)
 	names := report().Header.Get("Oriel-Partial")

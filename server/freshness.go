@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,8 @@ import (
 // recentFeeds caches the state of the feeds, which every report needs. With
 // hundreds of mirrored updaters, a lookup takes milliseconds.
 type recentFeeds struct {
+	lookup func(context.Context) (clair.Feeds, error)
+
 	// mu guards the fields below. It is held during lookups, so that concurrent
 	// requests make one.
 	mu    sync.Mutex
@@ -28,25 +31,33 @@ type recentFeeds struct {
 // feedsAge is how long the state is cached.
 const feedsAge = time.Second
 
-func (r *recentFeeds) get(ctx context.Context, from FeedSource, now time.Time) (clair.Feeds, error) {
+// RecentFeeds returns a function that returns the feeds as they were at most a
+// second ago. Its results must not be modified.
+func RecentFeeds(lookup func(context.Context) (clair.Feeds, error)) func(context.Context) (clair.Feeds, error) {
+	r := &recentFeeds{lookup: lookup}
+	return r.get
+}
+
+func (r *recentFeeds) get(ctx context.Context) (clair.Feeds, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if age := now.Sub(r.at); age >= 0 && age < feedsAge {
+	if age := time.Since(r.at); age >= 0 && age < feedsAge {
 		return r.feeds, nil
 	}
-	feeds, err := from.Feeds(ctx)
+	feeds, err := r.lookup(ctx)
 	if err == nil {
-		r.at, r.feeds = now, feeds
+		r.at, r.feeds = time.Now(), feeds
 	}
 	return feeds, err
 }
 
 // setFeedHeaders sets the headers for the age of the data and for the feeds that
-// are missing or stale; the given enrichers are added to these. complete is
-// false if a feed has no data at all.
-func (s *Server) setFeedHeaders(c echo.Context, enrichers []string) (complete bool, err error) {
+// are missing or stale; the given enrichers are added to these. If the coverage
+// of a report is given, feeds that its places do not need are left out. complete
+// is false if a feed has no data at all.
+func (s *Server) setFeedHeaders(c echo.Context, enrichers []string, coverage *clair.Coverage) (complete bool, err error) {
 	now := time.Now()
-	feeds, err := s.recent.get(c.Request().Context(), s.Feeds, now)
+	feeds, err := s.recent(c.Request().Context())
 	if err != nil {
 		return false, err
 	}
@@ -54,10 +65,26 @@ func (s *Server) setFeedHeaders(c echo.Context, enrichers []string) (complete bo
 		age := max(0, now.Sub(f.LastSuccess))
 		c.Response().Header().Set(api.DataAgeHeader, strconv.FormatInt(int64(age/time.Second), 10))
 	}
+	if coverage != nil {
+		feeds = neededFeeds(feeds, coverage)
+	}
 	if names := append(enrichers, feeds.Lagging(now)...); len(names) > 0 {
 		c.Response().Header().Set(api.PartialHeader, joinNames(names))
 	}
 	return len(feeds.In(now, clair.FeedMissing)) == 0, nil
+}
+
+// neededFeeds returns the feeds that a report depends on: those that its places
+// need, and those of enrichments, which any finding may need.
+func neededFeeds(feeds clair.Feeds, coverage *clair.Coverage) clair.Feeds {
+	var out clair.Feeds
+	for i := range feeds {
+		_, needed := slices.BinarySearch(coverage.Needs, feeds[i].Updater)
+		if needed || feeds[i].Kind != "" && feeds[i].Kind != clair.KindVulnerability {
+			out = append(out, feeds[i])
+		}
+	}
+	return out
 }
 
 // maxNames is the maximum length in bytes of a list of names in a header;
@@ -90,7 +117,7 @@ func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
 		return c.NoContent(http.StatusServiceUnavailable)
 	}
-	complete, err := s.setFeedHeaders(c, nil)
+	complete, err := s.setFeedHeaders(c, nil, nil)
 	if err != nil {
 		return err
 	}

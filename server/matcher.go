@@ -42,12 +42,13 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		s.initialized.Store(true)
 	}
 	return s.withHeavy(c, func() error {
-		r, err := s.indexReport(ctx, hash)
+		r, err := s.finishedReport(ctx, hash)
 		if err != nil {
 			return err
 		}
-		if r.State != clair.StateIndexFinished {
-			return fmt.Errorf("%w: the index report of %s is in state %s", clair.ErrNotFound, hash, r.State)
+		coverage, err := s.coverage(ctx, r)
+		if err != nil {
+			return err
 		}
 		res, err := s.Matcher.Report(ctx, r)
 		if err != nil {
@@ -58,7 +59,7 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", pairs, "first", res.Incomparable[0])
 		}
 		c.Response().Header().Set("Cache-Control", fmt.Sprintf("max-age=%d", int(s.CacheAge/time.Second)))
-		if err := s.setFreshness(c, res); err != nil {
+		if err := s.setFreshness(c, res, coverage); err != nil {
 			return err
 		}
 		if c.QueryParam("why") == "1" {
@@ -72,16 +73,32 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 	})
 }
 
+// finishedReport returns the index report of a manifest that has been indexed.
+func (s *Server) finishedReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error) {
+	r, err := s.indexReport(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	if r.State != clair.StateIndexFinished {
+		return nil, fmt.Errorf("%w: the index report of %s is in state %s", clair.ErrNotFound, hash, r.State)
+	}
+	return r, nil
+}
+
 // setFreshness sets the headers about the data of a report, and logs the
 // enrichers that failed. A report for which data are missing must not be cached.
-func (s *Server) setFreshness(c echo.Context, res *match.Result) error {
+func (s *Server) setFreshness(c echo.Context, res *match.Result, coverage *clair.Coverage) error {
 	var names []string
 	for _, f := range res.Failures {
 		names = append(names, f.Enricher)
 		s.metrics.failures.WithLabelValues(f.Enricher).Inc()
 		s.Log.WarnContext(c.Request().Context(), "enricher failed", "enricher", f.Enricher, "manifest", res.Report.Hash, "err", f.Err)
 	}
-	complete, err := s.setFeedHeaders(c, names)
+	complete, err := s.setFeedHeaders(c, names, coverage)
+	if coverage != nil {
+		setNotCovered(c.Response().Header(), coverage)
+		complete = complete && len(coverage.NotCovered()) == 0
+	}
 	if !complete || len(names) > 0 {
 		c.Response().Header().Set("Cache-Control", "no-store") // the next may be complete
 	}

@@ -210,6 +210,7 @@ func TestOpenAPI_Handlers(t *testing.T) {
 		{"POST", "/indexer/api/v1/internal/affected_manifest/", string(affected), nil, 200},
 		{"GET", vRep + hashA, "", nil, 200},
 		{"GET", vRep + hashA + "?why=1", "", []string{"Accept-Encoding", "zstd"}, 200},
+		{"GET", "/matcher/api/v1/coverage/" + hashA, "", nil, 200},
 		{"GET", uOp + "?kind=vulnerability&latest=true", "", nil, 200},
 		{"GET", uOp, "", []string{"If-None-Match", "*"}, 304},
 		{"GET", uDiff + "?prev=" + first + "&cur=" + second, "", nil, 200},

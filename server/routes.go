@@ -33,6 +33,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, api.PathAffectedManifests + "/", roleRead, s.postAffectedManifests},
 
 		{http.MethodGet, api.PathVulnerabilityReport + "/*", roleRead, s.getVulnerabilityReport},
+		{http.MethodGet, api.PathCoverage + "/*", roleRead, s.getCoverage},
 		{http.MethodGet, api.PathUpdateOperation, roleRead, s.getUpdateOperations},
 		{http.MethodDelete, api.PathUpdateOperation + "/*", roleAdmin, s.deleteUpdateOperation},
 		{http.MethodGet, api.PathUpdateDiff, roleRead, s.getUpdateDiff},

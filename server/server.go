@@ -14,15 +14,19 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"oriel/clair"
 	"oriel/server/patches"
 )
 
 // Options configure a Server.
 type Options struct {
-	Manifests     ManifestStore
-	Updates       UpdateStore
-	Indexer       Indexer
-	Matcher       Matcher
+	Manifests ManifestStore
+	Updates   UpdateStore
+	Indexer   Indexer
+	Matcher   Matcher
+	// Coverer computes the coverage of reports. If it is nil, reports do not
+	// have it.
+	Coverer       Coverer
 	Changes       ChangeStore
 	Notifications NotificationStore
 	// Redeliverer is nil if notifications are not delivered.
@@ -74,7 +78,7 @@ type Server struct {
 	echo    *echo.Echo
 	started time.Time
 	page    page
-	recent  recentFeeds
+	recent  func(context.Context) (clair.Feeds, error) // cached for a second
 	// Semaphores: of heavy requests, of manifests being indexed, and of bundles
 	// being written and read.
 	heavy, indexing, exporting, importing chan struct{}
@@ -140,6 +144,7 @@ func New(o Options) *Server {
 		indexing:  make(chan struct{}, o.Indexing),
 		exporting: make(chan struct{}, maxExports),
 		importing: make(chan struct{}, 1),
+		recent:    RecentFeeds(o.Feeds.Feeds),
 		metrics:   newMetrics(o.Collectors),
 		rates:     newRateLimiter(o.Limits),
 		roles:     map[string]role{},

@@ -120,6 +120,7 @@ func newWorldHandler(t *testing.T, timeout time.Duration, indexing int) world {
 		Manifests:     db,
 		Updates:       db,
 		Matcher:       matcher{db},
+		Coverer:       &match.Coverer{Holdings: db, Feeds: f.Feeds, Catalogue: f.catalogue},
 		Log:           log,
 		IndexState:    index.State(),
 		CacheAge:      time.Hour,

@@ -16,6 +16,7 @@ import (
 	"oriel/index"
 	"oriel/internal/api"
 	"oriel/internal/fetch"
+	"oriel/match"
 	"oriel/notify"
 	"oriel/server"
 	"oriel/server/patches"
@@ -146,7 +147,7 @@ func (a *App) options() server.Options {
 	status := a.status()
 	return server.Options{
 		Manifests: a.db, Updates: a.db, Changes: a.db, Notifications: a.db, Redeliverer: a.notifier, Patches: a.windows,
-		Matcher: a.matcher, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
+		Matcher: a.matcher, Coverer: &match.Coverer{Holdings: a.db, Feeds: server.RecentFeeds(feeds.Feeds)}, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
 		Feeds:      feeds,
 		ReadyAfter: time.Duration(a.cfg.Updater.ReadyAfter), CacheAge: time.Duration(a.cfg.Updater.Interval),
 		Status: status, Vacuum: func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },

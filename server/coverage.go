@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"oriel/clair"
+	"oriel/internal/api"
+)
+
+// Coverer computes which places of an index report are covered by feeds.
+type Coverer interface {
+	Coverage(ctx context.Context, index *clair.IndexReport) (*clair.Coverage, error)
+}
+
+// getCoverage answers with the places of a manifest's packages and why some of
+// them are not covered.
+func (s *Server) getCoverage(c echo.Context) error {
+	hash, err := digestParam(c)
+	if err != nil {
+		return err
+	}
+	return s.withHeavy(c, func() error {
+		r, err := s.finishedReport(c.Request().Context(), hash)
+		if err != nil {
+			return err
+		}
+		coverage, err := s.coverage(c.Request().Context(), r)
+		if err != nil {
+			return err
+		}
+		if coverage == nil {
+			return fmt.Errorf("%w: this server does not compute coverage", clair.ErrUnavailable)
+		}
+		c.Response().Header().Set("Cache-Control", "no-store")
+		return answerJSON(c, http.StatusOK, api.TypeJSON, coverage)
+	})
+}
+
+// coverage returns the coverage of an index report, nil if the server does not
+// compute it.
+func (s *Server) coverage(ctx context.Context, r *clair.IndexReport) (*clair.Coverage, error) {
+	if s.Coverer == nil {
+		return nil, nil
+	}
+	return s.Coverer.Coverage(ctx, r)
+}
+
+// setNotCovered sets the header that lists the places that are not covered.
+func setNotCovered(h http.Header, coverage *clair.Coverage) {
+	if text := coverage.Header(); text != "" {
+		h.Set(api.NotCoveredHeader, shorten(text, coverage.NotCovered()))
+	}
+}
+
+// shorten limits the length of the header: a client can make up any number of
+// distributions. The packages of the places that are left out are counted
+// together, as those of the place "other".
+func shorten(text string, places []clair.Place) string {
+	if len(text) <= maxNames {
+		return text
+	}
+	parts := strings.Split(text, ", ")
+	n, length := 0, 0
+	for n < len(parts) && length+len(parts[n])+2 <= maxNames {
+		length += len(parts[n]) + 2
+		n++
+	}
+	packages := 0
+	for _, p := range places[n:] {
+		packages += p.Packages
+	}
+	return strings.Join(append(parts[:n:n], fmt.Sprintf("other;packages=%d", packages)), ", ")
+}
