@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -50,7 +51,7 @@ func importEnrichment(b *testing.B, db *store.DB, name, path string, last clair.
 func usable(records iter.Seq2[clair.EnrichmentRecord, error]) iter.Seq2[clair.EnrichmentRecord, error] {
 	return func(yield func(clair.EnrichmentRecord, error) bool) {
 		for r, err := range records {
-			if _, skip := err.(*clair.RecordError); skip {
+			if _, skip := errors.AsType[*clair.RecordError](err); skip {
 				continue
 			}
 			if !yield(r, err) {

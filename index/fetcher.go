@@ -167,13 +167,13 @@ func (f *Fetcher) scan(ctx context.Context, l clair.Layer, s *scanner) error {
 	return err
 }
 
-// unavailable gives the error of a layer that could not be had; it hides what
-// kinds the cause has, as they speak of other things than the manifest.
+// unavailable returns the error of a layer that could not be fetched. It hides
+// the kind of the cause, which would be about something else than the manifest.
 func unavailable(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%w: %w", ErrLayer, cause)
 	}
-	return fmt.Errorf("%w: %v", ErrLayer, err)
+	return fmt.Errorf("%w: %v", ErrLayer, err) //nolint:errorlint // hidden on purpose
 }
 
 // open asks for a layer with exactly the headers of the manifest.
@@ -315,7 +315,7 @@ func (s *layerStream) Read(p []byte) (int, error) {
 // failure gives the kind of what went wrong. A layer that is too large stays
 // so, so it is the manifest's fault.
 func (s *layerStream) failure(ctx context.Context) error {
-	if s.err == errLayerSize {
+	if errors.Is(s.err, errLayerSize) {
 		return fmt.Errorf("%w: %w", clair.ErrInvalid, s.err)
 	}
 	return unavailable(ctx, s.err)

@@ -114,7 +114,7 @@ func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 			if r == nil {
 				return
 			}
-			if r == http.ErrAbortHandler {
+			if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(r) // net/http uses it to abort a response
 			}
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())

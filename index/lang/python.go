@@ -3,6 +3,7 @@ package lang
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"path"
@@ -77,7 +78,7 @@ func parseMetadata(r io.Reader) (name, ver string, err error) {
 		}
 		return nil
 	})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return name, ver, err

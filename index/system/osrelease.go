@@ -14,7 +14,7 @@ import (
 	"oriel/internal/distro"
 )
 
-// What a file says of the distribution counts less the higher its rank.
+// The ranks of files that name the distribution: the lowest one counts.
 const (
 	rankOSRelease = iota
 	rankVendorOSRelease

@@ -32,7 +32,7 @@ type Findings struct {
 	Took time.Duration `json:"-"`
 }
 
-// Database is the size of the database: bytes, and counts of what it holds.
+// Database is the size of the database: bytes, and counts of its contents.
 type Database struct {
 	Size       int64                `json:"size_bytes"`
 	WAL        int64                `json:"wal_bytes"`

@@ -1,6 +1,6 @@
 // Package corpus finds the real feeds, inventories and published results that
-// some tests run on. They are too large and too variously licensed to lie in
-// this repository; without them those tests are skipped.
+// some tests use. They are too large, and have too many licenses, to be part of
+// this repository; without them these tests are skipped.
 package corpus
 
 import (
@@ -9,14 +9,13 @@ import (
 	"testing"
 )
 
-// Dir returns the folder that holds corpus/ and versions/: the one that
-// ORIEL_CORPUS names, or else "shared" beside the module. It skips the test
-// where there is none.
+// Dir returns the folder with corpus/ and versions/: ORIEL_CORPUS, or "shared"
+// next to the module. If it does not exist, Dir skips the test.
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("ORIEL_CORPUS")
 	if dir == "" {
-		dir = beside(t)
+		dir = nextToModule(t)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "corpus")); err != nil {
 		t.Skip("no corpus of real feeds: set ORIEL_CORPUS to the folder that holds corpus/ and versions/")
@@ -24,8 +23,8 @@ func Dir(t testing.TB) string {
 	return dir
 }
 
-// beside is "shared" beside the folder that holds go.mod.
-func beside(t testing.TB) string {
+// nextToModule returns the path of "shared" next to the folder of go.mod.
+func nextToModule(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {

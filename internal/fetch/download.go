@@ -325,7 +325,7 @@ func (d *download) copy(ctx context.Context, body io.Reader, total int64, stall 
 		}
 		switch {
 		case err == nil:
-		case err != io.EOF:
+		case !errors.Is(err, io.EOF):
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}

@@ -18,8 +18,8 @@ import (
 	"oriel/internal/version"
 )
 
-// Group partitions the vulnerabilities of one package by what is one
-// vulnerability. The most severe of a group comes first, the groups in the order
+// Group partitions the rows of one package into groups of one vulnerability
+// each. The most severe of a group comes first, the groups in the order
 // of the names of their first. It does not change the list.
 func Group(list []*clair.Vulnerability) [][]*clair.Vulnerability {
 	sorted := slices.Clone(list)

@@ -6,11 +6,10 @@ import (
 	"github.com/google/osv-scalibr/semantic"
 )
 
-// parseMaven mends two things, as Maven's ComparableVersion has them. A "Final"
-// (or its synonyms) in the middle of a version counts as nothing, so
-// 4.1.71.Final.1 comes after 4.1.71.Final. And so does a zero that a qualifier
-// follows after a hyphen, so 1-0.alpha comes before 1. The library takes both
-// the other way.
+// parseMaven corrects the library in two respects, to agree with Maven's
+// ComparableVersion. A "Final" (or a synonym) in the middle of a version is
+// ignored, so 4.1.71.Final.1 is newer than 4.1.71.Final. A zero between a hyphen
+// and a qualifier is ignored, too, so 1-0.alpha is older than 1.
 func parseMaven(s string) (semantic.Version, error) {
 	parts := strings.Split(s, ".")
 	out := make([]string, 0, len(parts))

@@ -6,9 +6,9 @@ import (
 	"github.com/google/osv-scalibr/semantic"
 )
 
-// parsePackagist orders as Composer does, which normalises before it hands
-// versions to PHP's version_compare: build metadata does not count, and a
-// release has four numbers, so 1.10 and 1.10.0 are the same.
+// parsePackagist orders versions as Composer does, which normalizes them before
+// it calls PHP's version_compare: build metadata is ignored, and a release has
+// four numbers, so 1.10 and 1.10.0 are equal.
 // https://getcomposer.org/doc/articles/versions.md
 func parsePackagist(s string) (semantic.Version, error) {
 	s, _, _ = strings.Cut(s, "+")

@@ -1,12 +1,12 @@
 // Package version orders versions as each ecosystem does.
 //
 // The orderings come from osv-scalibr's semantic package, which carries the
-// native tools' own test data; the few places where it differs from the
-// native tool are mended here, one file an ecosystem, each with the reason.
-// The package does no I/O and keeps no state.
+// native tools' own test data. If it differs from the native tool, this package
+// corrects it, one file for each ecosystem, with the reason. testdata/order has
+// facts that the native tools confirm. The package does no I/O and keeps no
+// state.
 //
-// A version that cannot be read is an error and never an order: whoever
-// compares must not guess.
+// If a version cannot be parsed, comparing it is an error, never a guess.
 package version
 
 import (
@@ -18,8 +18,8 @@ import (
 	"oriel/clair"
 )
 
-// Scheme names an ordering. Language ecosystems go by the name of their
-// repository in index reports, so that name is a Scheme as it stands.
+// Scheme names an ordering. The scheme of a language ecosystem is the name of
+// its repository in index reports.
 type Scheme string
 
 // The schemes of distributions' package managers.
@@ -29,11 +29,11 @@ const (
 	Alpine Scheme = "apk"
 )
 
-// maxLength bounds what is parsed. Real versions are shorter by far, and some
-// orderings take more than linear time.
+// maxLength limits the length of a version. Real versions are far shorter, and
+// some orderings take more than linear time.
 const maxLength = 512
 
-// Version is a parsed version, for comparing one version with many.
+// Version is a parsed version. It can be compared with many others.
 type Version struct {
 	scheme Scheme
 	text   string
@@ -43,11 +43,11 @@ type Version struct {
 // parser reads a version of one scheme.
 type parser func(string) (semantic.Version, error)
 
-// parsers has every scheme there is. Nothing writes to it.
+// parsers has every scheme. Nothing writes to it.
 var parsers = map[Scheme]parser{
 	Debian: from(semantic.ParseDebianVersion),
 	Alpine: parseApk,
-	// To rpm any text is a version.
+	// rpm accepts any text as a version.
 	RPM: func(s string) (semantic.Version, error) { return semantic.ParseRedHatVersion(s), nil },
 
 	"go":        parseGo,
@@ -80,7 +80,7 @@ func from[V semantic.Version](parse func(string) (V, error)) parser {
 func always[V semantic.Version](parse func(string) V) parser {
 	return func(s string) (semantic.Version, error) {
 		if !hasDigit(s) {
-			return nil, fmt.Errorf("%w: no number in it", clair.ErrInvalid)
+			return nil, fmt.Errorf("%w: it has no number", clair.ErrInvalid)
 		}
 		return parse(s), nil
 	}
@@ -97,9 +97,6 @@ func hasDigit(s string) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// Known says whether there is such a scheme.
-func Known(s Scheme) bool { return parsers[s] != nil }
-
 // Parse reads a version. The error is an ErrInvalid.
 func Parse(s Scheme, text string) (Version, error) {
 	parse, ok := parsers[s]
@@ -107,7 +104,7 @@ func Parse(s Scheme, text string) (Version, error) {
 	case !ok:
 		return Version{}, fmt.Errorf("%w: no ordering is known for %q", clair.ErrInvalid, s)
 	case text == "":
-		return Version{}, fmt.Errorf("%w: an empty %s version", clair.ErrInvalid, s)
+		return Version{}, fmt.Errorf("%w: empty %s version", clair.ErrInvalid, s)
 	case len(text) > maxLength:
 		return Version{}, fmt.Errorf("%w: a %s version of %d bytes", clair.ErrInvalid, s, len(text))
 	}
@@ -118,8 +115,8 @@ func Parse(s Scheme, text string) (Version, error) {
 	return Version{scheme: s, text: text, parsed: v}, nil
 }
 
-// Compare returns -1, 0 or 1 as v comes before, with or after o. Versions of
-// two schemes are an ErrInvalid.
+// Compare returns -1 if v is older than o, 0 if they are equal and +1 if v is
+// newer. If they have different schemes, the error is an ErrInvalid.
 func (v Version) Compare(o Version) (int, error) {
 	if v.scheme != o.scheme || v.parsed == nil {
 		return 0, fmt.Errorf("%w: %q (%s) and %q (%s) have no common order", clair.ErrInvalid, v.text, v.scheme, o.text, o.scheme)
