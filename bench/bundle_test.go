@@ -120,7 +120,7 @@ func writeOSV(b *testing.B, path string, rows int) {
 	w := bufio.NewWriterSize(f, 1<<20)
 	z := zip.NewWriter(w)
 	type m = map[string]any
-	for v := range (feed{rows: rows, packages: 20000}).all() {
+	for v := range (rowSource{rows: rows, packages: 20000}).all() {
 		var links []m
 		for l := range strings.FieldsSeq(v.Links) {
 			links = append(links, m{"type": "WEB", "url": l})

@@ -22,6 +22,7 @@ import (
 	"oriel/clair"
 	"oriel/enrich"
 	"oriel/internal/corpus"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
@@ -38,7 +39,7 @@ func enrichmentOf(b *testing.B, name string) enrich.Enrichment {
 // importEnrichment reads a file as a feed of the given enrichment.
 func importEnrichment(b *testing.B, db *store.DB, name, path string, last clair.Fingerprint) (clair.UpdateResult, error) {
 	b.Helper()
-	u := enrichmentOf(b, name).NewFeed(enrich.Feed{Name: name, URL: path}, fetch.New(fetch.Config{})).(clair.EnrichmentUpdater)
+	u := enrichmentOf(b, name).NewFeed(feed.Feed{Name: name, URL: path}, fetch.New(fetch.Config{})).(clair.EnrichmentUpdater)
 	r, fp, err := u.FetchEnrichment(b.Context(), last)
 	if err != nil {
 		return clair.UpdateResult{}, err
@@ -132,7 +133,7 @@ func (g getter) GetEnrichment(ctx context.Context, tags []string) ([]clair.Enric
 func BenchmarkEnrich(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	ctx := b.Context()
-	f := feed{rows: 100_000, packages: 20000, cves: true}
+	f := rowSource{rows: 100_000, packages: 20000, cves: true}
 	path := filepath.Join(b.TempDir(), "oriel.db")
 	db := open(b, path)
 	defer db.Close()

@@ -17,7 +17,7 @@ func BenchmarkFindings(b *testing.B) {
 	db := open(b, filepath.Join(b.TempDir(), "oriel.db"))
 	defer db.Close()
 	rows := slices.Max(sizes(b))
-	_, err := db.UpdateVulnerabilities(ctx, "synthetic", "fp", feed{rows: rows, packages: ownedPackages}.all())
+	_, err := db.UpdateVulnerabilities(ctx, "synthetic", "fp", rowSource{rows: rows, packages: ownedPackages}.all())
 	require.NoError(b, err)
 	n := manifests(b)
 	for i := range n {

@@ -39,7 +39,7 @@ func loadOnce(b *testing.B, oriel string, rows int) {
 	db := open(b, filepath.Join(dir, "oriel.db"))
 	_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", released(listed))
 	require.NoError(b, err)
-	f := feed{rows: 100_000, packages: 20_000}
+	f := rowSource{rows: 100_000, packages: 20_000}
 	_, err = db.UpdateVulnerabilities(b.Context(), "reported", "1", f.all())
 	require.NoError(b, err)
 	index := inventory(f)

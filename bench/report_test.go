@@ -31,7 +31,7 @@ const (
 
 // inventory returns an index report of 400 packages of Debian 10, of which 96
 // have 758 vulnerabilities in the feed.
-func inventory(f feed) *clair.IndexReport {
+func inventory(f rowSource) *clair.IndexReport {
 	const hash = clair.Digest("sha256:1111111111111111111111111111111111111111111111111111111111111111")
 	r := &clair.IndexReport{
 		Hash: hash, State: clair.StateIndexFinished, Success: true, Repositories: map[string]*clair.Repository{},
@@ -58,7 +58,7 @@ func inventory(f feed) *clair.IndexReport {
 // pick returns the vulnerable packages. At each step it picks the one whose
 // number of rows is the average that the remaining ones need, or the next
 // smaller one.
-func pick(f feed) []string {
+func pick(f rowSource) []string {
 	counts := map[string]int{}
 	for v := range f.all() {
 		if v.Dist.VersionID == "10" {
@@ -95,13 +95,13 @@ func BenchmarkReport(b *testing.B) {
 	for _, rows := range sizes(b) {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
 			for range b.N {
-				reportOnce(b, feed{rows: rows, packages: 20000})
+				reportOnce(b, rowSource{rows: rows, packages: 20000})
 			}
 		})
 	}
 }
 
-func reportOnce(b *testing.B, f feed) {
+func reportOnce(b *testing.B, f rowSource) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as the daemon does
 	ctx := b.Context()
 	path := filepath.Join(b.TempDir(), "oriel.db")

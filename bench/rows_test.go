@@ -17,7 +17,7 @@ var words = strings.Fields(`a an of in to the allows remote local attacker craft
 
 // feed is a synthetic feed with one row of about 1.1 KB for each advisory. It is
 // the same for the same seed. A few packages have most of the rows.
-type feed struct {
+type rowSource struct {
 	rows     int
 	packages int
 	// change is the share of rows that differ from the feed with change 0.
@@ -29,7 +29,7 @@ type feed struct {
 const seed = 20261124
 
 // all streams the feed, with one row in memory at a time.
-func (f feed) all() iter.Seq2[*clair.Vulnerability, error] {
+func (f rowSource) all() iter.Seq2[*clair.Vulnerability, error] {
 	dists := make([]*clair.Distribution, 4)
 	for i := range dists {
 		v := fmt.Sprint(10 + i)
@@ -45,7 +45,7 @@ func (f feed) all() iter.Seq2[*clair.Vulnerability, error] {
 	}
 }
 
-func (f feed) row(i int, dists []*clair.Distribution, texts []string) *clair.Vulnerability {
+func (f rowSource) row(i int, dists []*clair.Distribution, texts []string) *clair.Vulnerability {
 	r := rand.New(rand.NewPCG(seed, uint64(i)))
 	id := fmt.Sprintf("SYN-%d-%07d", 2010+i%17, i)
 	if f.cves {

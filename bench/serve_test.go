@@ -35,7 +35,7 @@ func BenchmarkServe(b *testing.B) {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
 			dir := b.TempDir()
 			db := open(b, filepath.Join(dir, "oriel.db"))
-			_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", feed{rows: rows, packages: 20000}.all())
+			_, err := db.UpdateVulnerabilities(b.Context(), "bench", "1", rowSource{rows: rows, packages: 20000}.all())
 			require.NoError(b, err)
 			require.NoError(b, db.Close())
 			for range b.N {

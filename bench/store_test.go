@@ -133,7 +133,7 @@ func storeOnce(b *testing.B, rows int) {
 
 	stop := otherWriter(ctx, db)
 	start := time.Now()
-	first, err := db.UpdateVulnerabilities(ctx, "bench", "1", feed{rows: rows, packages: 20000}.all())
+	first, err := db.UpdateVulnerabilities(ctx, "bench", "1", rowSource{rows: rows, packages: 20000}.all())
 	require.NoError(b, err)
 	took := time.Since(start)
 	waits := stop()
@@ -147,7 +147,7 @@ func storeOnce(b *testing.B, rows int) {
 	b.ReportMetric(size/1e6, "db-MB")
 
 	start = time.Now()
-	second, err := db.UpdateVulnerabilities(ctx, "bench", "2", feed{rows: rows, packages: 20000, change: .01}.all())
+	second, err := db.UpdateVulnerabilities(ctx, "bench", "2", rowSource{rows: rows, packages: 20000, change: .01}.all())
 	require.NoError(b, err)
 	b.ReportMetric(time.Since(start).Seconds(), "second-s")
 	b.ReportMetric(peakRSS(b), "second-peak-MB")
@@ -165,7 +165,7 @@ func deltaOnce(b *testing.B, db *store.DB, base clair.UpdateResult, rows int) {
 	for round := range 9 {
 		changes := func(yield func(clair.Change, error) bool) {
 			i := 0
-			for v := range (feed{rows: rows, packages: 20000, change: .01}).all() {
+			for v := range (rowSource{rows: rows, packages: 20000, change: .01}).all() {
 				if i++; i%(rows/100) != 0 {
 					continue
 				}

@@ -199,7 +199,7 @@ func released(rows int) iter.Seq2[*clair.Vulnerability, error] {
 		}
 		texts := texts()
 		for i := range len(dists) * rows {
-			v := feed{packages: 20000}.row(i, dists, texts)
+			v := rowSource{packages: 20000}.row(i, dists, texts)
 			v.Dist = dists[i%len(dists)]
 			if !yield(v, nil) {
 				return

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 )
 
@@ -18,12 +19,12 @@ import (
 func cvss() Enrichment {
 	return Enrichment{
 		Name: "cvss", Format: "nvd", Enricher: annotator{name: "clair.cvss", mediaType: clair.TypeCVSS},
-		NewFeed: func(f Feed, c *fetch.Client) clair.Updater {
-			one := feed{Feed: f, client: c, format: "nvd", version: 1, parse: parseNVD}
+		NewFeed: func(f feed.Feed, c *fetch.Client) clair.Updater {
+			one := fileFeed{Feed: f, client: c, format: "nvd", version: 1, parse: parseNVD}
 			if strings.Contains(path.Base(f.URL), ".json") {
 				return &one
 			}
-			return &nvdYears{feed: one}
+			return &nvdYears{fileFeed: one}
 		},
 	}
 }
@@ -51,8 +52,8 @@ type nvdMetric struct {
 }
 
 // parseNVD reads documents of NVD's CVE API 2.0, one after the other.
-func parseNVD(src io.Reader, e emitter) error {
-	p := nvdParser{emitter: e}
+func parseNVD(src io.Reader, e feed.RecordEmitter) error {
+	p := nvdParser{RecordEmitter: e}
 	if err := p.parse(src); err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func parseNVD(src io.Reader, e emitter) error {
 
 // nvdParser reads one CVE at a time.
 type nvdParser struct {
-	emitter
+	feed.RecordEmitter
 	// count is of CVEs, whether they were of use or not.
 	count int
 	// found, unless it is nil, is called with each CVE before its record.
@@ -76,47 +77,48 @@ type nvdParser struct {
 // verdict refuses a feed without a single CVE.
 func (p *nvdParser) verdict() error {
 	if p.count == 0 {
-		return badFeed("there is not one CVE in it")
+		return feed.Malformed("there is not one CVE in it")
 	}
 	return nil
 }
 
 func (p *nvdParser) parse(src io.Reader) error {
-	r := newReader(src)
+	r := feed.NewJSON(src)
 	for first := true; first || r.More(); first = false {
 		isFeed := false
-		err := r.object(func(key string) error {
+		err := r.Object(func(key string) error {
 			if key != "vulnerabilities" {
-				return r.skipValue()
+				return r.Skip()
 			}
 			isFeed = true
-			return r.array(func() error { return p.one(r) })
+			return r.Array(func() error { return p.one(r) })
 		})
 		if err != nil {
 			return err
 		}
 		if !isFeed {
-			return badFeed("no document of NVD's CVE API 2.0")
+			return feed.Malformed("no document of NVD's CVE API 2.0")
 		}
 	}
 	return nil
 }
 
-func (p *nvdParser) one(r reader) error {
+func (p *nvdParser) one(r *feed.JSON) error {
 	var item nvdItem
-	wrongType, err := r.decode(&item)
+	err := r.Decode(&item)
+	wrongType := feed.WrongType(err)
 	in := &item.CVE
 	p.count++
 	record := fmt.Sprintf("CVE %d (%.40s)", p.count, cmp.Or(in.ID, "without an id"))
 	switch {
 	case wrongType:
-		return p.skip(record, badFeed("%v", err))
+		return p.Skip(record, feed.Malformed("%v", err))
 	case err != nil:
 		return fmt.Errorf("%s: %w", record, err)
 	}
 	cve, ok := recordCVE(in.ID)
 	if !ok {
-		return p.skip(record, badFeed("no CVE"))
+		return p.Skip(record, feed.Malformed("no CVE"))
 	}
 	if _, done := p.done[cve]; done {
 		return nil
@@ -135,9 +137,9 @@ func (p *nvdParser) one(r reader) error {
 	}
 	data, err := cvssData(best.Data)
 	if err != nil {
-		return p.skip(record, err)
+		return p.Skip(record, err)
 	}
-	return p.record(cve, data)
+	return p.Record(cve, data)
 }
 
 // best picks the judgement to keep: by version, in the order in which clients
@@ -164,17 +166,17 @@ func cvssData(raw json.RawMessage) (json.RawMessage, error) {
 		Score   *float64 `json:"baseScore"`
 	}
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return nil, badFeed("cvssData: %v", err)
+		return nil, feed.Malformed("cvssData: %v", err)
 	}
 	switch {
 	case d.Version == nil || d.Vector == nil || d.Score == nil:
-		return nil, badFeed("cvssData without version, vectorString or baseScore")
+		return nil, feed.Malformed("cvssData without version, vectorString or baseScore")
 	case *d.Score < 0 || *d.Score > 10:
-		return nil, badFeed("baseScore %v is not between 0 and 10", *d.Score)
+		return nil, feed.Malformed("baseScore %v is not between 0 and 10", *d.Score)
 	}
 	var b bytes.Buffer
 	if err := json.Compact(&b, raw); err != nil {
-		return nil, badFeed("cvssData: %v", err)
+		return nil, feed.Malformed("cvssData: %v", err)
 	}
 	return bytes.ReplaceAll(b.Bytes(), []byte(`\/`), []byte(`/`)), nil
 }

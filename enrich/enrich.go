@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 )
@@ -19,23 +20,25 @@ type Enrichment struct {
 	Format string
 	// NewFeed makes the updater of a feed, which is a clair.EnrichmentUpdater
 	// too. It does no I/O.
-	NewFeed func(Feed, *fetch.Client) clair.Updater
+	NewFeed func(feed.Feed, *fetch.Client) clair.Updater
 	// Enricher adds the records of those feeds to reports.
 	Enricher clair.Enricher
 }
 
-// Feed says where a feed is.
-type Feed struct {
-	// Name is the updater's name.
-	Name string
-	// URL is an address as package fetch takes it.
-	URL string
-	// MaxSize bounds each download, in bytes. 0: the client's limit.
-	MaxSize int64
-}
-
 // All are the enrichments of this package.
 func All() []Enrichment { return []Enrichment{cvss(), epss(), kev()} }
+
+// Formats are the formats of the enrichments' feeds.
+func Formats() []feed.Format {
+	var out []feed.Format
+	for _, e := range All() {
+		out = append(out, feed.Format{
+			Name: e.Format, Kind: clair.KindEnrichment,
+			New: func(f feed.Feed, c *fetch.Client) (clair.Updater, error) { return e.NewFeed(f, c), nil },
+		})
+	}
+	return out
+}
 
 // Config is the [matcher] table of the configuration.
 type Config struct {

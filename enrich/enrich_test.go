@@ -17,6 +17,7 @@ import (
 	"oriel/clair"
 	"oriel/enrich"
 	"oriel/internal/corpus"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
@@ -63,7 +64,7 @@ func openDB(t testing.TB) *store.DB {
 // the records that could not be used.
 func load(t testing.TB, db *store.DB, name, path string) (res clair.UpdateResult, skipped int, err error) {
 	t.Helper()
-	u := named(t, name).NewFeed(enrich.Feed{Name: name, URL: path}, fetch.New(fetch.Config{})).(clair.EnrichmentUpdater)
+	u := named(t, name).NewFeed(feed.Feed{Name: name, URL: path}, fetch.New(fetch.Config{})).(clair.EnrichmentUpdater)
 	r, fp, err := u.FetchEnrichment(t.Context(), "")
 	if err != nil {
 		return res, 0, err
@@ -239,7 +240,7 @@ func FuzzFeeds(f *testing.F) {
 			if e.Name != name {
 				continue
 			}
-			u := e.NewFeed(enrich.Feed{Name: name, URL: "unused.json"}, fetch.New(fetch.Config{})).(clair.EnrichmentUpdater)
+			u := e.NewFeed(feed.Feed{Name: name, URL: "unused.json"}, fetch.New(fetch.Config{})).(clair.EnrichmentUpdater)
 			for r, err := range u.ParseEnrichment(t.Context(), io.NopCloser(strings.NewReader(text))) {
 				if err == nil && (len(r.Tags) == 0 || !json.Valid(r.Enrichment)) {
 					t.Fatalf("a record of no use: %v", r)

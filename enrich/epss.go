@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 )
 
@@ -23,8 +24,8 @@ const epssShared = "EPSS"
 func epss() Enrichment {
 	return Enrichment{
 		Name: "epss", Format: "epss", Enricher: annotator{name: "clair.epss", mediaType: clair.TypeEPSS, shared: epssShared},
-		NewFeed: func(f Feed, c *fetch.Client) clair.Updater {
-			return &feed{Feed: f, client: c, format: "epss", version: 1, parse: parseEPSS}
+		NewFeed: func(f feed.Feed, c *fetch.Client) clair.Updater {
+			return &fileFeed{Feed: f, client: c, format: "epss", version: 1, parse: parseEPSS}
 		},
 	}
 }
@@ -37,10 +38,10 @@ const maxLine = 4096
 //
 // Fields are never quoted, so lines are split at commas and not read as RFC
 // 4180: there, one stray quote would swallow all lines after it.
-func parseEPSS(r io.Reader, e emitter) error {
+func parseEPSS(r io.Reader, e feed.RecordEmitter) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
-	p := epssParser{emitter: e}
+	p := epssParser{RecordEmitter: e}
 	for lines.Scan() {
 		if err := p.line(lines.Text()); err != nil {
 			return err
@@ -49,17 +50,17 @@ func parseEPSS(r io.Reader, e emitter) error {
 	err := lines.Err()
 	switch {
 	case errors.Is(err, bufio.ErrTooLong):
-		return badFeed("line %d is longer than %d bytes", p.number+1, maxLine)
+		return feed.Malformed("line %d is longer than %d bytes", p.number+1, maxLine)
 	case err != nil:
 		return err
 	case p.columns == nil || p.scores == 0:
-		return badFeed("there is not one score in it")
+		return feed.Malformed("there is not one score in it")
 	}
 	return nil
 }
 
 type epssParser struct {
-	emitter
+	feed.RecordEmitter
 	number int
 	shared struct {
 		ModelVersion string `json:"modelVersion"`
@@ -91,39 +92,39 @@ func (p *epssParser) line(text string) error {
 	names := strings.Split(text, ",")
 	columns := []int{slices.Index(names, "cve"), slices.Index(names, "epss"), slices.Index(names, "percentile")}
 	if slices.Contains(columns, -1) {
-		return badFeed("line %d: %.80q where the names cve, epss and percentile were expected", p.number, text)
+		return feed.Malformed("line %d: %.80q where the names cve, epss and percentile were expected", p.number, text)
 	}
 	p.columns = columns
 	data, err := json.Marshal(p.shared)
 	if err != nil {
 		return err
 	}
-	return p.record(epssShared, data)
+	return p.Record(epssShared, data)
 }
 
 func (p *epssParser) score(text string) error {
 	data, cve, err := p.read(strings.Split(text, ","))
 	if err != nil {
-		return p.skip("line "+strconv.Itoa(p.number), fmt.Errorf("%w: %.80q", err, text))
+		return p.Skip("line "+strconv.Itoa(p.number), fmt.Errorf("%w: %.80q", err, text))
 	}
 	p.scores++
-	return p.record(cve, data)
+	return p.Record(cve, data)
 }
 
 func (p *epssParser) read(fields []string) (data json.RawMessage, cve string, err error) {
 	if len(fields) <= slices.Max(p.columns) {
-		return nil, "", badFeed("%d fields", len(fields))
+		return nil, "", feed.Malformed("%d fields", len(fields))
 	}
 	cve, ok := recordCVE(fields[p.columns[0]])
 	if !ok {
-		return nil, "", badFeed("no CVE")
+		return nil, "", feed.Malformed("no CVE")
 	}
 	// The members of all records are the same, so they are written by hand.
 	data = append(append(json.RawMessage(`{"cve":"`), cve...), '"')
 	for i, name := range []string{"epss", "percentile"} {
 		x, err := strconv.ParseFloat(fields[p.columns[i+1]], 64)
 		if err != nil || !(x >= 0 && x <= 1) {
-			return nil, "", badFeed("%s is no number between 0 and 1", name)
+			return nil, "", feed.Malformed("%s is no number between 0 and 1", name)
 		}
 		data = append(append(append(data, `,"`...), name...), `":`...)
 		data = strconv.AppendFloat(data, x, 'f', -1, 64)

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 )
 
@@ -18,8 +19,8 @@ const kevShared = "KEV"
 func kev() Enrichment {
 	return Enrichment{
 		Name: "kev", Format: "kev", Enricher: annotator{name: "clair.kev", mediaType: clair.TypeKEV, shared: kevShared},
-		NewFeed: func(f Feed, c *fetch.Client) clair.Updater {
-			return &feed{Feed: f, client: c, format: "kev", version: 1, parse: parseKEV}
+		NewFeed: func(f feed.Feed, c *fetch.Client) clair.Updater {
+			return &fileFeed{Feed: f, client: c, format: "kev", version: 1, parse: parseKEV}
 		},
 	}
 }
@@ -48,59 +49,60 @@ type kevRecord struct {
 
 // parseKEV reads the catalogue: an object with its version and a list of
 // entries, one entry at a time.
-func parseKEV(src io.Reader, e emitter) error {
-	r := newReader(src)
+func parseKEV(src io.Reader, e feed.RecordEmitter) error {
+	r := feed.NewJSON(src)
 	found := 0
-	err := r.object(func(key string) error {
+	err := r.Object(func(key string) error {
 		switch key {
 		case "catalogVersion":
 			return kevVersion(r, e)
 		case "vulnerabilities":
-			return r.array(func() error {
+			return r.Array(func() error {
 				found++
 				return kevOne(r, e, found)
 			})
 		}
-		return r.skipValue()
+		return r.Skip()
 	})
 	if err == nil && found == 0 {
-		err = badFeed("there is not one entry in it")
+		err = feed.Malformed("there is not one entry in it")
 	}
 	return err
 }
 
-func kevVersion(r reader, e emitter) error {
+func kevVersion(r *feed.JSON, e feed.RecordEmitter) error {
 	var shared struct {
 		Version string `json:"catalog_version"`
 	}
-	if _, err := r.decode(&shared.Version); err != nil {
+	if err := r.Decode(&shared.Version); err != nil {
 		return fmt.Errorf("catalogVersion: %w", err)
 	}
 	data, err := json.Marshal(shared)
 	if err != nil {
 		return err
 	}
-	return e.record(kevShared, data)
+	return e.Record(kevShared, data)
 }
 
-func kevOne(r reader, e emitter, number int) error {
+func kevOne(r *feed.JSON, e feed.RecordEmitter, number int) error {
 	var in kevEntry
-	wrongType, err := r.decode(&in)
+	err := r.Decode(&in)
+	wrongType := feed.WrongType(err)
 	record := fmt.Sprintf("entry %d (%.40s)", number, cmp.Or(in.CVE, "without a CVE"))
 	switch {
 	case wrongType:
-		return e.skip(record, badFeed("%v", err))
+		return e.Skip(record, feed.Malformed("%v", err))
 	case err != nil:
 		return fmt.Errorf("%s: %w", record, err)
 	}
 	cve, ok := recordCVE(in.CVE)
 	if !ok {
-		return e.skip(record, badFeed("no CVE"))
+		return e.Skip(record, feed.Malformed("no CVE"))
 	}
 	in.CVE = cve
 	data, err := json.Marshal(kevRecord(in))
 	if err != nil {
 		return err
 	}
-	return e.record(cve, data)
+	return e.Record(cve, data)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 )
 
@@ -42,7 +43,7 @@ const (
 // place. What it no longer has is in the yearly feed by then, which NVD makes
 // anew every day.
 type nvdYears struct {
-	feed
+	fileFeed
 }
 
 // FetchEnrichment reads the .meta files. The feeds themselves are fetched one
@@ -115,7 +116,7 @@ func (n *nvdYears) sum(ctx context.Context, which string) (sum string, err error
 			return strings.ToLower(string(v)), nil
 		}
 	}
-	return "", badFeed("%s has no checksum", fetch.Mask(n.address(which, ".meta")))
+	return "", feed.Malformed("%s has no checksum", fetch.Mask(n.address(which, ".meta")))
 }
 
 func (n *nvdYears) address(which, ending string) string {
@@ -130,41 +131,41 @@ type nvdBody struct {
 }
 
 func (b *nvdBody) Read([]byte) (int, error) {
-	return 0, badFeed("the feeds of NVD's years are read one by one")
+	return 0, feed.Malformed("the feeds of NVD's years are read one by one")
 }
 
 func (b *nvdBody) Close() error { return nil }
 
 // ParseEnrichment reads what FetchEnrichment returned, or a reader of one or
 // more documents.
-func (n *nvdYears) ParseEnrichment(ctx context.Context, r io.ReadCloser) records {
+func (n *nvdYears) ParseEnrichment(ctx context.Context, r io.ReadCloser) feed.Records {
 	body, ok := r.(*nvdBody)
 	if !ok {
-		return n.feed.ParseEnrichment(ctx, r)
+		return n.fileFeed.ParseEnrichment(ctx, r)
 	}
-	return emitting(func(e emitter) error {
-		return n.readAll(ctx, body, &nvdParser{emitter: e}, func(string) error { return nil })
+	return feed.EmitRecords(func(e feed.RecordEmitter) error {
+		return n.readAll(ctx, body, &nvdParser{RecordEmitter: e}, func(string) error { return nil })
 	})
 }
 
 // ParseEnrichmentDelta reads what FetchEnrichmentDelta returned.
 func (n *nvdYears) ParseEnrichmentDelta(ctx context.Context, r io.ReadCloser) iter.Seq2[clair.EnrichmentChange, error] {
 	return func(yield func(clair.EnrichmentChange, error) bool) {
-		e := emitter{func(rec clair.EnrichmentRecord, err error) bool {
+		e := feed.NewRecordEmitter(func(rec clair.EnrichmentRecord, err error) bool {
 			if err != nil {
 				return yield(clair.EnrichmentChange{}, err)
 			}
 			return yield(clair.EnrichmentChange{Added: &rec}, nil)
-		}}
+		})
 		replace := func(from, to string) error {
 			if !yield(clair.EnrichmentChange{ReplacedFrom: from, ReplacedTo: to}, nil) {
-				return errStopped
+				return feed.ErrStopped
 			}
 			return nil
 		}
-		p := &nvdParser{emitter: e, found: func(cve string) error { return replace(cve, cve) }}
+		p := &nvdParser{RecordEmitter: e, found: func(cve string) error { return replace(cve, cve) }}
 		err := n.readAll(ctx, r.(*nvdBody), p, func(year string) error { return replace(yearTags(year)) })
-		if err != nil && !errors.Is(err, errStopped) {
+		if err != nil && !errors.Is(err, feed.ErrStopped) {
 			yield(clair.EnrichmentChange{}, err)
 		}
 	}
@@ -204,12 +205,12 @@ func (n *nvdYears) readAll(ctx context.Context, body *nvdBody, p *nvdParser, yea
 
 // read fetches and parses one feed, which must be what its .meta file says.
 func (n *nvdYears) read(ctx context.Context, body *nvdBody, which string, p *nvdParser) (err error) {
-	f, _, err := n.client.Get(ctx, fetch.Request{URL: n.address(which, ".json.gz"), MaxSize: n.MaxSize})
+	f, _, err := n.client.Get(ctx, fetch.Request{URL: n.address(which, ".json.gz"), MaxSize: n.Bytes(feed.MaxSizeOption)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	z, err := fetch.Decompress(withContext(ctx, f))
+	z, err := fetch.Decompress(feed.WithContext(ctx, f))
 	if err != nil {
 		return err
 	}

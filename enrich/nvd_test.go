@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/enrich"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/store"
 	"oriel/updater"
@@ -110,7 +110,7 @@ func (n *nvd) downloads() []string {
 func (n *nvd) manager(t *testing.T) (*updater.Manager, *store.DB) {
 	t.Helper()
 	db := openDB(t)
-	u := named(t, "cvss").NewFeed(enrich.Feed{Name: "nvd", URL: n.URL}, fetch.New(fetch.Config{}))
+	u := named(t, "cvss").NewFeed(feed.Feed{Name: "nvd", URL: n.URL}, fetch.New(fetch.Config{}))
 	m, err := updater.NewManager(updater.Default(), updater.Options{Store: db, Updaters: []clair.Updater{u}})
 	require.NoError(t, err)
 	return m, db

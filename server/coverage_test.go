@@ -13,7 +13,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/distro"
-	"oriel/updater"
+	"oriel/internal/feed"
 )
 
 // reportOf returns an index report with numbers of packages by place: a release,
@@ -56,7 +56,7 @@ func testCoverage(t *testing.T, w world) {
 	w.update("osv/PyPI", row("PYSEC-1", "pypi", "requests", ""))
 	w.feeds.catalogue["npm"] = []clair.Offer{{Feed: "osv/npm"}}
 	w.feeds.catalogue["alpine:3.23"] = []clair.Offer{{Feed: "alpine/3.23"}}
-	w.feeds.list = []updater.Feed{{Name: "alpine/3.23", Format: "alpine", Enabled: true}}
+	w.feeds.list = []feed.Feed{{Name: "alpine/3.23", Format: "alpine", Enabled: true}}
 	put := func(places map[string]int) {
 		require.Contains(t, []int{200, 201}, w.do("PUT", iRep+hashA, reportOf(t, places)).StatusCode)
 	}
@@ -141,7 +141,7 @@ func TestCoverage_Partial(t *testing.T) { worldInBubble(t, testPartial) }
 
 func testPartial(t *testing.T, w world) {
 	w.fill("debian:12", 3)
-	w.feeds.list = []updater.Feed{
+	w.feeds.list = []feed.Feed{
 		{Name: "feed/debian:12", Format: "debian", Enabled: true}, {Name: "maven", Format: "osv", Enabled: true},
 		{Name: "backports", Format: "osv", Enabled: true}, {Name: "mirror", Format: "clair", Enabled: true},
 	}

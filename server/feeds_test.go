@@ -18,6 +18,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/api"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/server"
@@ -33,7 +34,7 @@ const (
 // feeds are the feeds of a world, initially none.
 type feeds struct {
 	cfg     updater.Config
-	list    []updater.Feed
+	list    []feed.Feed
 	db      *store.DB
 	updates *updater.Manager
 	// catalogue has the feeds by platform.
@@ -56,7 +57,7 @@ func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
 func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
 
 // add adds feeds of local files, which a manager runs until the test ends.
-func (w world) add(list ...updater.Feed) {
+func (w world) add(list ...feed.Feed) {
 	w.Helper()
 	client := fetch.New(fetch.Config{})
 	var all []clair.Updater
@@ -123,9 +124,9 @@ func TestFeeds(t *testing.T) { worldInBubble(t, testFeeds) }
 func testFeeds(t *testing.T, w world) {
 	secret := "https://me:hunter2@example.test/feed?key=hunter3"
 	w.add(
-		updater.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true},
-		updater.Feed{Name: "broken", Format: "osv", URL: "file:" + filepath.Join(t.TempDir(), "nothing"), Enabled: true},
-		updater.Feed{Name: "off", Format: "osv", URL: secret},
+		feed.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true},
+		feed.Feed{Name: "broken", Format: "osv", URL: "file:" + filepath.Join(t.TempDir(), "nothing"), Enabled: true},
+		feed.Feed{Name: "off", Format: "osv", URL: secret},
 	)
 	all := w.list()
 	require.Equal(t, clair.FeedMissing, all["osv/Go"].State)
@@ -164,9 +165,9 @@ func TestFeeds_Lagging(t *testing.T) { worldInBubble(t, testLagging) }
 
 func testLagging(t *testing.T, w world) {
 	w.add(
-		updater.Feed{Name: "fine", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true},
-		updater.Feed{Name: "old", Format: "osv", URL: osvFile(t, "GO-2"), Enabled: true},
-		updater.Feed{Name: "dead", Format: "osv", URL: osvFile(t, "GO-3"), Enabled: true},
+		feed.Feed{Name: "fine", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true},
+		feed.Feed{Name: "old", Format: "osv", URL: osvFile(t, "GO-2"), Enabled: true},
+		feed.Feed{Name: "dead", Format: "osv", URL: osvFile(t, "GO-3"), Enabled: true},
 	)
 	require.Equal(t, 201, w.do("PUT", iRep+hashA, indexReport(func(r map[string]any) { r["manifest_hash"] = hashA })).StatusCode)
 	w.update("osv/PyPI", row("PYSEC-1", "pypi", "other", ""))
@@ -207,7 +208,7 @@ func testLagging(t *testing.T, w world) {
 	}
 
 	// If a feed has no data at all, the report must not be cached.
-	w.feeds.list = append(w.feeds.list, updater.Feed{Name: "new", Format: "osv", Enabled: true}, updater.Feed{Name: "maven", Format: "osv", Enabled: true})
+	w.feeds.list = append(w.feeds.list, feed.Feed{Name: "new", Format: "osv", Enabled: true}, feed.Feed{Name: "maven", Format: "osv", Enabled: true})
 	w.feeds.catalogue["go"], w.feeds.catalogue["maven"] = []clair.Offer{{Feed: "new"}}, []clair.Offer{{Feed: "maven"}}
 	partial("old,dead,new")
 	require.Equal(t, "no-store", report().Header.Get("Cache-Control"))
@@ -216,7 +217,7 @@ func testLagging(t *testing.T, w world) {
 	// Hundreds of stale feeds do not make the headers too long.
 	for i := range 300 {
 		name := fmt.Sprintf("osv/number-%d", i)
-		w.feeds.list = append(w.feeds.list, updater.Feed{Name: name, Format: "osv", Enabled: true})
+		w.feeds.list = append(w.feeds.list, feed.Feed{Name: name, Format: "osv", Enabled: true})
 		w.feeds.catalogue["go"] = append(w.feeds.catalogue["go"], clair.Offer{Feed: name})
 	}
 	time.Sleep(time.Second)
@@ -230,7 +231,7 @@ func testLagging(t *testing.T, w world) {
 // After ready_after the server is ready, and names the feeds that are missing.
 func TestReadyz_ReadyAfter(t *testing.T) {
 	w := newWorld(t)
-	w.feeds.list = []updater.Feed{{Name: "never", Format: "osv", Enabled: true}}
+	w.feeds.list = []feed.Feed{{Name: "never", Format: "osv", Enabled: true}}
 	w.notReady("")
 	srv := httptest.NewServer(server.New(server.Options{Feeds: w.feeds, Log: slog.New(slog.DiscardHandler), ReadyAfter: 0}))
 	defer srv.Close()

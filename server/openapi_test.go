@@ -16,10 +16,10 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/golden"
 	"oriel/server"
 	"oriel/server/patches"
-	"oriel/updater"
 	"oriel/window"
 )
 
@@ -179,7 +179,7 @@ func TestOpenAPI_Sound(t *testing.T) {
 // against the document, too; this one makes sure that no operation is left out.
 func TestOpenAPI_Handlers(t *testing.T) {
 	w, r := newWorld(t), newRegistry(t)
-	w.add(updater.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true})
+	w.add(feed.Feed{Name: "osv/Go", Format: "osv", URL: osvFile(t, "GO-1"), Enabled: true})
 	w.update("osv/Go", row("GO-1", "go", "p", ""))
 	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
 		Updater: "osv/Go", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now(),

@@ -15,8 +15,8 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/api"
+	"oriel/internal/feed"
 	"oriel/server"
-	"oriel/updater"
 )
 
 // pageOf returns the status page of a server, parsed, and its text.
@@ -45,7 +45,7 @@ func TestPage(t *testing.T) {
 	require.NotContains(t, text, "Sessions")
 
 	w.update("u")
-	w.feeds.list = []updater.Feed{{Name: "good", Format: "osv", Enabled: true}, {Name: "bad", Format: "osv", Enabled: true}, {Name: "off", Format: "osv"}}
+	w.feeds.list = []feed.Feed{{Name: "good", Format: "osv", Enabled: true}, {Name: "bad", Format: "osv", Enabled: true}, {Name: "off", Format: "osv"}}
 	for _, s := range []clair.UpdateStatus{
 		{Updater: "u", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now()},
 		{Updater: "good", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now().Add(-90 * time.Minute), Records: 1234567},

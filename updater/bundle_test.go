@@ -17,19 +17,21 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/bundle"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/store"
+	"oriel/updater/mirror"
 )
 
 // openAny opens bundles as the program does, without keys.
-func openAny(ctx context.Context, f *fetch.File, _ string) (Contents, error) {
+func openAny(ctx context.Context, f *fetch.File, _ string) (mirror.Contents, error) {
 	return bundle.Open(ctx, f, f.Size())
 }
 
 // bundleUpdater makes the updater of a table of the format "bundle".
 func bundleUpdater(t testing.TB, table map[string]any) clair.Updater {
 	t.Helper()
-	all := Registry{BundleFormat(openAny)}
+	all := feed.Registry{mirror.BundleFormat(openAny)}
 	table["format"] = "bundle"
 	f, err := all.ParseFeed(table, "feed", t.TempDir())
 	require.NoError(t, err)

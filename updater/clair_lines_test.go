@@ -3,7 +3,6 @@ package updater
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -110,30 +109,4 @@ func TestJSONLines_SkipsRecords(t *testing.T) {
 	require.EqualValues(t, 2, res[0].Skipped)
 	require.EqualValues(t, 2, status(t, m, "box/osv/npm").Skipped)
 	require.Len(t, contents(t, db, "box/osv/npm"), 20)
-}
-
-func FuzzGroupLines(f *testing.F) {
-	f.Add([]byte(exported("one", 2)))
-	f.Add([]byte(exported("", 1)[:99]))
-	f.Add([]byte(`{"Updater":"a","Ref":"` + refA + `"}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		all, err := groupLines(bytes.NewReader(b))
-		if err != nil {
-			return
-		}
-		require.NotEmpty(t, all)
-		at := int64(0)
-		for _, g := range all {
-			require.LessOrEqual(t, at, g.from)
-			require.Less(t, g.from, g.to)
-			require.NotEmpty(t, g.fp)
-			at = g.to
-			d := json.NewDecoder(bytes.NewReader(b[g.from:g.to]))
-			for d.More() {
-				var l line
-				require.NoError(t, d.Decode(&l))
-				require.Equal(t, g.ref, l.Ref)
-			}
-		}
-	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/server"
 	"oriel/store"
@@ -398,13 +399,13 @@ func TestClair_Authorizes(t *testing.T) {
 		for k, v := range options {
 			table[k] = v
 		}
-		feed, err := Formats().ParseFeed(table, "feed", dir)
+		one, err := Formats().ParseFeed(table, "feed", dir)
 		require.NoError(t, err)
-		u, err := Formats().New(feed, fetch.New(fetch.Config{Retries: -1, TempDir: dir}))
+		u, err := Formats().New(one, fetch.New(fetch.Config{Retries: -1, TempDir: dir}))
 		if err != nil {
 			return err
 		}
-		for _, err := range u.(Set).Updaters(context.Background()) {
+		for _, err := range u.(feed.Set).Updaters(context.Background()) {
 			return err
 		}
 		return nil
@@ -425,24 +426,4 @@ func TestClair_Authorizes(t *testing.T) {
 	require.ErrorIs(t, ask(map[string]any{"psk": "%%%"}), clair.ErrInvalid)
 	require.ErrorIs(t, ask(map[string]any{"psk": psk, "token_file": "token"}), clair.ErrInvalid)
 	require.Error(t, ask(map[string]any{"psk_file": "gone"}))
-}
-
-func FuzzReadDiff(f *testing.F) {
-	good := `{"prev":` + none + `,"cur":` + opOf(refA) + `,"added":[` + npm(1, "A", "1") + `,null,{}],"removed":null,"more":[{}]}`
-	for _, s := range []string{good, good[:100], "", "[]", "{}", `{"added":[{"package":{"name":"a"},"issued":7}]}`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for c, err := range readDiff(strings.NewReader(string(b))) {
-			if err == nil {
-				require.NotEmpty(t, changed(c))
-			}
-		}
-	})
-}
-
-func TestReadDiff_Bounded(t *testing.T) {
-	long := strings.NewReader(`{"more":"` + strings.Repeat("x", maxRemoteRecord+1) + `"}`)
-	_, err := readWholeDiff(long, func(clair.Change, error) bool { return true })
-	require.ErrorIs(t, err, clair.ErrTooLarge)
 }

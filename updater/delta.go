@@ -10,32 +10,8 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 )
-
-// DeltaUpdater is an updater whose feed tells what changed since an operation,
-// so that only that need be fetched.
-type DeltaUpdater interface {
-	clair.Updater
-	// FetchDelta is Fetch, but may return what changed since the fingerprint,
-	// which is not "", instead of everything. It is an ErrBase where the feed
-	// does not reach back so far; then everything is fetched.
-	FetchDelta(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
-	// ParseDelta reads what FetchDelta returned. The rows are to be read
-	// before the reader is closed, and once.
-	ParseDelta(context.Context, io.ReadCloser) (Delta, error)
-}
-
-// Delta is what a fetch brought: everything, or what changed.
-type Delta struct {
-	// Whole says that Rows are all there are and Changes nil. Otherwise it is
-	// the other way round.
-	Whole   bool
-	Rows    rows
-	Changes changes
-}
-
-// changes is a stream of changes and of the records that could not be used.
-type changes = iter.Seq2[clair.Change, error]
 
 // vulnerabilities runs the half of an updater that brings vulnerabilities,
 // asking for what changed if that is enough.
@@ -50,7 +26,7 @@ func (r *run) vulnerabilities(ctx context.Context, optional bool) error {
 	if err != nil {
 		return err
 	}
-	d, ok := r.updater.(DeltaUpdater)
+	d, ok := r.updater.(feed.DeltaUpdater)
 	if !ok || fp == "" {
 		return half(ctx, r, whole, fp)
 	}
@@ -68,15 +44,6 @@ func (r *run) startOver(ctx context.Context, reason error) {
 	r.rows, r.skipped, r.sample, r.kind = 0, 0, nil, ""
 }
 
-// EnrichmentDeltaUpdater is to enrichments what DeltaUpdater is to
-// vulnerabilities, but for a fetch that always brings what changed. It is an
-// ErrBase where the feed cannot tell.
-type EnrichmentDeltaUpdater interface {
-	clair.EnrichmentUpdater
-	FetchEnrichmentDelta(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
-	ParseEnrichmentDelta(context.Context, io.ReadCloser) iter.Seq2[clair.EnrichmentChange, error]
-}
-
 // enrichments runs the half of an updater that brings enrichments, asking for
 // what changed if that is enough.
 func (r *run) enrichments(ctx context.Context, e clair.EnrichmentUpdater) error {
@@ -84,7 +51,7 @@ func (r *run) enrichments(ctx context.Context, e clair.EnrichmentUpdater) error 
 	if err != nil {
 		return err
 	}
-	if d, ok := e.(EnrichmentDeltaUpdater); ok && fp != "" {
+	if d, ok := e.(feed.EnrichmentDeltaUpdater); ok && fp != "" {
 		err := half(ctx, r, source[clair.EnrichmentChange]{
 			kind: clair.KindEnrichment, fetch: d.FetchEnrichmentDelta, parse: d.ParseEnrichmentDelta, partial: true,
 			name: func(c clair.EnrichmentChange) string {
@@ -113,7 +80,7 @@ func tagsOf(e clair.EnrichmentRecord) string { return strings.Join(e.Tags, " ") 
 
 // delta fetches what changed since the last operation, whose fingerprint is
 // fp, and applies it.
-func (r *run) delta(ctx context.Context, d DeltaUpdater, whole source[*clair.Vulnerability], last clair.UpdateOperation, fp clair.Fingerprint) error {
+func (r *run) delta(ctx context.Context, d feed.DeltaUpdater, whole source[*clair.Vulnerability], last clair.UpdateOperation, fp clair.Fingerprint) error {
 	whole.fetch = d.FetchDelta
 	body, next, err := obtain(ctx, r, whole, fp)
 	if body == nil {
@@ -124,13 +91,13 @@ func (r *run) delta(ctx context.Context, d DeltaUpdater, whole source[*clair.Vul
 		return fmt.Errorf("update %s: %w", r.name, errors.Join(err, body.Close()))
 	}
 	if delta.Whole {
-		whole.parse = func(context.Context, io.ReadCloser) rows { return delta.Rows }
+		whole.parse = func(context.Context, io.ReadCloser) feed.Rows { return delta.Rows }
 		return save(ctx, r, whole, body, next)
 	}
 	return save(ctx, r, source[clair.Change]{
 		kind: clair.KindVulnerability, name: changed, issued: issuedOf, partial: true,
-		parse: func(context.Context, io.ReadCloser) changes { return delta.Changes },
-		update: func(ctx context.Context, _ string, fp clair.Fingerprint, all changes) (clair.UpdateResult, error) {
+		parse: func(context.Context, io.ReadCloser) feed.Changes { return delta.Changes },
+		update: func(ctx context.Context, _ string, fp clair.Fingerprint, all feed.Changes) (clair.UpdateResult, error) {
 			return r.m.store.UpdateVulnerabilitiesDelta(ctx, last, fp, all)
 		},
 	}, body, next)
@@ -154,6 +121,3 @@ func issuedOf(c clair.Change) time.Time {
 	}
 	return c.Added.Issued
 }
-
-// replacing makes a change of a name.
-func replacing(name string) clair.Change { return clair.Change{Replaced: name} }

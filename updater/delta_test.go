@@ -11,12 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/feed"
+	"oriel/internal/feed/feedtest"
 )
 
 // TestManager_RedHatDelta follows a directory of documents: each update asks
 // for what changed alone, and leads to what a whole import leads to.
 func TestManager_RedHatDelta(t *testing.T) {
-	doc := string(fixture(t, "redhat", "cve-2022-0778.json"))
+	doc := string(feedtest.Fixture(t, "redhat", "cve-2022-0778.json"))
 	as := func(id string) string { return strings.ReplaceAll(doc, "CVE-2022-0778", id) }
 	up := newUpstream(t)
 	table := map[string]any{"name": "rhel-vex", "format": "redhat-vex", "url": up.URL + "/"}
@@ -27,7 +29,7 @@ func TestManager_RedHatDelta(t *testing.T) {
 		archived = append(archived, "2022/"+strings.ToLower(id)+".json", as(id))
 	}
 	up.files["/archive_latest.txt"] = []byte("csaf_vex_2024-11-05.tar.zst\n")
-	up.files["/csaf_vex_2024-11-05.tar.zst"] = compressed(t, archiveOf(t, archived...))
+	up.files["/csaf_vex_2024-11-05.tar.zst"] = compressed(t, feedtest.ArchiveOf(t, archived...))
 	up.files["/changes.csv"] = []byte("2022/cve-2022-0001.json,2024-11-01T00:00:00Z\n")
 	up.files["/deletions.csv"] = []byte("")
 	run := func() Result {
@@ -97,8 +99,8 @@ func (d *deltas) FetchDelta(context.Context, clair.Fingerprint) (io.ReadCloser, 
 	return io.NopCloser(strings.NewReader("")), "delta", nil
 }
 
-func (d *deltas) ParseDelta(context.Context, io.ReadCloser) (Delta, error) {
-	return Delta{Changes: d.changes}, nil
+func (d *deltas) ParseDelta(context.Context, io.ReadCloser) (feed.Delta, error) {
+	return feed.Delta{Changes: d.changes}, nil
 }
 
 func someChanges(bad int, all ...clair.Change) iter.Seq2[clair.Change, error] {
@@ -109,7 +111,7 @@ func someChanges(bad int, all ...clair.Change) iter.Seq2[clair.Change, error] {
 			}
 		}
 		for i := range bad {
-			if !yield(clair.Change{}, skip(fmt.Sprint(i), io.ErrNoProgress)) {
+			if !yield(clair.Change{}, feed.Skip(fmt.Sprint(i), io.ErrNoProgress)) {
 				return
 			}
 		}
@@ -128,18 +130,18 @@ func TestManager_Delta(t *testing.T) {
 	require.EqualValues(t, 5, res.Operations[0].Added)
 	require.Equal(t, 1, d.runs, "the first is whole")
 
-	d.changes = someChanges(3, replacing("V-1"), clair.Change{Added: vuln("W")}, clair.Change{Removed: vuln("V-2")})
+	d.changes = someChanges(3, feed.ReplacedAdvisory("V-1"), clair.Change{Added: vuln("W")}, clair.Change{Removed: vuln("V-2")})
 	res, err = run()
 	require.NoError(t, err)
 	require.Equal(t, 1, d.runs)
 	require.EqualValues(t, []int64{1, 2, 3, 3}, []int64{res.Operations[0].Added, res.Operations[0].Removed, res.Operations[0].Unchanged, res.Skipped})
 
-	d.changes = someChanges(30, replacing("V-3"))
+	d.changes = someChanges(30, feed.ReplacedAdvisory("V-3"))
 	_, err = run()
 	require.ErrorIs(t, err, clair.ErrInvalid, "hardly anything of it can be used")
 
 	// After a failure the base is still right.
-	d.changes = someChanges(0, replacing("V-3"))
+	d.changes = someChanges(0, feed.ReplacedAdvisory("V-3"))
 	res, err = run()
 	require.NoError(t, err)
 	require.EqualValues(t, []int64{0, 1, 3}, []int64{res.Operations[0].Added, res.Operations[0].Removed, res.Operations[0].Unchanged})

@@ -2,106 +2,38 @@ package updater
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"oriel/clair"
 	"oriel/internal/corpus"
 	"oriel/internal/distro"
+	"oriel/internal/feed/feedtest"
+	"oriel/updater/alpine"
+	"oriel/updater/debian"
+	"oriel/updater/oval"
+	"oriel/updater/redhat"
 )
-
-// corpusFiles are the feeds of the corpus that a pattern finds under feeds/
-// and feeds-next/.
-func corpusFiles(t testing.TB, pattern string) []string {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(corpus.Dir(t), "corpus", "feeds*", pattern))
-	require.NoError(t, err)
-	require.NotEmpty(t, names)
-	return names
-}
-
-// unzipped starts passes over a gzipped file.
-func unzipped(name string) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return nil, err
-		}
-		return struct {
-			io.Reader
-			io.Closer
-		}{z, f}, nil
-	}
-}
-
-func slurp(t testing.TB, name string) []byte {
-	t.Helper()
-	r, err := unzipped(name)()
-	require.NoError(t, err)
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	require.NoError(t, err)
-	return b
-}
-
-// count reads rows to their end, and the live heap at every thousandth of them.
-func count(t testing.TB, in rows) (n, skipped int, heap uint64, err error) {
-	t.Helper()
-	runtime.GC()
-	var before, now runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for v, e := range in {
-		var record *clair.RecordError
-		switch {
-		case e == nil:
-			n++
-			require.NotEmpty(t, v.Name)
-			require.NotEmpty(t, v.Package.Name)
-		case asRecord(e, &record):
-			skipped++
-			if skipped < 4 {
-				t.Log(record)
-			}
-		default:
-			err = e
-		}
-		if n%1000 == 0 {
-			runtime.GC()
-			runtime.ReadMemStats(&now)
-			if now.HeapAlloc > before.HeapAlloc {
-				heap = max(heap, now.HeapAlloc-before.HeapAlloc)
-			}
-		}
-	}
-	return n, skipped, heap, err
-}
-
-// maxHeap is what a parser may hold of any feed of the corpus.
-const maxHeap = 24 << 20
 
 func TestCorpus_Alpine(t *testing.T) {
 	total, lost := 0, 0
-	for _, name := range corpusFiles(t, "alpine/*/*.json.gz") {
-		raw := slurp(t, name)
+	for _, name := range feedtest.CorpusFiles(t, "alpine/*/*.json.gz") {
+		raw := feedtest.Slurp(t, name)
 		// Naively: every id of a CVE, once for each entry, and every entry
 		// that has none.
 		var doc struct {
-			Packages []alpinePackage
+			Packages []struct {
+				Pkg struct {
+					Name     string              `json:"name"`
+					Secfixes map[string][]string `json:"secfixes"`
+				} `json:"pkg"`
+			}
 		}
 		require.NoError(t, json.Unmarshal(raw, &doc))
 		want := 0
@@ -115,7 +47,7 @@ func TestCorpus_Alpine(t *testing.T) {
 				}
 			}
 		}
-		n, skipped, _, err := count(t, parseAlpine(bytes.NewReader(raw), distro.Release{}))
+		n, skipped, _, err := feedtest.Count(t, alpine.Parse(bytes.NewReader(raw), distro.Release{}))
 		require.NoError(t, err)
 		require.Equal(t, want, n, name)
 		total, lost = total+n, lost+skipped
@@ -125,15 +57,15 @@ func TestCorpus_Alpine(t *testing.T) {
 }
 
 func TestCorpus_Debian(t *testing.T) {
-	for _, name := range corpusFiles(t, "debian/tracker.json.gz") {
-		raw := slurp(t, name)
+	for _, name := range feedtest.CorpusFiles(t, "debian/tracker.json.gz") {
+		raw := feedtest.Slurp(t, name)
 		want := strings.Count(string(raw), `"status":`) - strings.Count(string(raw), `"fixed_version":"0"`)
-		n, skipped, heap, err := count(t, parseDebian(bytes.NewReader(raw)))
+		n, skipped, heap, err := feedtest.Count(t, debian.Parse(bytes.NewReader(raw)))
 		require.NoError(t, err)
 		t.Logf("%s: %d rows, %d skipped, %d KiB held", name, n, skipped, heap>>10)
 		require.Equal(t, want, n)
 		require.Zero(t, skipped)
-		require.Less(t, heap, uint64(maxHeap))
+		require.Less(t, heap, uint64(feedtest.MaxHeap))
 	}
 }
 
@@ -148,14 +80,14 @@ func TestCorpus_OVAL(t *testing.T) {
 		{"cbl-mariner-1.0-oval.xml.gz", "mariner:1", naiveMicrosoft, 0},
 		{"com.vmware.phsa-photon3.xml.gz", "", naivePhoton, 0},
 	} {
-		name := corpusFiles(t, "oval/"+c.file)[0]
+		name := feedtest.CorpusFiles(t, "oval/"+c.file)[0]
 		release, _ := distro.ReleaseByName(c.release)
-		n, skipped, heap, err := count(t, parseOVAL(unzipped(name), release))
+		n, skipped, heap, err := feedtest.Count(t, oval.Parse(feedtest.Unzipped(name), release))
 		require.NoError(t, err)
 		t.Logf("%s: %d rows, %d skipped, %d KiB held", c.file, n, skipped, heap>>10)
-		require.Equal(t, c.rows(string(slurp(t, name))), n)
+		require.Equal(t, c.rows(string(feedtest.Slurp(t, name))), n)
 		require.Equal(t, c.skip, skipped)
-		require.Less(t, heap, uint64(maxHeap))
+		require.Less(t, heap, uint64(feedtest.MaxHeap))
 	}
 }
 
@@ -185,7 +117,7 @@ func naivePhoton(doc string) int {
 // TestCorpus_SUSE has SUSE's own forms, of which two definitions say only what
 // is not affected.
 func TestCorpus_SUSE(t *testing.T) {
-	found, skipped, err := collect(parseOVAL(unzipped(corpusFiles(t, "oval/suse*.xml.gz")[0]), distro.Release{}))
+	found, skipped, err := feedtest.Collect(oval.Parse(feedtest.Unzipped(feedtest.CorpusFiles(t, "oval/suse*.xml.gz")[0]), distro.Release{}))
 	require.NoError(t, err)
 	require.Empty(t, skipped)
 	require.Len(t, found, 10)
@@ -226,8 +158,8 @@ func BenchmarkCorpus(b *testing.B) {
 // TestCorpus_VEXAcceptance has a document and a component that a scanner must
 // report by it.
 func TestCorpus_VEXAcceptance(t *testing.T) {
-	doc := slurp(t, filepath.Join(corpus.Dir(t), "corpus", "expected", "public", "vex-acceptance", "cve-2025-40907-perl.json.gz"))
-	found, skipped, err := collect(parseVEX(bytes.NewReader(archiveOf(t, "2025/cve-2025-40907.json", string(doc)))))
+	doc := feedtest.Slurp(t, filepath.Join(corpus.Dir(t), "corpus", "expected", "public", "vex-acceptance", "cve-2025-40907-perl.json.gz"))
+	found, skipped, err := feedtest.Collect(redhat.ParseArchive(bytes.NewReader(feedtest.ArchiveOf(t, "2025/cve-2025-40907.json", string(doc)))))
 	require.NoError(t, err)
 	require.Empty(t, skipped)
 	i := slices.IndexFunc(found, func(s string) bool {

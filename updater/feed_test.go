@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 )
@@ -74,17 +75,17 @@ func TestParseFeeds(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, feeds, 3)
 	require.Equal(t, []string{"Go", "npm"}, feeds[0].Strings("ecosystems"))
-	require.Equal(t, int64(1<<30), feeds[0].Bytes(MaxSizeOption))
+	require.Equal(t, int64(1<<30), feeds[0].Bytes(feed.MaxSizeOption))
 	require.True(t, feeds[0].Enabled)
 	require.Equal(t, "/etc/oriel/feeds/local", feeds[1].URL)
 	require.False(t, feeds[1].Enabled)
-	require.Equal(t, int64(4096), feeds[1].Bytes(MaxSizeOption))
+	require.Equal(t, int64(4096), feeds[1].Bytes(feed.MaxSizeOption))
 	require.Equal(t, "file:///srv/feed.json", feeds[2].URL)
 
 	u, err := Formats().New(feeds[0], fetch.New(fetch.Config{}))
 	require.NoError(t, err)
 	require.Equal(t, "osv/Go", u.Name())
-	_, err = Formats().New(Feed{Format: "nonesuch"}, nil)
+	_, err = Formats().New(feed.Feed{Format: "nonesuch"}, nil)
 	require.ErrorIs(t, err, clair.ErrInvalid)
 
 	// What decides the outcome is part of the revision; the name is not.
@@ -92,7 +93,7 @@ func TestParseFeeds(t *testing.T) {
 	other.Options = map[string]any{"ecosystems": []string{"Go"}}
 	w, err := Formats().New(other, fetch.New(fetch.Config{}))
 	require.NoError(t, err)
-	require.NotEqual(t, u.(Reviser).Revision(), w.(Reviser).Revision())
+	require.NotEqual(t, u.(feed.Versioned).Revision(), w.(feed.Versioned).Revision())
 }
 
 func TestParseFeeds_Refuses(t *testing.T) {
@@ -121,7 +122,7 @@ func TestParseFeeds_Refuses(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	r := Registry{{Name: "f", Options: []Option{TextOption("mode", "a", "b"), TextOption("free"), BoolOption("on")}}}
+	r := feed.Registry{{Name: "f", Options: []feed.Option{feed.TextOption("mode", "a", "b"), feed.TextOption("free"), feed.BoolOption("on")}}}
 	table := map[string]any{"name": "n", "format": "f", "url": "x", "mode": "a", "free": "text", "on": true}
 	f, err := r.ParseFeed(table, "feed[0]", "/")
 	require.NoError(t, err)

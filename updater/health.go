@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 )
 
@@ -23,10 +24,10 @@ type HealthStore interface {
 type Health struct {
 	Store HealthStore
 	// Formats are those of the feeds.
-	Formats Registry
+	Formats feed.Registry
 	// Config is that of the updaters, and Configured are the feeds.
 	Config     Config
-	Configured []Feed
+	Configured []feed.Feed
 	// Manager runs the feeds; nil where another process does.
 	Manager *Manager
 }
@@ -83,7 +84,7 @@ func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
 }
 
 // configured is a feed of the configuration as its status says.
-func (h Health) configured(f Feed, status clair.UpdateStatus) clair.Feed {
+func (h Health) configured(f feed.Feed, status clair.UpdateStatus) clair.Feed {
 	out := clair.Feed{
 		UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
 		Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(h.Config.StaleAfter),
@@ -92,7 +93,7 @@ func (h Health) configured(f Feed, status clair.UpdateStatus) clair.Feed {
 	if format, ok := h.Formats.Lookup(f.Format); ok {
 		out.Kind = format.Kind
 	}
-	if own, ok := f.Duration(StaleAfterOption); ok {
+	if own, ok := f.Duration(feed.StaleAfterOption); ok {
 		out.StaleAfter = own
 	}
 	return out

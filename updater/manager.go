@@ -43,13 +43,6 @@ type StatusStore interface {
 	SetNextRun(ctx context.Context, next time.Time, updaters ...string) error
 }
 
-// Reviser is an updater whose feed becomes something else when its parser or
-// its options change. What Revision returns is kept with the fingerprint, and
-// a feed of another revision is fetched and parsed although it is unchanged.
-type Reviser interface {
-	Revision() string
-}
-
 // Options are what a Manager needs beside its configuration.
 type Options struct {
 	Store    Store

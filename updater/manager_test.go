@@ -19,6 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"oriel/clair"
+	"oriel/internal/feed"
+	"oriel/internal/feed/feedtest"
 	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 	"oriel/store"
@@ -106,7 +108,7 @@ func status(t testing.TB, m *Manager, name string) clair.Feed {
 	t.Helper()
 	h := Health{Store: m.store.(HealthStore), Manager: m}
 	for _, u := range m.updaters {
-		h.Configured = append(h.Configured, Feed{Name: u.Name(), Enabled: true})
+		h.Configured = append(h.Configured, feed.Feed{Name: u.Name(), Enabled: true})
 	}
 	all, err := h.Feeds(t.Context())
 	require.NoError(t, err)
@@ -307,15 +309,15 @@ func TestManager_Keep(t *testing.T) {
 
 // TestManager_OSV runs a feed over HTTP from the server to the store.
 func TestManager_OSV(t *testing.T) {
-	feed := zipOf(t, goRecord, pyRecord, "{broken")
+	archive := feedtest.ZipOf(t, feedtest.GoRecord, feedtest.PyRecord, "{broken")
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("ETag", `"`+fmt.Sprint(len(feed))+`"`)
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(feed)))
+		w.Header().Set("ETag", `"`+fmt.Sprint(len(archive))+`"`)
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(archive)))
 	}))
 	defer s.Close()
 	client := fetch.New(fetch.Config{TempDir: t.TempDir()})
 	defer client.CloseIdleConnections()
-	u, err := Formats().New(Feed{Name: "osv/test", Format: "osv", URL: s.URL + "/all.zip"}, client)
+	u, err := Formats().New(feed.Feed{Name: "osv/test", Format: "osv", URL: s.URL + "/all.zip"}, client)
 	require.NoError(t, err)
 	var stages []Stage
 	m, _ := newManager(t, func(_ *Config, o *Options) {
@@ -325,7 +327,7 @@ func TestManager_OSV(t *testing.T) {
 				stages = append(stages, p.Stage)
 			}
 			if p.Stage == StageImporting {
-				require.Equal(t, int64(len(feed)), p.Total)
+				require.Equal(t, int64(len(archive)), p.Total)
 			}
 		}
 	}, u)
@@ -338,12 +340,12 @@ func TestManager_OSV(t *testing.T) {
 	results, err = m.Update(t.Context())
 	require.NoError(t, err)
 	require.True(t, results[0].Unchanged())
-	feed = zipOf(t, goRecord)
+	archive = feedtest.ZipOf(t, feedtest.GoRecord)
 	results, err = m.Update(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, int64(1), results[0].Operations[0].Removed)
 	require.Equal(t, int64(1), results[0].Operations[0].Unchanged)
-	feed = []byte("<html>sorry</html>")
+	archive = []byte("<html>sorry</html>")
 	_, err = m.Update(t.Context())
 	require.ErrorIs(t, err, clair.ErrInvalid)
 	require.Equal(t, int64(1), status(t, m, "osv/test").Records)

@@ -2,11 +2,6 @@ package updater
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,98 +10,33 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/distro"
+	"oriel/internal/feed"
+	"oriel/internal/feed/feedtest"
+	"oriel/updater/alpine"
+	"oriel/updater/debian"
+	"oriel/updater/oval"
+	"oriel/updater/redhat"
+	"oriel/updater/updateinfo"
 )
-
-// brief is a row in one line, for comparing whole feeds.
-func brief(v *clair.Vulnerability) string {
-	var b strings.Builder
-	if v.Dist != nil {
-		r, ok := distro.ReleaseOf(v.Dist)
-		if !ok {
-			return fmt.Sprintf("%s: %+v is of no release", v.Name, v.Dist)
-		}
-		b.WriteString(r.Platform)
-	}
-	if v.Repo != nil {
-		fmt.Fprintf(&b, "[%s %s]", v.Repo.Key, v.Repo.Name)
-	}
-	fmt.Fprintf(&b, " %s %s:%s", v.Name, v.Package.Kind, v.Package.Name)
-	if v.FixedInVersion != "" {
-		b.WriteString(" <" + v.FixedInVersion)
-	}
-	if v.Package.Version != "" {
-		b.WriteString(" <=" + v.Package.Version)
-	}
-	if v.ArchOperation != "" {
-		fmt.Fprintf(&b, " %s(%s)", v.ArchOperation, v.Package.Arch)
-	}
-	if v.Package.Module != "" {
-		b.WriteString(" module " + v.Package.Module)
-	}
-	fmt.Fprintf(&b, " %s", v.NormalizedSeverity)
-	if len(v.Aliases) > 0 {
-		fmt.Fprintf(&b, " %v", v.Aliases)
-	}
-	return b.String()
-}
-
-// collect reads rows to their end: the rows in brief and in order, what was
-// skipped, and the error that ended them.
-func collect(in rows) (found, skipped []string, err error) {
-	for v, e := range in {
-		var record *clair.RecordError
-		switch {
-		case errors.As(e, &record):
-			skipped = append(skipped, record.Error())
-		case e != nil:
-			err = e
-		default:
-			found = append(found, brief(v))
-		}
-	}
-	slices.Sort(found)
-	slices.Sort(skipped)
-	return found, skipped, err
-}
-
-func fixture(t testing.TB, parts ...string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(append([]string{"testdata"}, parts...)...))
-	require.NoError(t, err)
-	return b
-}
-
-// opener starts passes over bytes.
-func opener(b []byte) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-}
-
-// platform is the release of a platform.
-func platform(t testing.TB, name string) distro.Release {
-	t.Helper()
-	r, ok := distro.ReleaseByName(name)
-	require.True(t, ok, name)
-	return r
-}
 
 // formats are the parsers of this package over bytes, with a fixture of each.
 func formats(t testing.TB) map[string]struct {
 	fixture []byte
-	parse   func([]byte) rows
+	parse   func([]byte) feed.Rows
 } {
 	type format = struct {
 		fixture []byte
-		parse   func([]byte) rows
+		parse   func([]byte) feed.Rows
 	}
-	oval := func(b []byte) rows { return parseOVAL(opener(b), distro.Release{}) }
+	oval := func(b []byte) feed.Rows { return oval.Parse(feedtest.Opener(b), distro.Release{}) }
 	return map[string]format{
-		"alpine":      {fixture(t, "alpine", "v3.9-main.json"), func(b []byte) rows { return parseAlpine(bytes.NewReader(b), distro.Release{}) }},
-		"debian":      {fixture(t, "debian", "tracker.json"), func(b []byte) rows { return parseDebian(bytes.NewReader(b)) }},
-		"oval/oracle": {fixture(t, "oval", "oracle.xml"), oval},
-		"oval/ubuntu": {fixture(t, "oval", "ubuntu.xml"), oval},
-		"oval/suse":   {fixture(t, "oval", "suse.xml"), oval},
-		"redhat-vex":  {archiveOf(t, "2022/cve-2022-0778.json", string(fixture(t, "redhat", "cve-2022-0778.json"))), func(b []byte) rows { return parseVEX(bytes.NewReader(b)) }},
-		"updateinfo":  {fixture(t, "updateinfo", "amazon2.xml"), func(b []byte) rows { return parseUpdateInfo(bytes.NewReader(b), distro.Release{}) }},
+		"alpine":      {feedtest.Fixture(t, "alpine", "v3.9-main.json"), func(b []byte) feed.Rows { return alpine.Parse(bytes.NewReader(b), distro.Release{}) }},
+		"debian":      {feedtest.Fixture(t, "debian", "tracker.json"), func(b []byte) feed.Rows { return debian.Parse(bytes.NewReader(b)) }},
+		"oval/oracle": {feedtest.Fixture(t, "oval", "oracle.xml"), oval},
+		"oval/ubuntu": {feedtest.Fixture(t, "oval", "ubuntu.xml"), oval},
+		"oval/suse":   {feedtest.Fixture(t, "oval", "suse.xml"), oval},
+		"redhat-vex":  {feedtest.ArchiveOf(t, "2022/cve-2022-0778.json", string(feedtest.Fixture(t, "redhat", "cve-2022-0778.json"))), func(b []byte) feed.Rows { return redhat.ParseArchive(bytes.NewReader(b)) }},
+		"updateinfo":  {feedtest.Fixture(t, "updateinfo", "amazon2.xml"), func(b []byte) feed.Rows { return updateinfo.Parse(bytes.NewReader(b), distro.Release{}) }},
 	}
 }
 
@@ -115,24 +45,24 @@ func formats(t testing.TB) map[string]struct {
 func TestParse_Garbled(t *testing.T) {
 	for name, f := range formats(t) {
 		t.Run(name, func(t *testing.T) {
-			whole, _, err := collect(f.parse(f.fixture))
+			whole, _, err := feedtest.Collect(f.parse(f.fixture))
 			require.NoError(t, err)
 			require.NotEmpty(t, whole)
 			end := len(bytes.TrimRight(bytes.TrimSpace(f.fixture), "\x00"))
 			step := 1 + end/2000
 			for n := 0; n < end; n += step {
-				_, _, err := collect(f.parse(f.fixture[:n]))
+				_, _, err := feedtest.Collect(f.parse(f.fixture[:n]))
 				require.Error(t, err, "cut at byte %d of %d", n, end)
 			}
 			for _, b := range [][]byte{nil, []byte("<html><body>Moved</body></html>"), []byte(`{"error":"busy"}`), []byte("[]"), []byte("null"), {0x1f, 0x8b}} {
-				found, _, err := collect(f.parse(b))
+				found, _, err := feedtest.Collect(f.parse(b))
 				require.Error(t, err, "%q", b)
 				require.Empty(t, found)
 			}
 			if name == "redhat-vex" {
 				return // what follows the end of a tar is nobody's
 			}
-			_, _, err = collect(f.parse(append(slices.Clone(f.fixture[:end]), "{"...)))
+			_, _, err = feedtest.Collect(f.parse(append(slices.Clone(f.fixture[:end]), "{"...)))
 			require.Error(t, err, "something follows the end")
 		})
 	}
@@ -155,7 +85,7 @@ func TestParse_Stop(t *testing.T) {
 
 func TestAlpine(t *testing.T) {
 	f := formats(t)["alpine"]
-	found, skipped, err := collect(f.parse(f.fixture))
+	found, skipped, err := feedtest.Collect(f.parse(f.fixture))
 	require.NoError(t, err)
 	require.Empty(t, skipped)
 	require.Equal(t, []string{
@@ -178,23 +108,23 @@ func TestAlpine_Releases(t *testing.T) {
 		`{"distroversion":"edge","urlprefix":"https://dl-cdn.alpinelinux.org/alpine",` + packages + `}`: "alpine:edge",
 		`{` + packages + `,"distroversion":"v3.22"}`:                                                    "alpine:3.22",
 	} {
-		found, skipped, err := collect(parseAlpine(strings.NewReader(doc), distro.Release{}))
+		found, skipped, err := feedtest.Collect(alpine.Parse(strings.NewReader(doc), distro.Release{}))
 		require.NoError(t, err)
 		require.Empty(t, skipped)
 		require.Equal(t, []string{want + " CVE-2024-0001 source:a <1-r0 Unknown"}, found)
 	}
-	found, _, err := collect(parseAlpine(strings.NewReader(`{`+packages+`}`), platform(t, "wolfi")))
+	found, _, err := feedtest.Collect(alpine.Parse(strings.NewReader(`{`+packages+`}`), feedtest.Platform(t, "wolfi")))
 	require.NoError(t, err)
 	require.Equal(t, []string{"wolfi CVE-2024-0001 source:a <1-r0 Unknown"}, found)
 
-	_, _, err = collect(parseAlpine(strings.NewReader(`{`+packages+`}`), distro.Release{}))
+	_, _, err = feedtest.Collect(alpine.Parse(strings.NewReader(`{`+packages+`}`), distro.Release{}))
 	require.ErrorIs(t, err, clair.ErrInvalid)
 }
 
 func TestAlpine_BadRecords(t *testing.T) {
 	const doc = `{"distroversion":"v3.18","packages":[{"pkg":{"secfixes":{}}},{"pkg":{"name":"a","secfixes":{"1-r0":"CVE-2024-0001"}}},
 		{"pkg":{"name":"b","secfixes":{"1-r0":null,"2-r0":["(nothing)","CVE 2018-16859"]}}}]}`
-	found, skipped, err := collect(parseAlpine(strings.NewReader(doc), distro.Release{}))
+	found, skipped, err := feedtest.Collect(alpine.Parse(strings.NewReader(doc), distro.Release{}))
 	require.NoError(t, err)
 	require.Len(t, skipped, 4)
 	require.Equal(t, []string{"alpine:3.18 CVE-2018-16859 source:b <2-r0 Unknown"}, found)
@@ -202,7 +132,7 @@ func TestAlpine_BadRecords(t *testing.T) {
 
 func TestDebian(t *testing.T) {
 	f := formats(t)["debian"]
-	found, skipped, err := collect(f.parse(f.fixture))
+	found, skipped, err := feedtest.Collect(f.parse(f.fixture))
 	require.NoError(t, err)
 	require.Empty(t, skipped)
 	require.Equal(t, []string{
@@ -218,7 +148,7 @@ func TestDebian_BadRecords(t *testing.T) {
 	const doc = `{"a":{"CVE-2024-0001":{"releases":{"bookworm":{"status":"resolved"},"nowhere":{"status":"open"},"trixie":{"status":"odd"},
 		"bullseye":{"status":"resolved","fixed_version":":"},"buster":{"status":"undetermined","urgency":"high**"}}},
 		"CVE-2024-0002":[],"CVE-2024-0003":{"releases":{}}}}`
-	found, skipped, err := collect(parseDebian(strings.NewReader(doc)))
+	found, skipped, err := feedtest.Collect(debian.Parse(strings.NewReader(doc)))
 	require.NoError(t, err)
 	require.Len(t, skipped, 6, "%q", skipped)
 	require.Equal(t, []string{"debian:10 CVE-2024-0001 source:a High"}, found)
@@ -243,7 +173,7 @@ func TestOVAL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := formats(t)[name]
-			found, skipped, err := collect(f.parse(f.fixture))
+			found, skipped, err := feedtest.Collect(f.parse(f.fixture))
 			require.NoError(t, err)
 			require.Empty(t, skipped)
 			require.Equal(t, want, found)
@@ -255,15 +185,15 @@ func TestOVAL(t *testing.T) {
 func TestOVAL_Hostile(t *testing.T) {
 	bomb := `<?xml version="1.0"?><!DOCTYPE oval_definitions [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>` +
 		`<oval_definitions><definitions><definition id="1"><metadata><title>&b;</title></metadata></definition></definitions></oval_definitions>`
-	_, _, err := collect(parseOVAL(opener([]byte(bomb)), platform(t, "sles:15")))
+	_, _, err := feedtest.Collect(oval.Parse(feedtest.Opener([]byte(bomb)), feedtest.Platform(t, "sles:15")))
 	require.ErrorIs(t, err, clair.ErrInvalid)
 
-	long := "<oval_definitions><rpminfo_object id=\"1\"><name>" + strings.Repeat("a", maxElement+1<<16) + "</name></rpminfo_object></oval_definitions>"
-	_, _, err = collect(parseOVAL(opener([]byte(long)), platform(t, "sles:15")))
+	long := "<oval_definitions><rpminfo_object id=\"1\"><name>" + strings.Repeat("a", feed.MaxElement+1<<16) + "</name></rpminfo_object></oval_definitions>"
+	_, _, err = feedtest.Collect(oval.Parse(feedtest.Opener([]byte(long)), feedtest.Platform(t, "sles:15")))
 	require.ErrorIs(t, err, clair.ErrTooLarge)
 
 	deep := "<oval_definitions><definition id=\"1\">" + strings.Repeat("<criteria>", 20_000)
-	_, _, err = collect(parseOVAL(opener([]byte(deep)), platform(t, "sles:15")))
+	_, _, err = feedtest.Collect(oval.Parse(feedtest.Opener([]byte(deep)), feedtest.Platform(t, "sles:15")))
 	require.Error(t, err)
 }
 
@@ -285,6 +215,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
-// asRecord says whether an error is of one record.
-func asRecord(err error, record **clair.RecordError) bool { return errors.As(err, record) }

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/feed"
+	"oriel/internal/feed/feedtest"
 	"oriel/internal/fetch"
 )
 
@@ -75,15 +77,15 @@ func compressed(t *testing.T, b []byte) []byte {
 // document and a deleted one: only what changed may be asked for.
 func TestVEXUpdater(t *testing.T) {
 	ctx := context.Background()
-	doc := string(fixture(t, "redhat", "cve-2022-0778.json"))
+	doc := string(feedtest.Fixture(t, "redhat", "cve-2022-0778.json"))
 	as := func(id string) string { return strings.ReplaceAll(doc, "CVE-2022-0778", id) }
 	up := newUpstream(t)
 	up.files["/vex/archive_latest.txt"] = []byte("csaf_vex_2024-11-05.tar.zst\n")
-	up.files["/vex/csaf_vex_2024-11-05.tar.zst"] = compressed(t, archiveOf(t,
+	up.files["/vex/csaf_vex_2024-11-05.tar.zst"] = compressed(t, feedtest.ArchiveOf(t,
 		"2022/cve-2022-0001.json", as("CVE-2022-0001"), "2022/cve-2022-0002.json", as("CVE-2022-0002"), "2022/cve-2022-0778.json", doc))
 	up.files["/vex/changes.csv"] = []byte("\"2022/cve-2022-0778.json\",\"2024-11-01T00:00:00+00:00\"\n")
 	up.files["/vex/deletions.csv"] = []byte("")
-	u := newUpdater(t, map[string]any{"name": "rhel-vex", "format": "redhat-vex", "url": up.URL + "/vex/"}).(DeltaUpdater)
+	u := newUpdater(t, map[string]any{"name": "rhel-vex", "format": "redhat-vex", "url": up.URL + "/vex/"}).(feed.DeltaUpdater)
 
 	read := func(last clair.Fingerprint) (whole bool, replaced, found []string, fp clair.Fingerprint) {
 		t.Helper()
@@ -102,7 +104,7 @@ func TestVEXUpdater(t *testing.T) {
 				}
 			}
 		}
-		found, skipped, err := collect(d.Rows)
+		found, skipped, err := feedtest.Collect(d.Rows)
 		require.NoError(t, err)
 		require.Empty(t, skipped)
 		require.NoError(t, r.Close())
@@ -136,7 +138,7 @@ func TestVEXUpdater(t *testing.T) {
 	// A whole fetch now has the new state as well.
 	r, _, err := u.Fetch(ctx, fp)
 	require.NoError(t, err)
-	found, _, err = collect(u.Parse(ctx, r))
+	found, _, err = feedtest.Collect(u.Parse(ctx, r))
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
 	require.Len(t, found, 4)
@@ -151,7 +153,7 @@ func TestVEXUpdater_Bad(t *testing.T) {
 		t.Helper()
 		r, _, err := u.Fetch(context.Background(), "")
 		if err == nil {
-			_, _, err = collect(u.Parse(context.Background(), r))
+			_, _, err = feedtest.Collect(u.Parse(context.Background(), r))
 			require.NoError(t, r.Close())
 		}
 		require.Error(t, err, why)
@@ -159,7 +161,7 @@ func TestVEXUpdater_Bad(t *testing.T) {
 	fails("nothing is there")
 	up.files["/archive_latest.txt"] = []byte("../../etc/2024-11-05.tar")
 	fails("the archive is elsewhere")
-	archive := compressed(t, archiveOf(t, "2022/cve-2022-0778.json", string(fixture(t, "redhat", "cve-2022-0778.json"))))
+	archive := compressed(t, feedtest.ArchiveOf(t, "2022/cve-2022-0778.json", string(feedtest.Fixture(t, "redhat", "cve-2022-0778.json"))))
 	up.files["/archive_latest.txt"] = []byte("csaf_vex_2024-11-05.tar.zst")
 	up.files["/csaf_vex_2024-11-05.tar.zst"] = archive
 	fails("there is no list of changes")
@@ -176,12 +178,12 @@ func TestVEXUpdater_Files(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string, b []byte) { require.NoError(t, os.WriteFile(filepath.Join(dir, name), b, 0o600)) }
 	write("archive_latest.txt", []byte("csaf_vex_2024-11-05.tar"))
-	write("csaf_vex_2024-11-05.tar", archiveOf(t, "2022/cve-2022-0778.json", string(fixture(t, "redhat", "cve-2022-0778.json"))))
+	write("csaf_vex_2024-11-05.tar", feedtest.ArchiveOf(t, "2022/cve-2022-0778.json", string(feedtest.Fixture(t, "redhat", "cve-2022-0778.json"))))
 	write("changes.csv", []byte("2022/cve-2022-0001.json,2024-11-06T00:00:00Z\n"))
 	u := newUpdater(t, map[string]any{"name": "rhel-vex", "format": "redhat-vex", "url": "file://" + dir + "/"})
 	r, _, err := u.Fetch(context.Background(), "")
 	require.NoError(t, err)
-	found, skipped, err := collect(u.Parse(context.Background(), r))
+	found, skipped, err := feedtest.Collect(u.Parse(context.Background(), r))
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
 	require.Len(t, found, 2)
@@ -191,13 +193,13 @@ func TestVEXUpdater_Files(t *testing.T) {
 func TestRepository(t *testing.T) {
 	ctx := context.Background()
 	up := newUpstream(t)
-	body := fixture(t, "updateinfo", "amazon2.xml")
+	body := feedtest.Fixture(t, "updateinfo", "amazon2.xml")
 	packed := compressed(t, body)
 	up.files["/mirror.list"] = []byte("file:///etc/\n" + up.URL + "/gone/\n" + up.URL + "/repo\n")
 	index := func(sum string) []byte {
 		return []byte(`<repomd><data type="updateinfo"><checksum type="sha256">` + sum + `</checksum><location href="repodata/updateinfo.xml.zst"/></data></repomd>`)
 	}
-	sum := sha256Hex(packed)
+	sum := feedtest.SHA256(packed)
 	up.files["/repo/repodata/repomd.xml"] = index(sum)
 	up.files["/repo/repodata/updateinfo.xml.zst"] = packed
 	for _, address := range []string{"/mirror.list", "/repo/", "/repo/repodata/repomd.xml"} {
@@ -205,7 +207,7 @@ func TestRepository(t *testing.T) {
 		r, fp, err := u.Fetch(ctx, "")
 		require.NoError(t, err, address)
 		require.Equal(t, clair.Fingerprint("sha256:"+sum), fp)
-		found, _, err := collect(u.Parse(ctx, r))
+		found, _, err := feedtest.Collect(u.Parse(ctx, r))
 		require.NoError(t, err)
 		require.NoError(t, r.Close())
 		require.Len(t, found, 1)
@@ -227,7 +229,7 @@ func TestFormats_Compressed(t *testing.T) {
 		"alpine/v3.9-main.json": {"format": "alpine"}, "debian/tracker.json": {"format": "debian"},
 		"oval/oracle.xml": {"format": "oval", "release": "ol:7"}, "updateinfo/amazon2.xml": {"format": "updateinfo"},
 	} {
-		plain := fixture(t, name)
+		plain := feedtest.Fixture(t, name)
 		var first []string
 		for i, b := range [][]byte{plain, compressed(t, plain)} {
 			path := filepath.Join(t.TempDir(), "feed")
@@ -236,7 +238,7 @@ func TestFormats_Compressed(t *testing.T) {
 			u := newUpdater(t, table)
 			r, _, err := u.Fetch(context.Background(), "")
 			require.NoError(t, err)
-			found, _, err := collect(u.Parse(context.Background(), r))
+			found, _, err := feedtest.Collect(u.Parse(context.Background(), r))
 			require.NoError(t, err)
 			require.NoError(t, r.Close())
 			require.NotEmpty(t, found)

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 )
 
@@ -50,7 +51,7 @@ func (m *Manager) run(ctx context.Context, u int) Result {
 	case <-ctx.Done():
 		return Result{Updater: updater.Name(), Err: fmt.Errorf("update %s: %w", updater.Name(), context.Cause(ctx))}
 	}
-	if s, ok := updater.(Set); ok {
+	if s, ok := updater.(feed.Set); ok {
 		return m.runSet(ctx, s)
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(m.cfg.Timeout), errTimeout)
@@ -202,7 +203,7 @@ func (r *run) last(ctx context.Context, kind clair.Kind) (clair.UpdateOperation,
 		return clair.UpdateOperation{}, "", fmt.Errorf("update %s: %w", r.name, err)
 	}
 	all := ops[r.name]
-	if k, ok := r.updater.(Knower); ok {
+	if k, ok := r.updater.(feed.StateChecker); ok {
 		all = slices.DeleteFunc(all, func(o clair.UpdateOperation) bool { return !k.Known(cutRevision(r.updater, o.Fingerprint)) })
 	}
 	if len(all) == 0 {
@@ -214,14 +215,14 @@ func (r *run) last(ctx context.Context, kind clair.Kind) (clair.UpdateOperation,
 // joinRevision and cutRevision keep an updater's revision before its own
 // fingerprint.
 func joinRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
-	if v, ok := u.(Reviser); ok {
+	if v, ok := u.(feed.Versioned); ok {
 		return clair.Fingerprint(v.Revision()+" ") + fp
 	}
 	return fp
 }
 
 func cutRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
-	v, ok := u.(Reviser)
+	v, ok := u.(feed.Versioned)
 	if !ok {
 		return fp
 	}
@@ -235,7 +236,7 @@ func cutRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
 // there is. A state from elsewhere may arrive late, or be one that somebody
 // would like to bring back.
 func (r *run) older(ctx context.Context) (bool, error) {
-	c, ok := r.updater.(Carried)
+	c, ok := r.updater.(feed.ImportedState)
 	if !ok || c.State().Checked.IsZero() {
 		return false, nil
 	}
@@ -252,7 +253,7 @@ func (r *run) older(ctx context.Context) (bool, error) {
 
 // format is that of the updater's feed, "" where it is not known.
 func (r *run) format() string {
-	if c, ok := r.updater.(Carried); ok {
+	if c, ok := r.updater.(feed.ImportedState); ok {
 		return c.State().Format
 	}
 	return r.m.formats[r.name]
@@ -261,7 +262,7 @@ func (r *run) format() string {
 // succeeded is when the feed was current, given when it was so before.
 func (r *run) succeeded(before time.Time) time.Time {
 	now := time.Now().UTC()
-	c, ok := r.updater.(Carried)
+	c, ok := r.updater.(feed.ImportedState)
 	switch {
 	case !ok || c.State().Checked.IsZero() || c.State().Checked.After(now):
 		return now
@@ -284,7 +285,7 @@ func (r *run) record(ctx context.Context, err error) error {
 	before := s.LastSuccess
 	s.LastAttempt, s.LastSuccess, s.Took, s.Format = r.start.UTC(), time.Time{}, time.Since(r.start), r.format()
 	if err != nil {
-		s.Error = cutText(err.Error(), maxError)
+		s.Error = feed.Truncate(err.Error(), maxError)
 		r.m.log.ErrorContext(ctx, "update failed", "updater", r.name, "err", err, "took", s.Took)
 	} else {
 		s.Error, s.LastSuccess, s.Fingerprint = "", r.succeeded(before), r.fp
@@ -338,7 +339,7 @@ func (c *counter[T]) count(ctx context.Context, in iter.Seq2[T, error]) iter.Seq
 		err := c.guard(ctx, &consuming, func() error {
 			for v, err := range in {
 				switch {
-				case err != nil && isSkip(err):
+				case err != nil && feed.IsSkip(err):
 					c.skip(err)
 					continue
 				case err != nil:
@@ -396,7 +397,7 @@ func (c *counter[T]) skip(err error) {
 	c.bad++
 	c.run.skipped++
 	if len(c.run.sample) < maxSample {
-		c.run.sample = append(c.run.sample, cutText(err.Error(), maxReason))
+		c.run.sample = append(c.run.sample, feed.Truncate(err.Error(), maxReason))
 	}
 }
 

@@ -18,10 +18,11 @@ import (
 	"oriel/server"
 	"oriel/store"
 	"oriel/updater"
+	"oriel/updater/mirror"
 )
 
 // openBundle reads a bundle for the feeds of that format.
-func openBundle(ctx context.Context, f *fetch.File, publicKey string) (updater.Contents, error) {
+func openBundle(ctx context.Context, f *fetch.File, publicKey string) (mirror.Contents, error) {
 	var keys []ed25519.PublicKey
 	if publicKey != "" {
 		key, err := bundle.ReadPublicKey(publicKey)

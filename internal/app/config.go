@@ -22,6 +22,7 @@ import (
 	"oriel/enrich"
 	"oriel/index"
 	"oriel/internal/bundle"
+	"oriel/internal/feed"
 	"oriel/internal/quantity"
 	"oriel/notify"
 	"oriel/server"
@@ -49,7 +50,7 @@ type Config struct {
 	Log     LogConfig         `toml:"log"`
 
 	// Feeds are the tables above, checked.
-	Feeds []updater.Feed `toml:"-"`
+	Feeds []feed.Feed `toml:"-"`
 }
 
 // MemoryConfig is the [memory] table.

@@ -7,25 +7,18 @@ import (
 
 	"oriel/clair"
 	"oriel/enrich"
-	"oriel/internal/fetch"
+	"oriel/internal/feed"
 	"oriel/match"
 	"oriel/store"
 	"oriel/updater"
+	"oriel/updater/mirror"
 )
 
 // formats are all formats of feeds: those of vulnerabilities and those of
 // enrichments. Rooms that do not know each other meet here.
-func formats() updater.Registry {
-	all := append(updater.Formats(), updater.BundleFormat(openBundle))
-	for _, e := range enrich.All() {
-		all = append(all, updater.Format{
-			Name: e.Format, Kind: clair.KindEnrichment,
-			New: func(f updater.Feed, c *fetch.Client) (clair.Updater, error) {
-				return e.NewFeed(enrich.Feed{Name: f.Name, URL: f.URL, MaxSize: f.Bytes(updater.MaxSizeOption)}, c), nil
-			},
-		})
-	}
-	return all
+func formats() feed.Registry {
+	all := append(updater.Formats(), mirror.BundleFormat(openBundle))
+	return append(all, enrich.Formats()...)
 }
 
 // Matcher makes reports from the store.

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 	"oriel/store"
-	"oriel/updater"
 )
 
 // An enricher reads the records of the feeds of its own format and no others,
@@ -20,7 +20,7 @@ func TestMatcher_EnrichersAreScoped(t *testing.T) {
 	defer func() { require.NoError(t, db.Close()) }()
 	cfg := defaultConfig()
 	for _, f := range [][2]string{{"epss", "nvd"}, {"nvd", "epss"}, {"nvd/2", "epss"}, {"off", "kev"}} { // name and format
-		cfg.Feeds = append(cfg.Feeds, updater.Feed{Name: f[0], Format: f[1], Enabled: f[0] != "off"})
+		cfg.Feeds = append(cfg.Feeds, feed.Feed{Name: f[0], Format: f[1], Enabled: f[0] != "off"})
 	}
 	for _, feed := range []string{"epss", "nvd", "nvd/2", "off", "of no feed"} {
 		_, err := db.UpdateEnrichments(t.Context(), feed, "", func(yield func(clair.EnrichmentRecord, error) bool) {

@@ -15,6 +15,7 @@ import (
 	"oriel/enrich"
 	"oriel/internal/bundle"
 	"oriel/internal/corpus"
+	feedtoolkit "oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/store"
 	"oriel/updater"
@@ -86,7 +87,7 @@ func TestBundle_Corpus(t *testing.T) {
 	}
 	for _, e := range enrich.All() {
 		name := map[string]string{"epss": "epss/epss_scores-2026-08-16.csv.gz", "kev": "kev/known_exploited_vulnerabilities.json.gz", "nvd": "nvd/nvd-cve-2.0-page.json.gz"}[e.Format]
-		updaters, formats[name] = append(updaters, e.NewFeed(enrich.Feed{Name: name, URL: filepath.Join(feeds, name)}, client)), e.Format
+		updaters, formats[name] = append(updaters, e.NewFeed(feedtoolkit.Feed{Name: name, URL: filepath.Join(feeds, name)}, client)), e.Format
 	}
 	near, path := openStore(t)
 	m, err := updater.NewManager(updater.Default(), updater.Options{Store: near, Updaters: updaters, Formats: formats})

@@ -38,12 +38,17 @@ func TestExtending(t *testing.T) {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(work, m[1]), []byte(m[2]), 0o600))
 	}
-	line := regexp.MustCompile("(?m)^```diff\n--- (.*)\n-(.*)\n\\+(.*)\n```")
-	for _, m := range line.FindAllStringSubmatch(string(doc), -1) {
-		text, err := os.ReadFile(filepath.Join(root, m[1]))
+	change := regexp.MustCompile("(?m)^```diff\n--- (.*)\n-(.*\n)((?:\\+.*\n)+)```")
+	for _, m := range change.FindAllStringSubmatch(string(doc), -1) {
+		path := filepath.Join(root, m[1])
+		if earlier, ok := replaced[path]; ok {
+			path = earlier
+		}
+		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		require.Equal(t, 1, strings.Count(string(text), m[2]+"\n"), "%s has the line that is changed", m[1])
-		replace(m[1], strings.Replace(string(text), m[2]+"\n", m[3]+"\n", 1))
+		require.Equal(t, 1, strings.Count(string(text), m[2]), "%s has the line that is changed", m[1])
+		added := strings.ReplaceAll("\n"+m[3], "\n+", "\n")[1:]
+		replace(m[1], strings.Replace(string(text), m[2], added, 1))
 	}
 	require.Len(t, replaced, 4, "a file and a line for the feed and for the enricher")
 

@@ -1,0 +1,304 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"oriel/clair"
+	"oriel/internal/fetch"
+	"oriel/internal/quantity"
+)
+
+// Feed is a [[feed]] table of the configuration.
+type Feed struct {
+	// Name is the updater's unique name.
+	Name string
+	// Format names the Format of the feed.
+	Format string
+	// URL is where the feed is. A relative file is made absolute.
+	URL string
+	// Enabled says whether the feed is fetched. Default true.
+	Enabled bool
+	// Options are the format's own keys, each as its Option has read it. Keys
+	// that the table lacks are not in it.
+	Options map[string]any
+}
+
+// Strings gives an option made by StringsOption, nil where it is not set.
+func (f Feed) Strings(key string) []string { s, _ := f.Options[key].([]string); return s }
+
+// Text gives an option made by TextOption, "" where it is not set.
+func (f Feed) Text(key string) string { s, _ := f.Options[key].(string); return s }
+
+// Bytes gives an option made by BytesOption, 0 where it is not set.
+func (f Feed) Bytes(key string) int64 { n, _ := f.Options[key].(int64); return n }
+
+// Duration gives an option made by DurationOption; set is false where the table
+// lacks it.
+func (f Feed) Duration(key string) (d time.Duration, set bool) {
+	d, set = f.Options[key].(time.Duration)
+	return d, set
+}
+
+// Bool gives an option made by BoolOption, false where it is not set.
+func (f Feed) Bool(key string) bool { b, _ := f.Options[key].(bool); return b }
+
+// Format is a kind of feed that a configuration can name.
+type Format struct {
+	// Name is what the key "format" says.
+	Name string
+	// Kind is what its feeds bring.
+	Kind clair.Kind
+	// Options are the further keys of its tables, beside MaxSizeOption and
+	// StaleAfterOption, which every format has.
+	Options []Option
+	// New makes the updater of a feed. It does no I/O.
+	New func(Feed, *fetch.Client) (clair.Updater, error)
+}
+
+// Option is a key of a format.
+type Option struct {
+	Key string
+	// read turns the parsed TOML value into the one kept, or says in words
+	// what is wrong with it.
+	read func(any) (value any, wrong string)
+	// file says that the value is a path, relative to the configuration.
+	file bool
+}
+
+// TextOption is a string, one of the given ones where any are given.
+func TextOption(key string, oneOf ...string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		s, ok := v.(string)
+		if !ok {
+			return nil, "must be a string"
+		}
+		if len(oneOf) > 0 && !slices.Contains(oneOf, s) {
+			return nil, fmt.Sprintf("%.40q is not one of %s", s, strings.Join(oneOf, ", "))
+		}
+		return s, ""
+	}}
+}
+
+// FileOption is the path of a file. A relative one is made absolute.
+func FileOption(key string) Option {
+	o := TextOption(key)
+	o.file = true
+	return o
+}
+
+// StringsOption is a list of strings, none of them empty.
+func StringsOption(key string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		list, ok := v.([]any)
+		out := make([]string, 0, len(list))
+		for _, e := range list {
+			s, isText := e.(string)
+			ok = ok && isText && s != ""
+			out = append(out, s)
+		}
+		if !ok {
+			return nil, "must be a list of strings that are not empty"
+		}
+		return out, ""
+	}}
+}
+
+// BoolOption is true or false.
+func BoolOption(key string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		b, ok := v.(bool)
+		if !ok {
+			return nil, "must be true or false"
+		}
+		return b, ""
+	}}
+}
+
+// BytesOption is a size: a number of bytes or a string such as "2GiB".
+func BytesOption(key string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		n, isNumber := v.(int64)
+		if s, ok := v.(string); ok {
+			var b quantity.Bytes
+			isNumber = b.UnmarshalText([]byte(s)) == nil
+			n = int64(b)
+		}
+		if !isNumber || n <= 0 {
+			return nil, `must be a size above 0, such as "512MiB"`
+		}
+		return n, ""
+	}}
+}
+
+// DurationOption is a length of time, such as "36h", not negative.
+func DurationOption(key string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		s, ok := v.(string)
+		var d quantity.Duration
+		if !ok || d.UnmarshalText([]byte(s)) != nil || d < 0 {
+			return nil, `must be a length of time, such as "36h"`
+		}
+		return time.Duration(d), ""
+	}}
+}
+
+// StaleAfterOption is the key that says how old a feed's data may be; every
+// format has it.
+const StaleAfterOption = "stale_after"
+
+// MaxSizeOption is the key that bounds what is downloaded; every format has it.
+const MaxSizeOption = "max_size"
+
+// Registry are the formats that a program knows.
+type Registry []Format
+
+// Lookup finds a format by name.
+func (r Registry) Lookup(name string) (Format, bool) {
+	i := slices.IndexFunc(r, func(f Format) bool { return f.Name == name })
+	if i < 0 {
+		return Format{}, false
+	}
+	return r[i], true
+}
+
+// ParseFeeds reads the [[feed]] tables of a configuration, as a TOML parser
+// gives them. Relative files are relative to base. Each thing wrong is an
+// ErrInvalid that names its key, such as feed[2].max_size; all are reported.
+func (r Registry) ParseFeeds(tables []map[string]any, base string) ([]Feed, error) {
+	var feeds []Feed
+	var errs []error
+	names := map[string]int{}
+	for i, t := range tables {
+		at := fmt.Sprintf("feed[%d]", i)
+		f, err := r.ParseFeed(t, at, base)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if first, twice := names[f.Name]; twice {
+			errs = append(errs, clair.Invalid(at+".name", "%q is the name of feed[%d] already", f.Name, first))
+		}
+		names[f.Name] = i
+		feeds = append(feeds, f)
+	}
+	return feeds, errors.Join(errs...)
+}
+
+// ParseFeed reads one table; at is its path in errors.
+func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error) {
+	p := feedParser{table: table, at: at, base: base}
+	f := Feed{Enabled: true, Options: map[string]any{}}
+	f.Name = p.text("name")
+	f.Format = p.text("format")
+	f.URL = p.text("url")
+	if v, ok := table["enabled"]; ok {
+		if f.Enabled, ok = v.(bool); !ok {
+			p.wrong("enabled", "must be true or false")
+		}
+	}
+	if f.Name != "" && !ValidName(f.Name) {
+		p.wrong("name", "must be at most 200 bytes without commas and control characters")
+	}
+	if f.URL != "" {
+		f.URL = p.address(f.URL)
+	}
+	format, known := r.Lookup(f.Format)
+	if !known && f.Format != "" {
+		p.wrong("format", fmt.Sprintf("%.40q is not one of %s", f.Format, strings.Join(r.names(), ", ")))
+	}
+	if known {
+		p.options(append(slices.Clone(format.Options), BytesOption(MaxSizeOption), DurationOption(StaleAfterOption)), f.Options)
+	}
+	return f, errors.Join(p.errs...)
+}
+
+func (r Registry) names() []string {
+	var out []string
+	for _, f := range r {
+		out = append(out, f.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// New makes the updater of a feed.
+func (r Registry) New(f Feed, c *fetch.Client) (clair.Updater, error) {
+	format, ok := r.Lookup(f.Format)
+	if !ok {
+		return nil, fmt.Errorf("feed %s: %w", f.Name, clair.Invalid("format", "%.40q is not known", f.Format))
+	}
+	u, err := format.New(f, c)
+	if err != nil {
+		return nil, fmt.Errorf("feed %s: %w", f.Name, err)
+	}
+	return u, nil
+}
+
+// feedParser collects what is wrong with a table.
+type feedParser struct {
+	table map[string]any
+	at    string
+	base  string // of relative files
+	errs  []error
+}
+
+func (p *feedParser) wrong(key, reason string) {
+	p.errs = append(p.errs, clair.Invalid(p.at+"."+key, "%s", reason))
+}
+
+// text reads a key that must be there and not empty.
+func (p *feedParser) text(key string) string {
+	s, ok := p.table[key].(string)
+	if !ok || s == "" {
+		p.wrong(key, "must be a string that is not empty")
+	}
+	return s
+}
+
+// address makes local files absolute and checks the rest.
+func (p *feedParser) address(url string) string {
+	path, local, err := fetch.Local(url)
+	if e, ok := errors.AsType[*clair.InvalidError](err); ok {
+		p.wrong("url", e.Reason)
+		return url
+	}
+	if !local || filepath.IsAbs(path) {
+		return url
+	}
+	return filepath.Join(p.base, path)
+}
+
+// options reads the format's keys; no others may be left.
+func (p *feedParser) options(options []Option, into map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(p.table)) {
+		switch key {
+		case "name", "format", "url", "enabled":
+			continue
+		}
+		i := slices.IndexFunc(options, func(o Option) bool { return o.Key == key })
+		if i < 0 {
+			p.wrong(key, "unknown key")
+			continue
+		}
+		value, wrong := options[i].read(p.table[key])
+		if wrong != "" {
+			p.wrong(key, wrong)
+			continue
+		}
+		if path, ok := value.(string); ok && options[i].file && !filepath.IsAbs(path) {
+			value = filepath.Join(p.base, path)
+		}
+		into[key] = value
+	}
+}
+
+// ValidName says whether an updater may be named so.
+func ValidName(name string) bool {
+	return name != "" && len(name) <= 200 && !strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == ',' })
+}

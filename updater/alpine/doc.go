@@ -1,0 +1,2 @@
+// Package alpine reads Alpine's secdb, which Wolfi and Chainguard publish too.
+package alpine

@@ -1,0 +1,2 @@
+// Package debian reads the JSON of Debian's security tracker.
+package debian

@@ -1,0 +1,3 @@
+// Package osv reads advisories in the OSV format: dumps of language ecosystems and
+// of distributions.
+package osv

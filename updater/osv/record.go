@@ -1,0 +1,296 @@
+package osv
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"oriel/clair"
+	"oriel/internal/feed"
+	"oriel/internal/severity"
+	"oriel/internal/version"
+)
+
+// osvRecord is what we use of a record of the OSV schema. Fields that only
+// decorate are not even decoded.
+type osvRecord struct {
+	ID         string        `json:"id"`
+	Modified   string        `json:"modified"`
+	Published  string        `json:"published"`
+	Withdrawn  string        `json:"withdrawn"`
+	Aliases    []string      `json:"aliases"`
+	Upstream   []string      `json:"upstream"`
+	Related    []string      `json:"related"`
+	Summary    string        `json:"summary"`
+	Details    string        `json:"details"`
+	Severity   []osvSeverity `json:"severity"`
+	Affected   []osvAffected `json:"affected"`
+	References []struct {
+		URL string `json:"url"`
+	} `json:"references"`
+	Specific osvSpecific `json:"database_specific"`
+}
+
+type osvSeverity struct {
+	Type  string `json:"type"`
+	Score string `json:"score"`
+}
+
+type osvAffected struct {
+	Package struct {
+		Ecosystem string `json:"ecosystem"`
+		Name      string `json:"name"`
+	} `json:"package"`
+	Severity []osvSeverity `json:"severity"`
+	Ranges   []osvRange    `json:"ranges"`
+	Versions []string      `json:"versions"`
+	// Of the ecosystem's and the database's own fields we read the severity
+	// and nothing else: what they mean is not ours to know.
+	Ecosystem osvSpecific `json:"ecosystem_specific"`
+	Database  osvSpecific `json:"database_specific"`
+}
+
+// osvSpecific is the word under "severity" in an object whose other contents
+// may be anything, and which may not even be an object.
+type osvSpecific string
+
+func (s *osvSpecific) UnmarshalJSON(b []byte) error {
+	*s = ""
+	if !bytes.Contains(b, []byte(`"severity"`)) {
+		return nil
+	}
+	var in struct {
+		Severity json.RawMessage `json:"severity"`
+	}
+	var word string
+	if json.Unmarshal(b, &in) == nil && json.Unmarshal(in.Severity, &word) == nil {
+		*s = osvSpecific(word)
+	}
+	return nil
+}
+
+// Bounds of what a row carries along. The longest real ones are shorter.
+const (
+	maxID          = 256
+	maxName        = 1024
+	maxDescription = 16 << 10
+	maxLinks       = 32 << 10
+)
+
+// record yields the rows of one record. The error is a *clair.RecordError
+// where the record has an id, errStopped where no more rows are wanted.
+func (p *parser) record(b []byte) error {
+	var r osvRecord
+	if err := json.Unmarshal(b, &r); err != nil {
+		return err
+	}
+	if r.ID == "" || len(r.ID) > maxID {
+		return fmt.Errorf("%w: its id has %d bytes", clair.ErrInvalid, len(r.ID))
+	}
+	if r.Withdrawn != "" {
+		return nil
+	}
+	base := clair.Vulnerability{
+		Name: r.ID, Description: describe(r.Summary, r.Details), Issued: issued(r.Published, r.Modified),
+		Links: r.links(), Aliases: r.aliases(),
+	}
+	var wrong []error
+	for i := range r.Affected {
+		err := p.affected(&base, &r, &r.Affected[i])
+		if errors.Is(err, feed.ErrStopped) {
+			return err
+		}
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("affected[%d]: %w", i, err))
+		}
+	}
+	if len(wrong) > 0 {
+		return feed.Skip(r.ID, errors.Join(wrong[0], moreErrors(len(wrong)-1)))
+	}
+	return nil
+}
+
+func moreErrors(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("and %d more", n)
+}
+
+// affected yields one row for each interval of versions, and one for the
+// versions that are listed and lie in none.
+func (p *parser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffected) error {
+	if a.Package.Ecosystem == "" && a.Package.Name == "" {
+		return nil // commits of a repository, which have no package
+	}
+	at := p.place(a.Package.Ecosystem)
+	if at == nil {
+		return nil
+	}
+	if a.Package.Name == "" || len(a.Package.Name) > maxName {
+		return fmt.Errorf("%w: the package's name has %d bytes", clair.ErrInvalid, len(a.Package.Name))
+	}
+	bounds, err := p.bounds(at, a)
+	if err != nil && len(bounds) == 0 {
+		return err
+	}
+	word, normalized := r.severity(a)
+	pkg := clair.Package{Name: at.packageName(a.Package.Name), Kind: at.kind}
+	for _, b := range bounds {
+		v := *base
+		v.Severity, v.NormalizedSeverity = word, normalized
+		v.Dist, v.Repo = at.dist, at.repo
+		one := pkg
+		v.Package = &one
+		at.setVersions(&v, b)
+		if at.dist != nil {
+			r.distribute(&v)
+		}
+		if !p.yield(&v, nil) {
+			return feed.ErrStopped
+		}
+	}
+	return err
+}
+
+// severity is what the affected entry says, or else what the record says.
+// Ubuntu's own priority counts before the score that it copies.
+func (r *osvRecord) severity(a *osvAffected) (string, clair.Severity) {
+	for _, s := range slices.Concat(a.Severity, r.Severity) {
+		if s.Type == "Ubuntu" {
+			return s.Score, severity.Of(s.Score)
+		}
+	}
+	text, s := severity.Preferred(texts(a.Severity, a.Ecosystem, a.Database))
+	if text != "" {
+		return text, s
+	}
+	return severity.Preferred(texts(r.Severity, r.Specific))
+}
+
+func texts(list []osvSeverity, words ...osvSpecific) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, s.Score)
+	}
+	for _, w := range words {
+		out = append(out, string(w))
+	}
+	return out
+}
+
+// describe keeps both texts unless one says it all.
+func describe(summary, details string) string {
+	summary, details = strings.TrimSpace(summary), strings.TrimSpace(details)
+	text := details
+	switch {
+	case details == "":
+		text = summary
+	case summary != "" && !strings.HasPrefix(details, summary):
+		text = summary + "\n\n" + details
+	}
+	return feed.Truncate(text, maxDescription)
+}
+
+func issued(published, modified string) time.Time {
+	for _, s := range []string{published, modified} {
+		if t, err := time.Parse(time.RFC3339, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// links are the references, each once, one space between them.
+func (r *osvRecord) links() string {
+	var b strings.Builder
+	seen := make(map[string]bool, len(r.References))
+	for _, ref := range r.References {
+		u := strings.Join(strings.Fields(ref.URL), "%20")
+		if u == "" || seen[u] || b.Len()+len(u) > maxLinks {
+			continue
+		}
+		seen[u] = true
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(u)
+	}
+	return b.String()
+}
+
+// aliases are the other names of the same thing, sorted. What is merely
+// related, or upstream of it, is not the same thing.
+func (r *osvRecord) aliases() []string {
+	out := slices.DeleteFunc(r.Aliases, func(a string) bool { return a == "" || a == r.ID || len(a) > maxID })
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// osvPlace is where the packages of an OSV ecosystem live.
+type osvPlace struct {
+	dist   *clair.Distribution
+	repo   *clair.Repository
+	scheme version.Scheme
+	// kind of package that its records name.
+	kind string
+	// packageName gives the spelling under which a package is looked up.
+	packageName func(string) string
+}
+
+// place finds where an ecosystem's packages live; ok is false for those that
+// Oriel does not match.
+func place(ecosystem string) (at osvPlace, ok bool) {
+	if d, ok := placeOfRelease(ecosystem); ok {
+		return osvPlace{
+			dist: d.dist, repo: d.repo, scheme: version.Scheme(d.scheme), kind: d.kind, packageName: func(s string) string { return s },
+		}, true
+	}
+	e, ok := clair.EcosystemByOSV(ecosystem)
+	if !ok {
+		return osvPlace{}, false
+	}
+	return osvPlace{
+		repo: &clair.Repository{Name: e.Repository, URI: e.URI}, scheme: version.Scheme(e.Repository), kind: clair.Binary, packageName: e.PackageName,
+	}, true
+}
+
+// maxPlaces bounds how many ecosystems one feed's parser remembers.
+const maxPlaces = 256
+
+// place remembers ecosystems, so that their rows share one repository. It
+// gives nil for what is not wanted.
+func (p *parser) place(ecosystem string) *osvPlace {
+	if at, ok := p.places[ecosystem]; ok {
+		return at
+	}
+	if len(p.places) >= maxPlaces {
+		clear(p.places)
+	}
+	var found *osvPlace
+	if at, ok := place(ecosystem); ok && p.wants(ecosystem) {
+		found = &at
+	}
+	p.places[strings.Clone(ecosystem)] = found
+	return found
+}
+
+func (p *parser) wants(ecosystem string) bool {
+	name, _, _ := strings.Cut(ecosystem, ":")
+	return len(p.only) == 0 || slices.Contains(p.only, ecosystem) || slices.Contains(p.only, name)
+}
+
+// setVersions writes bounds in the form that the place's matching reads: as a
+// query string for language ecosystems, and for a distribution as the fixed
+// version, beside the last affected one where there is no fix.
+func (at *osvPlace) setVersions(v *clair.Vulnerability, b clair.Bounds) {
+	if at.dist == nil {
+		v.FixedInVersion = b.String()
+		return
+	}
+	v.FixedInVersion, v.Package.Version = b.Fixed, b.LastAffected
+}

@@ -1,0 +1,228 @@
+package oval
+
+import (
+	"regexp"
+	"strings"
+
+	"oriel/clair"
+	"oriel/internal/distro"
+	"oriel/internal/feed"
+)
+
+// walk collects the rows of a node and of all below it. In an AND the leaves
+// that speak of the system narrow the scope of the others, and so do whole
+// nodes of such leaves; in an OR each stands for itself.
+func (w *ovalWalk) walk(n ovalCriteria, scope ovalScope) {
+	if n.Negate {
+		return
+	}
+	if !strings.EqualFold(n.Operator, "OR") {
+		scope = w.narrow(n, scope)
+	}
+	for _, leaf := range n.Tests {
+		if !leaf.Negate && !w.ofSystem(leaf) {
+			w.test(leaf, scope)
+		}
+	}
+	for _, below := range n.Criteria {
+		w.walk(below, scope)
+	}
+}
+
+// narrow is the scope inside of an AND.
+func (w *ovalWalk) narrow(n ovalCriteria, scope ovalScope) ovalScope {
+	var releases []distro.Release
+	asked := false
+	leaves := append(n.Tests[:len(n.Tests):len(n.Tests)], n.Extends...)
+	for _, below := range n.Criteria {
+		if w.onlySystem(below) {
+			leaves = append(append(leaves, below.Tests...), below.Extends...)
+		}
+	}
+	for _, leaf := range leaves {
+		if leaf.Negate {
+			continue
+		}
+		if words, ok := installed(leaf.Comment); ok && w.ofSystem(leaf) {
+			asked = true
+			if r, ok := w.releaseOf(words); ok {
+				releases = append(releases, r)
+			}
+		}
+		if m := archComment.FindStringSubmatch(leaf.Comment); m != nil {
+			scope.arch = m[1]
+		}
+		if m := moduleComment.FindStringSubmatch(leaf.Comment); m != nil {
+			scope.module = m[1]
+		}
+	}
+	if asked {
+		scope.releases = withoutDerived(releases)
+	}
+	return scope
+}
+
+// withoutDerived leaves out releases whose parent is there as well: rows of
+// the parent hold for them, and SUSE lists each package for six products.
+func withoutDerived(list []distro.Release) []distro.Release {
+	var kept []distro.Release
+next:
+	for i, r := range list {
+		for j, o := range list {
+			if o.Platform == r.Of || o == r && j < i {
+				continue next
+			}
+		}
+		kept = append(kept, r)
+	}
+	return kept
+}
+
+// onlySystem says that a node and all below it speak of the system alone.
+func (w *ovalWalk) onlySystem(n ovalCriteria) bool {
+	for _, leaf := range n.Tests {
+		if !w.ofSystem(leaf) {
+			return false
+		}
+	}
+	for _, below := range n.Criteria {
+		if !w.onlySystem(below) {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	// archComment and moduleComment are Oracle's and Red Hat's words.
+	archComment   = regexp.MustCompile(`(?i)\barch(?:itecture)? is ([a-z0-9_]+)`)
+	moduleComment = regexp.MustCompile(`(?i)^module ([^\s:]+:[^\s:]+) is enabled`)
+	signedComment = regexp.MustCompile(`(?i) is signed with `)
+)
+
+// installed gives the words before "is installed".
+func installed(comment string) (string, bool) {
+	words, ok := strings.CutSuffix(strings.TrimSuffix(strings.TrimSpace(comment), "."), " is installed")
+	return words, ok
+}
+
+// ofSystem says whether a leaf speaks of the system and not of a package with
+// a version to compare: which release it is, its architecture, an enabled
+// module or a signature.
+func (w *ovalWalk) ofSystem(leaf ovalCriterion) bool {
+	if archComment.MatchString(leaf.Comment) || moduleComment.MatchString(leaf.Comment) || signedComment.MatchString(leaf.Comment) {
+		return true
+	}
+	if _, ok := installed(leaf.Comment); !ok {
+		return false
+	}
+	// SUSE says of packages too that they are installed, but compares them
+	// with a version and a release, and products with a version alone.
+	for _, id := range w.index.statesOf(w.index.key(leaf.Ref)) {
+		if state, _ := w.index.state(id); state.evr != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// test adds the rows of one package test.
+func (w *ovalWalk) test(leaf ovalCriterion, scope ovalScope) {
+	test, ok := w.index.tests[w.index.key(leaf.Ref)]
+	if !ok {
+		w.problem("%w: it refers to test %.80q, which is not there", clair.ErrInvalid, leaf.Ref)
+		return
+	}
+	object, ok := w.index.objects[test.object]
+	names := w.index.names(object)
+	if !ok || len(names) == 0 {
+		w.problem("%w: test %.80q names no package", clair.ErrInvalid, leaf.Ref)
+		return
+	}
+	row := ovalRow{arch: scope.arch, module: scope.module}
+	if scope.arch != "" {
+		row.archOp = clair.ArchEquals
+	}
+	if !w.compare(leaf, &row) {
+		return
+	}
+	if len(scope.releases) == 0 {
+		w.problem("%w: test %.80q is for no known release", clair.ErrInvalid, leaf.Ref)
+	}
+	for _, row.release = range scope.releases {
+		for _, row.name = range names {
+			w.add(row)
+		}
+	}
+}
+
+func (w *ovalWalk) add(row ovalRow) {
+	version := row.fixed + row.last
+	if version != "" {
+		if err := feed.CheckVersion(row.release, version); err != nil {
+			w.problem("%s: %w", row.name, err)
+			return
+		}
+	}
+	if !w.found[row] {
+		w.found[row] = true
+		w.order = append(w.order, row)
+	}
+}
+
+// compare reads a test's states into the row. It is false where the test
+// finds nothing affected.
+func (w *ovalWalk) compare(leaf ovalCriterion, row *ovalRow) bool {
+	states := w.index.statesOf(w.index.key(leaf.Ref))
+	if len(states) == 0 {
+		// Ubuntu asks only whether an affected package is there.
+		words := strings.ToLower(leaf.Comment)
+		return strings.Contains(words, "affected") && !strings.Contains(words, "not affected")
+	}
+	for _, id := range states {
+		state, ok := w.index.state(id)
+		if !ok {
+			w.problem("%w: test %.80q refers to a state that is not there", clair.ErrInvalid, leaf.Ref)
+			return false
+		}
+		if !state.read(row) {
+			if state.evr != "" && state.op != "equals" {
+				w.problem("%w: test %.80q compares with %.40q", clair.ErrInvalid, leaf.Ref, state.op)
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// read reads a state into the row. It is false where it compares with
+// something that makes no row: a signature, or a version that nothing has, by
+// which SUSE says that a package is not affected.
+func (s ovalState) read(row *ovalRow) bool {
+	switch {
+	case s.evr == "":
+		return false
+	case s.op == "less than", s.op == "6":
+		// Some tools write the number of the operation.
+		row.fixed = s.evr
+	case s.op == "less than or equal":
+		row.last = s.evr
+	case s.op == "greater than" && strings.HasPrefix(s.evr, "0:0"):
+		// Any version at all.
+	default:
+		return false
+	}
+	if s.arch == "" {
+		return true
+	}
+	row.arch, row.archOp = s.arch, clair.ArchEquals
+	if s.archOp == "pattern match" {
+		// Clair's pattern is unanchored, so the parentheses say nothing.
+		row.arch = strings.TrimSuffix(strings.TrimPrefix(s.arch, "("), ")")
+		row.archOp = clair.ArchPattern
+		if strings.ContainsAny(row.arch, "()") {
+			row.arch = s.arch
+		}
+	}
+	return true
+}

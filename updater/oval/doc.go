@@ -1,0 +1,2 @@
+// Package oval reads OVAL definitions of RPM and dpkg distributions.
+package oval
