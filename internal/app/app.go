@@ -157,7 +157,7 @@ func (a *App) options() server.Options {
 	}
 }
 
-// status reports how the parts are doing that have no API of their own.
+// status returns the state of the parts that have no API of their own.
 func (a *App) status() server.StatusSource {
 	return server.StatusSource{
 		Version: Version(), Findings: a.findings.Last, Notifications: a.db.ReceiptCounts,

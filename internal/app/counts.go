@@ -14,8 +14,8 @@ import (
 	"oriel/store"
 )
 
-// findings counts what affects the manifests, by severity, in the background:
-// nobody who asks waits for it.
+// findings counts the findings of all manifests, by severity, in the background,
+// so that no request waits for a count.
 type findings struct {
 	db  *store.DB
 	log *slog.Logger
@@ -26,31 +26,31 @@ type findings struct {
 }
 
 const (
-	// recountEvery is how often it is asked whether something changed.
+	// recountEvery is the time between two looks for changes.
 	recountEvery = 10 * time.Second
-	// recountShare is how many times as long as a count takes nothing is
-	// counted after it, so that it takes a small share of a processor.
+	// recountShare is the pause after a count, in multiples of its duration,
+	// so that counting takes a small share of a processor.
 	recountShare = 20
-	// recountAfter is when it is counted again in any case: that a manifest
-	// was indexed anew is not noticed.
+	// recountAfter is the age from which a count is repeated in any case: a
+	// manifest that is indexed again is not noticed.
 	recountAfter = time.Hour
 )
 
-// counted is what a count went by.
+// counted identifies the data of a count.
 type counted struct {
 	operation uuid.UUID
 	manifests int64
 }
 
-// Last gives the last count, nil where there is none yet.
+// Last returns the last count, nil if there is none yet.
 func (f *findings) Last() *api.Findings {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last
 }
 
-// Run counts whenever something has changed, until the context ends. What
-// fails is logged, and tried again.
+// Run counts whenever something has changed, until the context ends. A failed
+// count is logged and repeated.
 func (f *findings) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -69,8 +69,8 @@ func (f *findings) Run(ctx context.Context) error {
 	}
 }
 
-// recount counts if something is not as it was when by was set, and says how
-// long that took.
+// recount counts if something has changed since by was set, and returns the
+// time that it took.
 func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, error) {
 	start := time.Now()
 	ref, err := f.db.GetLatestUpdateRef(ctx, clair.KindVulnerability)

@@ -15,7 +15,7 @@ import (
 	"oriel/notify"
 )
 
-// demoReceiver is the endpoint that the demonstration's notification goes to.
+// demoReceiver is the endpoint that receives the demonstration's notification.
 type demoReceiver struct {
 	url string
 	// got has the body of the first delivery.
@@ -45,7 +45,7 @@ func newDemoReceiver(ctx context.Context) (*demoReceiver, error) {
 	return r, nil
 }
 
-// ServeHTTP takes a delivery.
+// ServeHTTP receives a delivery.
 func (r *demoReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	const most = 64 << 10
 	body, err := io.ReadAll(io.LimitReader(req.Body, most))
@@ -59,13 +59,13 @@ func (r *demoReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// webhook is the receiver's table in the configuration.
+// webhook returns the receiver's table in the configuration.
 func (r *demoReceiver) webhook() notify.Webhook {
 	return notify.Webhook{Name: "demo", URL: r.url, Format: notify.FormatFull}
 }
 
-// showNotification brings the sample feed's next version and prints what the
-// receiver is told of it.
+// showNotification imports the next version of the sample feed and prints the
+// delivery that follows from it.
 func (o *demonstration) showNotification(ctx context.Context, a *App, dir string, r *demoReceiver) error {
 	if err := os.CopyFS(filepath.Join(dir, "osv"), os.DirFS(filepath.Join(dir, "next"))); err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"oriel/scanner"
 )
 
-// scanDemo scans the sample through the demonstration's own window, and says
-// whether that finds what the server's report did.
+// scanDemo scans the sample through the demonstration's own window, and prints
+// whether the findings are those of the server's report.
 func (o *demonstration) scanDemo(ctx context.Context, a *App, index *clair.IndexReport, report *match.Result) error {
 	c, err := client.New(client.Options{URL: a.URL()})
 	if err != nil {
@@ -34,7 +34,7 @@ func (o *demonstration) scanDemo(ctx context.Context, a *App, index *clair.Index
 	return nil
 }
 
-// sameFindings says whether two reports name the same vulnerabilities of the
+// sameFindings reports whether two reports name the same vulnerabilities of the
 // same packages.
 func sameFindings(a, b *clair.VulnerabilityReport) bool {
 	return maps.EqualFunc(a.PackageVulnerabilities, b.PackageVulnerabilities, slices.Equal)

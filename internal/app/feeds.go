@@ -5,13 +5,13 @@ import (
 	"oriel/updater"
 )
 
-// feeds tells how the feeds are doing, and runs them.
+// feeds reports the state of the feeds, and runs them.
 type feeds struct {
 	updater.Health
 	*updater.Manager
 }
 
-// Health reports how the feeds of a configuration are doing, from the database
+// Health returns the state of the feeds of a configuration, from the database
 // alone if there is no manager.
 func Health(cfg *Config, db *store.DB, m *updater.Manager) updater.Health {
 	return updater.Health{Store: db, Formats: formats(), Config: cfg.Updater, Configured: cfg.Feeds, Manager: m}

@@ -10,20 +10,20 @@ import (
 	"oriel/server"
 )
 
-// listener is where the daemon meets its clients: the listener, who may come in,
-// and the certificate it shows them.
+// listener is the daemon's listener with the authentication and the certificate
+// that go with it.
 type listener struct {
 	net.Listener
 	auth        *server.Auth
 	certificate *server.Certificate
-	// url is where it listens, and local how this machine reaches it.
+	// url is its address, and local the address for clients on this machine.
 	url, local string
-	// loopback says that only this machine reaches the listener.
+	// loopback reports whether only this machine can reach it.
 	loopback bool
 }
 
-// listen reads what secrets and certificates there are, and listens last, so
-// that nothing listens if it fails. The server closes the listener.
+// listen reads the secrets and certificates, and listens last, so that nothing
+// listens if it fails. The server closes the listener.
 func listen(ctx context.Context, cfg *Config, log *slog.Logger) (*listener, error) {
 	f, scheme := &listener{}, "http"
 	var err error
@@ -42,9 +42,9 @@ func listen(ctx context.Context, cfg *Config, log *slog.Logger) (*listener, erro
 	f.loopback = ok && addr.IP.IsLoopback()
 	switch {
 	case !f.loopback && f.auth == nil:
-		log.WarnContext(ctx, "whoever reaches this address may do everything", "listen", cfg.Listen)
+		log.WarnContext(ctx, "no authentication: every client may do everything", "listen", cfg.Listen)
 	case !f.loopback && f.certificate == nil:
-		log.WarnContext(ctx, "tokens come in cleartext; set [tls] or put a proxy with TLS in front", "listen", cfg.Listen)
+		log.WarnContext(ctx, "tokens are sent in cleartext; set [tls] or use a proxy with TLS", "listen", cfg.Listen)
 	}
 	return f, nil
 }
@@ -58,7 +58,7 @@ func (l *listener) close() error {
 }
 
 // ReadSecrets reads the keys, tokens and certificates that a configuration
-// names; both results are nil where it names none.
+// names; a result is nil if none are named.
 func ReadSecrets(cfg *Config, log *slog.Logger) (*server.Auth, *server.Certificate, error) {
 	auth, err := server.NewAuth(cfg.Auth, nil)
 	if err != nil {
@@ -68,15 +68,15 @@ func ReadSecrets(cfg *Config, log *slog.Logger) (*server.Auth, *server.Certifica
 	return auth, certificate, err
 }
 
-// What an open connection takes, in bytes: its buffers, goroutine and, with
-// TLS, its records. Measured with 1,500 of them.
+// The memory of an open connection, in bytes: its buffers, goroutine and, with
+// TLS, its records. Measured with 1,500 connections.
 const (
 	plainConnection = 24 << 10
 	tlsConnection   = 48 << 10
 )
 
-// limits are the limits of the configuration, with what it leaves to the
-// memory there is.
+// limits returns the limits of the configuration. Those that it leaves open
+// follow from the memory.
 func limits(cfg *Config, b Budget) server.Limits {
 	l := cfg.Limits
 	if l.Connections == 0 {
@@ -89,14 +89,14 @@ func limits(cfg *Config, b Budget) server.Limits {
 	return l
 }
 
-// localURL is where this machine reaches a listener.
+// localURL returns the URL of a listener for clients on this machine.
 func localURL(scheme string, a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {
 		return scheme + "://" + a.String()
 	}
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // every address is, among them this
+		host = "127.0.0.1" // it listens on every address, among them this one
 		if ip.To4() == nil {
 			host = "::1"
 		}

@@ -12,7 +12,7 @@ import (
 	"oriel/store"
 )
 
-// newNotifier makes the notifier of a server at an address.
+// newNotifier returns the notifier of a server at an address.
 func newNotifier(cfg *Config, db *store.DB, url string, log *slog.Logger) (*notify.Notifier, error) {
 	sign, err := signer(cfg)
 	if err != nil {
@@ -24,8 +24,8 @@ func newNotifier(cfg *Config, db *store.DB, url string, log *slog.Logger) (*noti
 	})
 }
 
-// signer makes the token that tells a receiver who calls, as Clair does where
-// there is a key. It is nil where there is none.
+// signer returns a function that makes the token for receivers, as Clair does if
+// there is a key. It is nil if there is none.
 func signer(cfg *Config) (func() (string, error), error) {
 	key, err := cfg.Auth.Key()
 	if err != nil || key.IsZero() {

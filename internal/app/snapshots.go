@@ -7,7 +7,7 @@ import (
 	"oriel/store"
 )
 
-// snapshots hands the store's snapshots to the window's driver.
+// snapshots adapts the store to patches.Source.
 type snapshots struct{ db *store.DB }
 
 // Snapshot takes one.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Version is the module's version. Go derives it from the commit's tag, or its
-// time and hash where there is none.
+// Version returns the module's version, which Go derives from the commit's tag
+// or, if there is none, from its time and hash.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -16,7 +16,7 @@ func Version() string {
 	return cmp.Or(info.Main.Version, "(devel)")
 }
 
-// Build is the version and what it was built from.
+// Build returns the version and a description of the build.
 func Build() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -25,8 +25,8 @@ func Build() string {
 	return Version() + " (" + describeBuild(info) + ")"
 }
 
-// describeBuild names the commit, as far as the build knew it, and what for
-// and with what it was built.
+// describeBuild names the commit, if it is known, the version of Go and the
+// platform.
 func describeBuild(info *debug.BuildInfo) string {
 	set := map[string]string{}
 	for _, s := range info.Settings {

@@ -198,7 +198,7 @@ func TestBundle_Older(t *testing.T) {
 	}
 	require.Contains(t, b.run("import", files[1]), "30 added")
 	newer := b.lines()
-	require.Contains(t, b.run("import", files[0]), "osv/Go: older than what is here, left")
+	require.Contains(t, b.run("import", files[0]), "osv/Go: older than what is here, skipped")
 	require.Equal(t, newer, b.lines())
 	require.Contains(t, b.run("import", files[2]), "10 added, 10 removed, 20 unchanged")
 	require.Equal(t, a.lines(), b.lines())
@@ -310,7 +310,7 @@ func TestExport_Nothing(t *testing.T) {
 	code, _, errs = runOriel(t, "import", "x", "--server", "nothing", "-c", b.config)
 	require.Equal(t, exitUsage, code, errs)
 	require.NotEmpty(t, b.refuse("import", filepath.Join(t.TempDir(), "missing")))
-	require.Contains(t, b.refuse("export", "-"), "there is no feed's data")
+	require.Contains(t, b.refuse("export", "-"), "no feed has data in")
 }
 
 // A process that is killed at any moment of an import leaves what was there,

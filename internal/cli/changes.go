@@ -22,16 +22,16 @@ func (o *oriel) changesCommand() *cobra.Command {
 	var f changesFlags
 	cmd := &cobra.Command{
 		Use:   "changes",
-		Short: "Tell what updates meant for the stored manifests since some moment",
-		Long: `Tell which vulnerabilities were added to, removed from or changed for the stored manifests since some
-moment: a time (2026-01-31T12:00:00Z), a length of time before now (24h), or an update operation. Operations that
-are no longer kept cannot be compared with; where one would be needed, a warning says so.`,
+		Short: "Show how the findings of stored manifests have changed",
+		Long: `Show which vulnerabilities were added to, removed from or changed for the stored manifests since a time
+(2026-01-31T12:00:00Z), for a duration up to now (24h), or since an update operation. If an operation that is
+needed for the comparison is no longer kept, a warning names its feed.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.changes(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.since, "since", "24h", "time, length of time, or update operation")
+	cmd.Flags().StringVar(&f.since, "since", "24h", "a time, a duration, or an update operation")
 	cmd.Flags().StringVar(&f.manifest, "manifest", "", "digest of one manifest (default: all)")
-	cmd.Flags().StringVarP(&f.format, "format", "f", "table", "table, or json: one change a line")
+	cmd.Flags().StringVarP(&f.format, "format", "f", "table", "table, or json with one change a line")
 	return cmd
 }
 
@@ -64,7 +64,7 @@ func (o *oriel) changes(ctx context.Context, f changesFlags) (err error) {
 	}
 	defer set.Close()
 	if len(set.Partial) > 0 {
-		fmt.Fprintf(o.stderr, "oriel: warning: no operation that old is kept of %s; changes are told since the oldest\n", strings.Join(set.Partial, ", "))
+		fmt.Fprintf(o.stderr, "oriel: warning: no operation of %s is that old; its changes are shown since the oldest\n", strings.Join(set.Partial, ", "))
 	}
 	return o.writeChanges(set, f.format)
 }
@@ -74,7 +74,7 @@ func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
 	lines := json.NewEncoder(o.stdout)
 	write := func(n clair.Notification) error { return lines.Encode(n) }
 	if format == "table" {
-		// Fixed widths, since nobody knows the rows to come.
+		// The widths are fixed because rows are written as they come.
 		const line = "%-8s %-20s %-20s %-44s %-24s %s\n"
 		fmt.Fprintf(o.stdout, line, "REASON", "SEVERITY", "VULNERABILITY", "PACKAGE", "FIXED IN", "MANIFEST")
 		write = func(n clair.Notification) error {
@@ -100,7 +100,7 @@ func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
 	return nil
 }
 
-// severities is the severity, and where that changed the one before it.
+// severities returns the severity and, if it has changed, the one before it.
 func severities(n clair.Notification) string {
 	now := n.Vulnerability.NormalizedSeverity.String()
 	if n.Previous != nil && n.Previous.NormalizedSeverity != n.Vulnerability.NormalizedSeverity {

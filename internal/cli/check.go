@@ -13,7 +13,7 @@ import (
 
 func (o *oriel) checkCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check", Short: "Check the configuration and the database; changes nothing", Args: usage(cobra.NoArgs),
+		Use: "check", Short: "Check the configuration and the database without changing anything", Args: usage(cobra.NoArgs),
 		RunE: o.check,
 	}
 }
@@ -29,7 +29,7 @@ func (o *oriel) check(cmd *cobra.Command, _ []string) (err error) {
 	fmt.Fprintf(o.stdout, "configuration: ok, %d feeds\n", len(cfg.Feeds))
 	db, err := store.Open(cmd.Context(), cfg.Store.Path, store.Options{ReadOnly: true})
 	if errors.Is(err, clair.ErrNotFound) {
-		fmt.Fprintf(o.stdout, "database %s: not there yet\n", cfg.Store.Path)
+		fmt.Fprintf(o.stdout, "database %s: does not exist yet\n", cfg.Store.Path)
 		return nil
 	}
 	if err != nil {

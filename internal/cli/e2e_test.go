@@ -208,7 +208,7 @@ func TestCheck(t *testing.T) {
 	config, db := writeConfig(t, "osv/Go", feed)
 	code, out, _ := runOriel(t, "check", "-c", config)
 	require.Zero(t, code)
-	require.Contains(t, out, "not there yet")
+	require.Contains(t, out, "does not exist yet")
 	require.NoFileExists(t, db)
 	code, _, _ = runOriel(t, "update", "-c", config)
 	require.Zero(t, code)

@@ -17,7 +17,7 @@ import (
 func (o *oriel) exportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export FILE|-",
-		Short: "Write the feeds' latest state into one file; works beside a running server",
+		Short: "Write the latest state of all feeds into a file, also while a server runs",
 		Args:  usage(cobra.ExactArgs(1)),
 		RunE:  func(cmd *cobra.Command, args []string) error { return o.export(cmd.Context(), args[0]) },
 	}
@@ -43,7 +43,7 @@ func (o *oriel) export(ctx context.Context, name string) (err error) {
 	}
 	defer l.Close()
 	if len(l.States()) == 0 {
-		return fmt.Errorf("export: %w: there is no feed's data in %s", clair.ErrNotFound, cfg.Store.Path)
+		return fmt.Errorf("export: %w: no feed has data in %s yet", clair.ErrNotFound, cfg.Store.Path)
 	}
 	start := time.Now()
 	var w bundle.Written

@@ -12,15 +12,16 @@ import (
 	"oriel/internal/app"
 	"oriel/internal/client"
 	"oriel/internal/fetch"
+	"oriel/internal/sanitize"
 )
 
 func (o *oriel) importCommand() *cobra.Command {
 	var f serverFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE|-",
-		Short: "Take in what export, or clairctl export-updaters, wrote; what is there already is left",
-		Long: `Take in what export, or clairctl export-updaters, wrote; what is there already is left. Beside a running
-server it is that server that takes it in.`,
+		Short: "Import a bundle, or a file of clairctl export-updaters; existing operations are kept",
+		Long: `Import a file that "oriel export" or "clairctl export-updaters" wrote. Operations that exist already, or that
+are older than the existing ones, are skipped. If a server owns the database, it imports the file.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.importFile(cmd.Context(), args[0], f) },
 	}
@@ -74,16 +75,16 @@ func openInput(ctx context.Context, name string, maxSize int64) (*fetch.File, er
 	return f, err
 }
 
-// printImported prints how the feeds of an import went.
+// printImported prints the outcome of an import for each feed.
 func (o *oriel) printImported(feeds []api.Imported) {
 	for _, f := range feeds {
 		switch f.Result {
 		case api.ImportDone:
 			fmt.Fprintf(o.stdout, "%s: operation %s: %d added, %d removed, %d unchanged\n", f.Name, f.Operation, f.Added, f.Removed, f.Unchanged)
 		case api.ImportOlder:
-			fmt.Fprintf(o.stdout, "%s: older than what is here, left\n", f.Name)
+			fmt.Fprintf(o.stdout, "%s: older than what is here, skipped\n", f.Name)
 		case api.ImportFailed:
-			fmt.Fprintf(o.stdout, "%s: failed: %s\n", f.Name, f.Error)
+			fmt.Fprintf(o.stdout, "%s: failed: %s\n", f.Name, sanitize.Text(f.Error))
 		default:
 			fmt.Fprintf(o.stdout, "%s: %s\n", f.Name, f.Result)
 		}

@@ -12,13 +12,14 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/app"
+	"oriel/internal/sanitize"
 )
 
 func (o *oriel) notificationsCommand() *cobra.Command {
 	var redeliver, webhook string
 	var f serverFlags
 	cmd := &cobra.Command{
-		Use: "notifications", Short: "List notifications and how far each webhook has been told, or deliver one again", Args: usage(cobra.NoArgs),
+		Use: "notifications", Short: "List notifications and their deliveries, or deliver one again", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if redeliver == "" {
 				return o.listNotifications(cmd.Context())
@@ -32,8 +33,8 @@ func (o *oriel) notificationsCommand() *cobra.Command {
 	return cmd
 }
 
-// listNotifications prints all notifications there are, newest first, with a
-// line for each webhook.
+// listNotifications prints all notifications, newest first, with a line for each
+// webhook.
 func (o *oriel) listNotifications(ctx context.Context) (err error) {
 	cfg, _, err := o.config()
 	if err != nil {
@@ -63,7 +64,7 @@ func (o *oriel) listNotifications(ctx context.Context) (err error) {
 				if !r.NextAttempt.IsZero() {
 					next = r.NextAttempt.Format(time.RFC3339)
 				}
-				fmt.Fprintf(w, "%s%d\t%s\t%s\t%d\t%s\t%s\n", head, r.Rows, r.Webhook, r.Status, r.Attempts, next, r.Error)
+				fmt.Fprintf(w, "%s%d\t%s\t%s\t%d\t%s\t%s\n", head, r.Rows, r.Webhook, r.Status, r.Attempts, next, sanitize.Line(r.Error))
 			}
 		}
 		if len(sets) < some {
@@ -72,8 +73,8 @@ func (o *oriel) listNotifications(ctx context.Context) (err error) {
 	}
 }
 
-// redeliver makes a notification due again: in the database, or where a server
-// has that, by asking it.
+// redeliver makes a notification due again, in the database or through the
+// server that owns it.
 func (o *oriel) redeliver(ctx context.Context, text, webhook string, f serverFlags) (err error) {
 	id, err := uuid.Parse(text)
 	if err != nil {

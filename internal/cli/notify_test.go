@@ -480,7 +480,7 @@ func TestNotifications(t *testing.T) {
 	want := differences(affectedBy(0), affectedBy(1))
 	code, out, errs = runOriel(t, "changes", "-c", config, "--since", "1h", "-f", "json")
 	require.Zero(t, code)
-	require.Contains(t, errs, "no operation that old is kept of osv/Go")
+	require.Contains(t, errs, "no operation of osv/Go is that old")
 	var got []string
 	for line := range strings.Lines(out) {
 		var n struct {

@@ -100,7 +100,7 @@ func TestBesideDaemon(t *testing.T) {
 
 	code, out, errs = runOriel(t, "vacuum", "-c", config)
 	require.Zero(t, code, errs)
-	require.Contains(t, out, "MB given back")
+	require.Contains(t, out, "MB returned")
 	require.Contains(t, errs, "asking the server")
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	code, out, errs = runOriel(t, "backup", backup, "-c", config)
@@ -117,7 +117,7 @@ func TestBesideDaemon(t *testing.T) {
 	code, out, errs = runOriel(t, "vacuum", "-c", config)
 	require.Zero(t, code, errs)
 	require.NotContains(t, errs, "asking")
-	require.Contains(t, out, "MB given back")
+	require.Contains(t, out, "MB returned")
 	code, _, errs = runOriel(t, "update", "-c", config, "--server", url)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "refused")
@@ -197,7 +197,7 @@ func TestDaemon_TLS(t *testing.T) {
 	require.EqualValues(t, 0o600, info.Mode().Perm(), "it holds a token")
 	code, out, errs := runOriel(t, "vacuum", "-c", config)
 	require.Zero(t, code, errs)
-	require.Contains(t, out, "5.0 MB given back")
+	require.Contains(t, out, "5.0 MB returned")
 	require.Equal(t, "Bearer s3cret", sent)
 
 	// Somebody else in its place gets nothing.

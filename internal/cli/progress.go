@@ -11,8 +11,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far several things are: on a terminal as one line that is
-// drawn again and again, elsewhere as a line for each new stage.
+// progress shows the progress of several tasks: on a terminal as one line that
+// is redrawn, elsewhere as a line for each new stage.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -24,9 +24,9 @@ type progress struct {
 	drawn time.Time
 }
 
-// progressItem is the state of one thing.
+// progressItem is the state of one task.
 type progressItem struct {
-	// stage is printed once where there is no terminal; "" prints nothing.
+	// stage is printed once if there is no terminal; "" prints nothing.
 	stage string
 	// text is drawn on a terminal.
 	text string
@@ -41,7 +41,7 @@ func newProgress(out io.Writer) *progress {
 	return &progress{out: out, terminal: ok && term.IsTerminal(int(f.Fd())), items: map[string]progressItem{}}
 }
 
-// show records the state of a thing and draws it. It is safe for concurrent
+// show records the state of a task and draws it. It is safe for concurrent
 // use.
 func (p *progress) show(name string, item progressItem) {
 	p.mu.Lock()
@@ -77,7 +77,7 @@ func (p *progress) clear() {
 	}
 }
 
-// bar draws a share of a whole.
+// bar returns a bar of the part of total that is done.
 func bar(done, total int64) string {
 	const width = 20
 	full := int(width * min(done, total) / max(total, 1))

@@ -223,7 +223,7 @@ func renderInput(res *match.Result) render.Input {
 	return in
 }
 
-// write writes a report where the flags say.
+// write writes a report to the output that the flags name.
 func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) error {
 	if f.output == "" {
 		return o.writeTo(o.stdout, format, rep)
@@ -231,7 +231,8 @@ func (o *oriel) write(format render.Format, rep *render.Report, f reportFlags) e
 	return o.writeWhole(f.output, func(out io.Writer) error { return o.writeTo(out, format, rep) })
 }
 
-// writeTo writes a report, and to standard error what its format cannot tell.
+// writeTo writes a report, and to standard error the warnings that its format
+// has no place for.
 func (o *oriel) writeTo(out io.Writer, format render.Format, rep *render.Report) error {
 	if format.Name == "csv" || format.Name == "json" {
 		for _, w := range rep.Warnings() {

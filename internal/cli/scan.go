@@ -30,11 +30,11 @@ func (o *oriel) scanCommand() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
 		Use:   "scan [INPUT]",
-		Short: "Match this host, or an input, with the lists of a running server",
-		Long: `Match this host, or an input as "oriel report" takes them, with the lists of a running server. The lists are
-read through the server's window and matched here: what the host holds does not leave it. It needs no database and
-no configuration. The token is read from --token-file, or else from the variable ` + app.TokenVariable + `. With --fail-on
-the exit code is 3 where it holds.`,
+		Short: "Report what affects this host, or an input, by the lists of a running server",
+		Long: `Report what affects this host, or an input as for "oriel report", by the lists of a running server. The lists
+are read through the server's window and matched here, so the contents of the host never leave it. Neither database
+nor configuration is needed. The token is read from --token-file, or else from the variable ` + app.TokenVariable + `.
+With --fail-on the exit code is 3 if a finding meets one of its conditions, or if packages are not covered.`,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := f.root
@@ -48,7 +48,7 @@ the exit code is 3 where it holds.`,
 	f.register(flags)
 	flags.StringVar(&f.root, "root", "/", "the root directory of the host")
 	f.add(flags, "http://127.0.0.1:6060", "address of the server")
-	flags.DurationVar(&f.giveUp, "give-up", 5*time.Minute, "how long the server may be away or too busy")
+	flags.DurationVar(&f.giveUp, "give-up", 5*time.Minute, "how long the server may be unreachable or too busy")
 	return cmd
 }
 
@@ -90,7 +90,7 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 	return gateErrorOf(made)
 }
 
-// scanModel says in render's words what a scan came to, and what it lacks.
+// scanModel returns the model of the result of a scan.
 func scanModel(name string, input *index.Input, res *scanner.Result) render.Input {
 	rep := renderInput(res.Result)
 	rep.Name = name
@@ -119,13 +119,13 @@ func scanCoverage(index *clair.IndexReport, unknown []string) *clair.Coverage {
 	return c
 }
 
-// showLists draws how far the lists have been read.
+// showLists draws the progress of reading lists.
 func showLists(p *progress) func(scanner.Progress) {
 	return func(l scanner.Progress) {
 		item := progressItem{done: l.Done}
 		switch {
 		case l.Position > 0:
-			item.text = fmt.Sprintf("place %d in the queue", l.Position)
+			item.text = fmt.Sprintf("position %d in the queue", l.Position)
 		case l.Total <= 0:
 			item.text = fmt.Sprintf("%d rows", l.Rows)
 		default:

@@ -9,7 +9,7 @@ import (
 func (o *oriel) serveCommand() *cobra.Command {
 	var demo bool
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Keep the feeds up to date and answer over HTTP", Args: usage(cobra.NoArgs),
+		Use: "serve", Short: "Run the server: update feeds and answer over HTTP", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if demo {
 				return app.Demo(cmd.Context(), o.assets, o.stdout, o.stderr)
@@ -21,6 +21,6 @@ func (o *oriel) serveCommand() *cobra.Command {
 			return app.Serve(cmd.Context(), cfg, o.assets, log, nil)
 		},
 	}
-	cmd.Flags().BoolVar(&demo, "demo", false, "serve sample data from a temporary database, without any network")
+	cmd.Flags().BoolVar(&demo, "demo", false, "serve sample data from a temporary database, without network")
 	return cmd
 }

@@ -21,10 +21,10 @@ import (
 func (o *oriel) statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Tell how the feeds are doing, from the database alone; fails if any is missing, failed or stale", Args: usage(cobra.NoArgs),
+		Use: "status", Short: "Show feed status, read from the database alone; fails if a feed is missing, failed or stale", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.status(cmd, asJSON) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as GET /matcher/api/v1/feeds answers")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the response to GET /matcher/api/v1/feeds")
 	return cmd
 }
 
@@ -59,7 +59,7 @@ func (o *oriel) status(cmd *cobra.Command, asJSON bool) (err error) {
 	return nil
 }
 
-// writeFeeds writes a table of the feeds and, below it, what went wrong.
+// writeFeeds writes a table of the feeds and, below it, their errors.
 func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FEED\tSTATE\tLAST SUCCESS\tLAST ATTEMPT\tNEXT RUN\tRECORDS\tSKIPPED\tNEWEST ADVISORY")
@@ -88,7 +88,7 @@ func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 	return nil
 }
 
-// ago says how long ago something was, "never" for the zero time.
+// ago returns the time that has passed since t, "never" if t is zero.
 func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"

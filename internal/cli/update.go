@@ -19,9 +19,9 @@ import (
 func (o *oriel) updateCommand() *cobra.Command {
 	var f serverFlags
 	cmd := &cobra.Command{
-		Use: "update [FEED…]", Short: "Run the feeds once (all enabled ones, or those named) and exit; fails if any feed failed",
-		Long: `Run the feeds once, all enabled ones or those named, and exit; fails if any feed failed. Beside a running
-server it is that server that runs them, and this command waits for it.`,
+		Use: "update [FEED…]", Short: "Update the enabled feeds, or those named, once; fails if any feed fails",
+		Long: `Update the enabled feeds, or those named, once. If a server owns the database, it updates them, and the
+command waits for it.`,
 		ValidArgsFunction: o.completeFeeds,
 		RunE:              func(cmd *cobra.Command, names []string) error { return o.update(cmd.Context(), names, f) },
 	}
@@ -29,7 +29,7 @@ server it is that server that runs them, and this command waits for it.`,
 	return cmd
 }
 
-// completeFeeds offers the names of the enabled feeds to a shell.
+// completeFeeds returns the names of the enabled feeds to a shell.
 func (o *oriel) completeFeeds(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	cfg, err := app.Load(o.configFile, os.Environ(), o.assets)
 	if err != nil {
@@ -84,7 +84,8 @@ func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err 
 	return err
 }
 
-// failures says how many runs failed; each has been printed.
+// failures returns an error with the number of failed runs, each of which has
+// been printed; nil if there are none.
 func failures(results []updater.Result) error {
 	failed := 0
 	for _, r := range results {
@@ -98,12 +99,12 @@ func failures(results []updater.Result) error {
 	return fmt.Errorf("%d of %d feeds failed", failed, len(results))
 }
 
-// printResult prints how one feed's run went.
+// printResult prints the outcome of one run.
 func (o *oriel) printResult(r updater.Result) {
 	took := r.Took.Round(time.Millisecond)
 	switch {
 	case r.Err != nil:
-		fmt.Fprintf(o.stdout, "%s: failed after %v: %v\n", r.Updater, took, r.Err)
+		fmt.Fprintf(o.stdout, "%s: failed after %v: %s\n", r.Updater, took, sanitize.Text(r.Err.Error()))
 	case r.Unchanged():
 		fmt.Fprintf(o.stdout, "%s: unchanged (%v)\n", r.Updater, took)
 	}
@@ -115,7 +116,7 @@ func (o *oriel) printResult(r updater.Result) {
 		fmt.Fprintf(o.stdout, "%s: operation %s: %d added, %d removed, %d unchanged (%v)\n", name, op.Ref, op.Added, op.Removed, op.Unchanged, took)
 	}
 	if r.Skipped > 0 {
-		fmt.Fprintf(o.stdout, "%s: %d records skipped: %s\n", r.Updater, r.Skipped, r.Sample)
+		fmt.Fprintf(o.stdout, "%s: %d records skipped: %s\n", r.Updater, r.Skipped, sanitize.Text(r.Sample))
 	}
 }
 
@@ -127,13 +128,13 @@ func resultOf(run client.FeedRun) updater.Result {
 	case run.Interrupted():
 		r.Err = fmt.Errorf("%w: the server ended the run before it finished", clair.ErrUnavailable)
 	case f.Error != "":
-		r.Err = errors.New(sanitize.Text(f.Error))
+		r.Err = errors.New(f.Error)
 	case run.NewOperation():
 		r.Operations = []clair.UpdateResult{{
 			UpdateOperation: clair.UpdateOperation{Ref: *f.Operation, Updater: f.Name, Kind: f.Kind},
 			Added:           f.Added, Removed: f.Removed, Unchanged: f.Records - f.Added,
 		}}
-		r.Skipped, r.Sample = f.Skipped, sanitize.Text(f.SkippedSample)
+		r.Skipped, r.Sample = f.Skipped, f.SkippedSample
 	}
 	return r
 }

@@ -13,7 +13,7 @@ import (
 func (o *oriel) vacuumCommand() *cobra.Command {
 	var f serverFlags
 	cmd := &cobra.Command{
-		Use: "vacuum", Short: "Collect garbage and give free space back to the disk, also beside a running server", Args: usage(cobra.NoArgs),
+		Use: "vacuum", Short: "Collect garbage and return free space to the disk, also while a server runs", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.vacuum(cmd.Context(), f) },
 	}
 	f.addOwner(cmd)
@@ -41,6 +41,6 @@ func (o *oriel) vacuum(ctx context.Context, f serverFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(o.stdout, "%.1f MB given back to the disk\n", float64(done.FreedBytes)/1e6)
+	fmt.Fprintf(o.stdout, "%.1f MB returned to the disk\n", float64(done.FreedBytes)/1e6)
 	return nil
 }
