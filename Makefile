@@ -4,7 +4,7 @@
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: all build test race check lint fuzz vuln measure release ci clean
+.PHONY: all build test race check lint fuzz vuln measure compare release ci clean
 
 all: check test
 
@@ -31,6 +31,10 @@ vuln: ## known vulnerabilities of the dependencies
 
 measure: ## sizes, words, repeated and dead code
 	go run ./internal/measure -tools
+
+OLD = origin/main
+compare: ## held figures of OLD and the working tree, a quarter of an hour
+	go run ./bench/compare $(OLD)
 
 release: ## archives, checksums, SBOM, completions and man pages in dist/
 	.ci/release dist
