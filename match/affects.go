@@ -2,6 +2,7 @@ package match
 
 import (
 	"fmt"
+	"strings"
 
 	"oriel/clair"
 	"oriel/internal/version"
@@ -86,6 +87,17 @@ type target struct {
 	hasParsed bool
 }
 
+// versionText returns the text of the record's version as its scheme reads it.
+// Inventories write the version of Go's standard library with and without the
+// toolchain's prefix.
+func (t *target) versionText() string {
+	text := t.Package.Version
+	if t.scheme == "go" && (t.key.Name == "stdlib" || t.key.Name == "toolchain") && text != "" && !strings.HasPrefix(text, "go") {
+		return "go" + strings.TrimPrefix(text, "v")
+	}
+	return text
+}
+
 // owned is a target with the id of the package that it belongs to.
 type owned struct {
 	id string
@@ -109,7 +121,7 @@ func (t *target) meets(v *clair.Vulnerability) bool {
 // version returns the record's parsed version.
 func (t *target) version() (version.Version, error) {
 	if !t.hasParsed {
-		t.parsed, t.parseErr = version.Parse(t.scheme, t.Package.Version)
+		t.parsed, t.parseErr = version.Parse(t.scheme, t.versionText())
 		t.hasParsed = true
 	}
 	return t.parsed, t.parseErr
@@ -127,4 +139,15 @@ func (t *target) compare(other string) (int, error) {
 		return 0, err
 	}
 	return own.Compare(v)
+}
+
+// compareEqual is compare for a bound that includes versions equal to it. In
+// PyPI, the local label of a package's version does not count then, unless the
+// bound has one: 2.6.0+cu124 is a build of 2.6.0 (PEP 440, "Version matching").
+func (t *target) compareEqual(other string) (int, error) {
+	release, _, local := strings.Cut(t.Package.Version, "+")
+	if t.scheme != "pypi" || !local || strings.Contains(other, "+") {
+		return t.compare(other)
+	}
+	return version.Compare(t.scheme, release, other)
 }

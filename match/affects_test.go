@@ -1,6 +1,8 @@
 package match_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,10 +50,57 @@ func TestAffects_Languages(t *testing.T) {
 		{"maven", "2.14.1", "fixed=2.15.0&introduced=2.13.0", true},
 		{"npm", "4.17.20", "fixed=4.17.21", true},
 		{"rubygems", "6.0.0", "fixed=6.0.0.1", true},
+		{"rubygems", "1.13.6-x86_64-linux", "fixed=1.13.6", false},
+
+		// A local label counts only for bounds that exclude their version.
+		{"pypi", "2.10.0+cpu", "lastAffected=2.10.0", true},
+		{"pypi", "2.10.0.post1+cpu", "lastAffected=2.10.0", false},
+		{"pypi", "2.10.0+cpu", "lastAffected=2.10.0%2Babc", false},
+		{"pypi", "2.6.0+cu124", "versions=2.5.0%2C2.6.0", true},
+		{"pypi", "2.6.0+cu124", "fixed=2.6.0", false},
+		{"pypi", "2.6.0+cu124", "introduced=2.6.0", true},
+		{"pypi", "1.13.1+cu117", "fixed=1.13.1", false},
+
+		{"packagist", "6.x-dev", "fixed=6.0.0", false},
+		{"packagist", "6.x-dev", "fixed=7.0.0&introduced=6.0.0", true},
 	} {
-		got, err := match.NewJudge().Affects(advisory(c.repo, "p", c.bounds), language(c.repo, "p", c.version))
-		require.NoError(t, err)
-		require.Equal(t, c.want, got, "%s %s, %q", c.repo, c.version, c.bounds)
+		t.Run(fmt.Sprintf("%s_%s_%s", c.repo, c.version, c.bounds), func(t *testing.T) {
+			got, err := match.NewJudge().Affects(advisory(c.repo, "p", c.bounds), language(c.repo, "p", c.version))
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+// Advisories of Go's standard library are about releases, which vendors build
+// under their own names.
+func TestAffects_GoStandardLibrary(t *testing.T) {
+	for _, version := range []string{"go1.21.8", "1.21.8", "v1.21.8", "go1.21.8-X:nodwarf5", "1.21.8-1", "1.21.8-microsoft", "go1.21.8 (Red Hat 1.21.8-1.el9)"} {
+		for fixed, want := range map[string]bool{"fixed=1.21.8&introduced=1.21.0-0": false, "fixed=1.21.9&introduced=1.21.0-0": true} {
+			t.Run(version+"_"+fixed, func(t *testing.T) {
+				got, err := match.NewJudge().Affects(advisory("go", "stdlib", fixed), language("go", "stdlib", version))
+				require.NoError(t, err)
+				require.Equal(t, want, got)
+			})
+		}
+	}
+}
+
+// TestAffects_Incomparable has texts that are not versions: they are neither
+// affected nor unaffected, unless every version is.
+func TestAffects_Incomparable(t *testing.T) {
+	for _, version := range []string{"^4.17.21", ">=1", "git+https://example.org/p.git", "file:../p", "[5,6)", "${v}", "unspecified", "master-2024", "dev-fix-1234",
+		strings.Repeat("1.", 5000) + "1"} {
+		for _, repo := range []string{"npm", "pypi", "maven", "packagist", "go", "crates.io", "rubygems", "nuget"} {
+			t.Run(fmt.Sprintf("%s_%.20s", repo, version), func(t *testing.T) {
+				got, err := match.NewJudge().Affects(advisory(repo, "p", "fixed=99"), language(repo, "p", version))
+				require.ErrorIs(t, err, clair.ErrInvalid)
+				require.False(t, got)
+				got, err = match.NewJudge().Affects(advisory(repo, "p", ""), language(repo, "p", version))
+				require.NoError(t, err)
+				require.True(t, got)
+			})
+		}
 	}
 }
 
@@ -134,6 +183,14 @@ func TestAffects_Distributions(t *testing.T) {
 		{amzn2, "1.0-1.amzn2", "1.0-2.amzn2", true}, // MAT-08
 		{amzn2, "1.0-2.amzn2", "1.0-2.amzn2", false},
 		{amzn2, "1.0-2.amzn2", "", true},
+
+		// Bounds of feeds that say more than a fixed version.
+		{debian12, "1.0-1", "introduced=2.0-1", false},
+		{debian12, "2.0-1", "introduced=2.0-1", true},
+		{debian12, "2.0-3", "introduced=2.0-1&lastAffected=2.0-2", false},
+		{alpine318, "1.2.3-r1", "versions=1.2.3-r0%2C1.2.3-r1", true},
+		{alpine318, "1.2.3-r2", "versions=1.2.3-r0%2C1.2.3-r1", false},
+		{amzn2, "1.0-2.amzn2", "lastAffected=1.0-2.amzn2", true},
 	} {
 		v := &clair.Vulnerability{Name: "CVE-1", Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &c.dist, FixedInVersion: c.fixed}
 		r := clair.Record{Package: &clair.Package{Name: "p", Version: c.version, Kind: clair.Source}, Dist: &c.dist}

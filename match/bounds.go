@@ -7,8 +7,8 @@ import (
 	"oriel/internal/version"
 )
 
-// boundsAffected is the rule of language ecosystems. A Range stands in rows
-// that came from a Clair without their original bounds, and then decides.
+// boundsAffected is the rule of language ecosystems. Rows that came from a Clair
+// without their original bounds have a Range, which then decides.
 func boundsAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	if v.Range != nil {
 		return inRange(v.Range, t)
@@ -35,14 +35,14 @@ func boundsAffected(v *clair.Vulnerability, t *target) (bool, error) {
 		c, err := t.compare(b.Fixed)
 		return err == nil && c < 0, err
 	case b.LastAffected != "":
-		c, err := t.compare(b.LastAffected)
+		c, err := t.compareEqual(b.LastAffected)
 		return err == nil && c <= 0, err
 	}
 	return true, nil
 }
 
-// oneOf says whether the record's version is in the list: by its text, or by
-// being another spelling of a member.
+// oneOf reports whether the record's version is in the list: as text, or as
+// another spelling of a member.
 func oneOf(list []string, t *target) (bool, error) {
 	for _, s := range list {
 		if s == t.Package.Version {
@@ -53,16 +53,16 @@ func oneOf(list []string, t *target) (bool, error) {
 		return false, err
 	}
 	for _, s := range list {
-		// A member that is no version is nobody's other spelling.
-		if c, err := t.compare(s); err == nil && c == 0 {
+		// A member that is not a version has no other spelling.
+		if c, err := t.compareEqual(s); err == nil && c == 0 {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// inRange compares normalised versions: the lower bound is in, the upper is
-// not.
+// inRange compares normalized versions: the lower bound is included, the upper
+// is not.
 func inRange(r *clair.Range, t *target) (bool, error) {
 	lower, err := clair.ParseNormalizedVersion(r.Lower)
 	if err != nil {

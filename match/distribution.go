@@ -7,32 +7,39 @@ import (
 	"oriel/clair"
 )
 
-// fixedAffected is the rule of Debian and Alpine: no fixed version means that
-// all are affected, and "0" that none is.
+// fixedAffected is the rule of Debian and Alpine: without a fixed version all
+// versions are affected, and with "0" none is.
 func fixedAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	if v.FixedInVersion == "0" {
 		return false, nil
 	}
-	return ubuntuAffected(v, t)
+	return beforeFix(v, t)
 }
 
 // ubuntuAffected takes "0", as Clair does, for a vulnerability without a fix.
 func ubuntuAffected(v *clair.Vulnerability, t *target) (bool, error) {
-	if v.FixedInVersion == "" || v.FixedInVersion == "0" {
+	if v.FixedInVersion == "0" {
 		return true, nil
 	}
-	c, err := t.compare(v.FixedInVersion)
-	return err == nil && c < 0, err
+	return beforeFix(v, t)
 }
 
-// rpmAffected compares with the fixed version, or else the last one that the
-// advisory knows to be affected; without either all are. The architecture
-// must fit.
+// rpmAffected is beforeFix for packages whose architecture fits.
 func rpmAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	if !archFits(v, t.Package.Arch) {
 		return false, nil
 	}
+	return beforeFix(v, t)
+}
+
+// beforeFix compares with the fixed version, or else the last version that the
+// advisory knows to be affected; without either all versions are affected. Rows
+// of feeds that say more have bounds, which no version of a distribution can be
+// mistaken for.
+func beforeFix(v *clair.Vulnerability, t *target) (bool, error) {
 	switch {
+	case strings.Contains(v.FixedInVersion, "="):
+		return boundsAffected(v, t)
 	case v.FixedInVersion != "":
 		c, err := t.compare(withoutContext(v.FixedInVersion))
 		return err == nil && c < 0, err

@@ -12,12 +12,9 @@ import (
 // tokens, compared one by one. The library pads numbers with zeros, and so
 // takes 1.2 and 1.2.0 for equal and 1.2-r1 for newer than 1.2.0. To apk a
 // version that goes on is newer, unless it goes on with the suffix of a
-// pre-release. If one of two versions does not follow apk's grammar, the
-// library, which knows how apk ranks such versions, decides.
-type apkVersion struct {
-	tokens []apkToken // empty if the version does not follow the grammar
-	any    semantic.AlpineVersion
-}
+// pre-release. A text that does not follow apk's grammar is refused: apk ranks
+// such texts, but not in one order.
+type apkVersion struct{ tokens []apkToken }
 
 // The kinds of tokens, in the order in which they follow each other.
 const (
@@ -25,6 +22,7 @@ const (
 	apkLetter
 	apkSuffix
 	apkSuffixNumber
+	apkCommit
 	apkRevision
 	apkEnd
 )
@@ -40,11 +38,11 @@ type apkToken struct {
 }
 
 func parseApk(s string) (semantic.Version, error) {
-	parsed, err := semantic.ParseAlpineVersion(s)
-	if err != nil {
-		return nil, err
+	tokens := apkTokens(s)
+	if tokens == nil {
+		return nil, errSyntax()
 	}
-	return apkVersion{apkTokens(s), parsed}, nil
+	return apkVersion{tokens}, nil
 }
 
 // apkTokens splits a version {digits}{.digits}…{letter}{_suffix{digits}}…{-r{digits}}.
@@ -74,6 +72,11 @@ func apkTokens(s string) []apkToken {
 			next, ok = digits(apkNumber)
 		case 'a' <= c && c <= 'z' && last == apkNumber:
 			next, s = apkToken{kind: apkLetter, rank: int(c)}, s[1:]
+		case isDigit(c) && last == apkLetter: // 1.9.5p2
+			next, ok = digits(apkNumber)
+			next.rank = 0
+		case c == '~' && last < apkCommit:
+			next, s, ok = apkHash(s[1:])
 		case c == '_' && last < apkRevision:
 			next.kind = apkSuffix
 			next.rank, s, ok = apkSuffixRank(s[1:])
@@ -93,6 +96,15 @@ func apkTokens(s string) []apkToken {
 	return append(tokens, apkToken{kind: apkEnd})
 }
 
+// apkHash returns the hash of a commit that s begins with, and the rest of s.
+func apkHash(s string) (t apkToken, rest string, ok bool) {
+	end := 0
+	for end < len(s) && (isDigit(s[end]) || 'a' <= s[end] && s[end] <= 'f') {
+		end++
+	}
+	return apkToken{kind: apkCommit, digits: s[:end]}, s[end:], end > 0
+}
+
 // apkSuffixRank returns the rank of the suffix that s begins with, negative
 // for a pre-release, and the rest of s.
 func apkSuffixRank(s string) (rank int, rest string, ok bool) {
@@ -109,9 +121,6 @@ func (v apkVersion) Compare(other semantic.Version) (int, error) {
 	w, ok := other.(apkVersion)
 	if !ok {
 		return 0, semantic.ErrNotSameEcosystem
-	}
-	if v.tokens == nil || w.tokens == nil {
-		return v.any.Compare(w.any)
 	}
 	return slices.CompareFunc(v.tokens, w.tokens, apkToken.compare), nil
 }

@@ -45,31 +45,30 @@ type parser func(string) (semantic.Version, error)
 
 // parsers has every scheme. Nothing writes to it.
 var parsers = map[Scheme]parser{
-	Debian: from(semantic.ParseDebianVersion),
+	Debian: checked(isDebian, from(semantic.ParseDebianVersion)),
 	Alpine: parseApk,
-	// rpm accepts any text as a version.
-	RPM: func(s string) (semantic.Version, error) { return semantic.ParseRedHatVersion(s), nil },
+	RPM:    checked(isRPM, always(semantic.ParseRedHatVersion)),
 
 	"go":        parseGo,
-	"npm":       always(semantic.ParseSemverVersion),
-	"crates.io": always(semantic.ParseSemverVersion),
-	"hex":       always(semantic.ParseSemverVersion),
-	"swift":     always(semantic.ParseSemverVersion),
-	"julia":     always(semantic.ParseSemverVersion),
-	"conan":     always(semantic.ParseSemverVersion),
+	"npm":       parseSemver,
+	"crates.io": parseSemver,
+	"hex":       parseSemver,
+	"swift":     parseSemver,
+	"julia":     parseSemver,
+	"conan":     checked(isConan, always(semantic.ParseSemverVersion)),
 	// Tags such as v4.1.2; advisories leave the "v" out.
-	"github-actions": func(s string) (semantic.Version, error) {
-		return always(semantic.ParseSemverVersion)(strings.TrimPrefix(s, "v"))
-	},
-	"pub":       parsePub,
-	"pypi":      from(semantic.ParsePyPIVersion),
-	"maven":     parseMaven,
+	"github-actions": checked(isActionTag, func(s string) (semantic.Version, error) {
+		return parseSemver(strings.TrimPrefix(s, "v"))
+	}),
+	"pub":       checked(isSemver, parsePub),
+	"pypi":      checked(pypiVersion.MatchString, from(semantic.ParsePyPIVersion)),
+	"maven":     checked(isMaven, parseMaven),
 	"rubygems":  parseRubyGems,
 	"cocoapods": parseRubyGems, // its versions are those of RubyGems
-	"nuget":     always(semantic.ParseNuGetVersion),
+	"nuget":     checked(isNuGet, always(semantic.ParseNuGetVersion)),
 	"packagist": parsePackagist,
-	"cran":      from(semantic.ParseCRANVersion),
-	"hackage":   from(semantic.ParseHackageVersion),
+	"cran":      checked(isCRAN, from(semantic.ParseCRANVersion)),
+	"hackage":   checked(isHackage, from(semantic.ParseHackageVersion)),
 }
 
 // from and always adapt the library's functions.
@@ -79,11 +78,16 @@ func from[V semantic.Version](parse func(string) (V, error)) parser {
 
 func always[V semantic.Version](parse func(string) V) parser {
 	return func(s string) (semantic.Version, error) {
-		if !hasDigit(s) {
-			return nil, fmt.Errorf("%w: it has no number", clair.ErrInvalid)
-		}
 		return parse(s), nil
 	}
+}
+
+// parseSemver parses a semantic version.
+func parseSemver(s string) (semantic.Version, error) {
+	if !isSemver(s) {
+		return nil, errSyntax()
+	}
+	return semantic.ParseSemverVersion(strings.TrimPrefix(s, "=")), nil
 }
 
 func hasDigit(s string) bool {

@@ -1,6 +1,7 @@
 package version
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,14 @@ var contradictions = map[string]int{
 	"Packagist__curated.txt": 4, "Packagist__generated.txt": 6, "Maven__reftool.txt": 1,
 }
 
+// notVersions are the numbers of comparisons with a text that is not a version
+// of the ecosystem: names of branches, Python's versions before PEP 440, and
+// texts that do not follow apk's grammar. The tools rank them somehow.
+var notVersions = map[string]int{
+	"Alpine__curated.txt": 33, "Maven__generated.txt": 12, "Maven__reftool.txt": 7, "Packagist__curated.txt": 2,
+	"PyPI__curated.txt": 11, "PyPI__generated.txt": 69,
+}
+
 // TestCompare_Fixtures runs every comparison that the native tools answered.
 func TestCompare_Fixtures(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(corpus.Dir(t), "versions", "*__*.txt"))
@@ -40,16 +49,22 @@ func TestCompare_Fixtures(t *testing.T) {
 			require.True(t, ok, "no scheme for %s", ecosystem)
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
-			total, wrong := 0, []string(nil)
+			total, wrong, refused := 0, []string(nil), []string(nil)
 			for line := range strings.Lines(string(text)) {
 				f := strings.Fields(line)
 				require.Len(t, f, 3, line)
 				total++
-				if got, err := Compare(scheme, f[0], f[2]); err != nil || "<=>"[got+1:got+2] != f[1] {
+				switch got, err := Compare(scheme, f[0], f[2]); {
+				case err != nil:
+					refused = append(refused, strings.TrimSpace(line))
+				case "<=>"[got+1:got+2] != f[1]:
 					wrong = append(wrong, strings.TrimSpace(line))
 				}
 			}
-			t.Logf("%s: %d of %d", name, total-len(wrong), total)
+			t.Logf("%s: %d of %d, %d refused", name, total-len(wrong)-len(refused), total, len(refused))
+			if len(refused) > notVersions[name] {
+				t.Errorf("%d refused:\n%s", len(refused), strings.Join(refused[:min(20, len(refused))], "\n"))
+			}
 			if len(wrong) > contradictions[name] {
 				t.Errorf("%d wrong:\n%s", len(wrong), strings.Join(wrong[:min(20, len(wrong))], "\n"))
 			}
@@ -72,6 +87,24 @@ func TestCompare(t *testing.T) {
 		{"go", "go1.21rc2", "1.21.0-rc.3", -1, ""},
 		{"go", "go1.21.3", "1.21.3", 0, ""},
 		{"go", "go1.21", "1.21.0", 0, ""},
+		{"go", "go1.26.8-X:nodwarf5", "1.26.8", 0, "an experiment"},
+		{"go", "1.26.8-X:nodwarf5", "1.26.8", 0, "an experiment"},
+		{"go", "go1.21.3 X:boringcrypto", "1.21.3", 0, "an experiment"},
+		{"go", "go1.21.9 (Red Hat 1.21.9-2.el9_4)", "1.21.9", 0, "a vendor's build"},
+		{"go", "go1.22.5-1", "1.22.5", 0, "a vendor's build"},
+		{"go", "go1.19.5b5", "1.19.5", 0, "a build of BoringCrypto"},
+		{"rubygems", "1.13.6-x86_64-linux", "1.13.6", 0, "a platform"},
+		{"rubygems", "1.13.6-java", "1.13.6", 0, "a platform"},
+		{"rubygems", "1.13.6-arm64-darwin", "1.13.6", 0, "a platform"},
+		{"rubygems", "1.13.6-alpha", "1.13.6", -1, "a pre-release"},
+		{"packagist", "6.x-dev", "6.999.0", 1, "the end of the branch"},
+		{"packagist", "6.x-dev", "7.0.0", -1, "the end of the branch"},
+		{"packagist", "1.0.x-dev", "1.0.9", 1, "the end of the branch"},
+		{"packagist", "1.0.x-dev", "1.1.0", -1, "the end of the branch"},
+		{"maven", "Hoxton.SR1", "Hoxton.SR2", -1, "a release train"},
+		{"maven", "r09", "24.1.1", -1, "a word with a number"},
+		{Alpine, "1.9.5p2-r0", "1.9.5p3-r0", -1, "a number after a letter"},
+		{Alpine, "1.9.5p2-r0", "1.9.5p10-r0", -1, "a number after a letter"},
 		{"npm", "1.0.0-beta.11", "1.0.0-beta.2", 1, "numbers in pre-releases"},
 		{"pypi", "1.0.post1", "1.0", 1, ""},
 		{"pypi", "1.0rc1", "1.0", -1, ""},
@@ -106,8 +139,26 @@ func TestCompare(t *testing.T) {
 }
 
 func TestParse_Refuses(t *testing.T) {
+	noVersions := []string{
+		"", "^4.17.21", "~1.2", ">=1", "<2", "=>1", "*", "1.*", "latest", "1.2.3 - 2.0.0", "1 || 2", "1.0, 2.0",
+		"git+https://example.org/a.git#v1.0.0", "https://example.org/a-1.0.tgz", "file:../a-1.0", "workspace:^1.0.0", "npm:a@1.0.0",
+		"[5,6)", "[5]", "${v}", "${project.version}-1", "unspecified", "master-2024", "dev-fix-1234", "main", "HEAD",
+		"1.2.3" + strings.Repeat(".1", 5000),
+	}
+	for scheme := range parsers {
+		for _, text := range noVersions {
+			if scheme == RPM && !strings.ContainsAny(text, "<>=(){}[]$,*| ") && text != "" && len(text) < 100 {
+				continue // rpm builds packages with such versions
+			}
+			t.Run(fmt.Sprintf("%s/%.20s", scheme, text), func(t *testing.T) {
+				_, err := Parse(scheme, text)
+				require.ErrorIs(t, err, clair.ErrInvalid)
+			})
+		}
+	}
 	for scheme, texts := range map[Scheme][]string{
-		"go": {"", "main", "(devel)", strings.Repeat("1.", 600)}, "npm": {"latest"}, Debian: {""}, "nosuch": {"1"},
+		"go": {"(devel)"}, "npm": {"1.x", "1.2.x", "1.X"}, "packagist": {"dev-main", "dev-1.0", "1.0.x", "1.0 as 2.0"}, "github-actions": {"8f4b7f84864484a7bf31766abe9204da3cbe65b3", "release/v1"},
+		Alpine: {"1.0.r1", "1-ruff"}, "pypi": {"1.0-bulbasaur"}, "nosuch": {"1"},
 	} {
 		for _, text := range texts {
 			_, err := Parse(scheme, text)
