@@ -67,7 +67,7 @@ func (b *gzipBody) Read(p []byte) (int, error) {
 		return 0, &http.MaxBytesError{Limit: b.limit}
 	case b.decoded > ratioFrom && b.decoded > maxRatio*b.sent.n:
 		return 0, clair.Invalid("body", "is compressed by a factor of more than %d", maxRatio)
-	case err == nil || err == io.EOF:
+	case err == nil || errors.Is(err, io.EOF):
 		return n, err
 	}
 	return n, codingError(err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -128,7 +129,7 @@ func (u *utf16Reader) unit() (rune, error) {
 	}
 	var b [2]byte
 	if _, err := io.ReadFull(u.r, b[:]); err != nil {
-		if err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = clair.Invalid("encoding", "the text in UTF-16 is cut off")
 		}
 		return 0, err
