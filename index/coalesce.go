@@ -76,8 +76,9 @@ func (c *coalescer) database(r *report, at int, db Database) error {
 	if dist == nil && len(db.Packages) > 0 {
 		r.unmatch(clair.Unmatched{Package: name, Reason: fmt.Sprintf("no file names the distribution of its packages (%d)", len(db.Packages))})
 	}
+	repositories := c.repositories(at, dist)
 	for _, p := range db.Packages {
-		r.add(p, place{db: name, layer: introduced[packageKey(&p)], dist: dist})
+		r.add(p, place{db: name, layer: introduced[packageKey(&p)], dist: dist, repositories: repositories})
 	}
 	return nil
 }
@@ -116,8 +117,12 @@ func (c *coalescer) file(r *report, at int, f PackageFile) {
 	if _, known := distro.ReleaseOf(dist); known && f.Owned {
 		return // the distribution has a package of it, and its own fixes
 	}
+	where := place{db: name, layer: c.layers[at].Layer, ecosystem: f.Repository}
+	if f.Catalog != nil {
+		where.repositories = []clair.Repository{*f.Catalog}
+	}
 	for _, p := range f.Packages {
-		r.add(p, place{db: name, layer: c.layers[at].Layer, dist: dist, ecosystem: f.Repository})
+		r.add(p, where)
 	}
 	for _, u := range f.Unmatched {
 		r.unmatch(u)
@@ -125,6 +130,26 @@ func (c *coalescer) file(r *report, at int, f PackageFile) {
 	if f.Err != "" {
 		r.unmatch(clair.Unmatched{Package: name, Reason: f.Err})
 	}
+}
+
+// repositories returns the repositories from which the packages of a layer's
+// database were installed: those that the layer names, else the nearest layer
+// below, else the nearest above. Only Red Hat's images name them.
+func (c *coalescer) repositories(at int, dist *clair.Distribution) []clair.Repository {
+	if r, ok := distro.ReleaseOf(dist); !ok || !strings.HasPrefix(r.Platform, "rhel:") {
+		return nil
+	}
+	for i := at; i >= 0; i-- {
+		if l := c.layers[i]; len(l.Repositories) > 0 {
+			return l.Repositories
+		}
+	}
+	for _, l := range c.layers[at+1:] {
+		if len(l.Repositories) > 0 {
+			return l.Repositories
+		}
+	}
+	return nil
 }
 
 // distribution returns the distribution of a layer. One that an os-release

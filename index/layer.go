@@ -14,6 +14,9 @@ type LayerResult struct {
 	// marks one that was derived from another file.
 	Distribution *clair.Distribution `json:"distribution,omitempty"`
 	Inferred     bool                `json:"inferred,omitempty"`
+	// Repositories are those that the distribution's packages were installed
+	// from, if a file names them.
+	Repositories []clair.Repository `json:"repositories,omitempty"`
 	// Databases are the package databases in the layer, including those
 	// without packages.
 	Databases []Database `json:"databases,omitempty"`
@@ -51,9 +54,11 @@ type PackageFile struct {
 	Path string `json:"path"`
 	// Names are the other paths of the same file.
 	Names []string `json:"names,omitempty"`
-	// Repository names the ecosystem.
-	Repository string          `json:"repository"`
-	Packages   []clair.Package `json:"packages,omitempty"`
+	// Repository names the ecosystem. Catalog is set if the packages are of
+	// a repository that is not an ecosystem.
+	Repository string            `json:"repository"`
+	Catalog    *clair.Repository `json:"catalog,omitempty"`
+	Packages   []clair.Package   `json:"packages,omitempty"`
 	// Unmatched are its components that cannot be matched.
 	Unmatched []clair.Unmatched `json:"unmatched,omitempty"`
 	// Err is the reason if it cannot be read, else "".

@@ -5,6 +5,7 @@ import (
 
 	"oriel/index/lang"
 	"oriel/index/reader"
+	"oriel/index/redhat"
 	"oriel/index/rpm"
 	"oriel/index/system"
 )
@@ -12,5 +13,5 @@ import (
 // readers returns the readers of all package formats. The first that wants a
 // file gets it.
 func readers() []reader.Reader {
-	return slices.Concat(system.Readers(), []reader.Reader{rpm.Reader()}, lang.Readers())
+	return slices.Concat(system.Readers(), []reader.Reader{rpm.Reader()}, redhat.Readers(), lang.Readers())
 }

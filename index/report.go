@@ -14,8 +14,23 @@ type place struct {
 	db    string
 	layer clair.Digest
 	dist  *clair.Distribution
-	// ecosystem names the repository of a language's package.
-	ecosystem string
+	// ecosystem names the repository of a language's package, and
+	// repositories are those of any other.
+	ecosystem    string
+	repositories []clair.Repository
+}
+
+// repos returns the repositories of a place.
+func (p place) repos() []clair.Repository {
+	if e, ok := clair.EcosystemByRepository(p.ecosystem); ok {
+		return []clair.Repository{{Name: e.Repository, URI: e.URI}}
+	}
+	return p.repositories
+}
+
+// equal reports whether two places in the order of a report are the same.
+func (p place) equal(o place) bool {
+	return p.db == o.db && p.layer == o.layer && p.dist == o.dist && p.ecosystem == o.ecosystem
 }
 
 // report is an index report in the making: packages with their places, which
@@ -52,7 +67,7 @@ func (r *report) add(p clair.Package, at place) {
 		r.packages[key] = &placed{pkg: p}
 	}
 	if at.ecosystem != "" {
-		at.dist = nil // a language's package belongs to no distribution
+		at.dist = nil // a language's package is not of a distribution
 	}
 	r.packages[key].places = append(r.packages[key].places, at)
 }
@@ -65,7 +80,7 @@ func (r *report) finish() *clair.IndexReport {
 	}
 	n := 0
 	next := func() string { n++; return strconv.Itoa(n) }
-	dists, repos, sources := map[clair.Distribution]string{}, map[string]string{}, map[string]string{}
+	dists, repos, sources := map[clair.Distribution]string{}, map[clair.Repository]string{}, map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(r.packages)) {
 		one := r.packages[key]
 		p := one.pkg
@@ -82,7 +97,7 @@ func (r *report) finish() *clair.IndexReport {
 		slices.SortFunc(one.places, func(a, b place) int {
 			return cmp.Or(cmp.Compare(a.db, b.db), cmp.Compare(a.layer, b.layer), cmp.Compare(a.ecosystem, b.ecosystem))
 		})
-		for _, at := range slices.Compact(one.places) {
+		for _, at := range slices.CompactFunc(one.places, place.equal) {
 			env := clair.Environment{PackageDB: at.db, IntroducedIn: cmp.Or(at.layer, r.manifest), RepositoryIDs: []string{}}
 			if at.dist != nil {
 				if dists[*at.dist] == "" {
@@ -93,13 +108,14 @@ func (r *report) finish() *clair.IndexReport {
 				}
 				env.DistributionID = dists[*at.dist]
 			}
-			if e, ok := clair.EcosystemByRepository(at.ecosystem); ok {
-				if repos[e.Repository] == "" {
-					id := next()
-					repos[e.Repository] = id
-					out.Repositories[id] = &clair.Repository{ID: id, Name: e.Repository, URI: e.URI}
+			for _, repo := range at.repos() {
+				if repos[repo] == "" {
+					repos[repo] = next()
+					r := repo
+					r.ID = repos[repo]
+					out.Repositories[r.ID] = &r
 				}
-				env.RepositoryIDs = append(env.RepositoryIDs, repos[e.Repository])
+				env.RepositoryIDs = append(env.RepositoryIDs, repos[repo])
 			}
 			out.Environments[p.ID] = append(out.Environments[p.ID], env)
 		}

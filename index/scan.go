@@ -275,8 +275,10 @@ func (s *scanner) finish() *LayerResult {
 			s.result.Distribution, rank = got.Distribution, got.Rank
 			s.result.Inferred = got.Rank >= system.RankInferred
 		}
+		s.result.Repositories = append(s.result.Repositories, got.Repositories...)
 		s.put(p, names[p], got)
 	}
+	s.result.Repositories = compactRepositories(s.result.Repositories)
 	slices.SortFunc(s.result.Databases, func(a, b Database) int { return cmp.Compare(a.Path, b.Path) })
 	slices.SortFunc(s.result.Files, func(a, b PackageFile) int { return cmp.Compare(a.Path, b.Path) })
 	for p := range s.replaced {
@@ -327,16 +329,22 @@ func (s *scanner) put(path string, names []string, got *scanned) {
 			s.result.Replaced = append(s.result.Replaced, path)
 			s.result.Replaced = append(s.result.Replaced, names...)
 		}
-	case got.reader.Repository == "":
+	case got.reader.Repository == "" && len(got.Unmatched) == 0:
 		if got.err != nil {
 			s.skip(path, got.err)
 		}
 	default:
 		s.result.Files = append(s.result.Files, PackageFile{
-			Path: path, Names: names, Repository: got.reader.Repository, Packages: got.Packages,
+			Path: path, Names: names, Repository: got.reader.Repository, Catalog: got.Catalog, Packages: got.Packages,
 			Unmatched: got.Unmatched, Err: reason, Owned: s.ownsAny(path, names),
 		})
 	}
+}
+
+// compactRepositories sorts repositories and removes duplicates.
+func compactRepositories(list []clair.Repository) []clair.Repository {
+	slices.SortFunc(list, func(a, b clair.Repository) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.Compact(list)
 }
 
 func (s *scanner) ownsAny(path string, names []string) bool {

@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// partVersions are what shapes reports beside the readers, each with the
-// version of what it makes. Nothing writes to it.
-var partVersions = []string{"ready/1", "coalesce/1", "sbom/1"}
+// partVersions are the parts that decide about reports in addition to the
+// readers, with their versions: raise one when the same input results in
+// another report than before. Nothing writes to it.
+var partVersions = []string{"ready/2", "coalesce/2", "sbom/2"}
 
-// State names the readers and their versions. Clients index everything again
-// when it changes, so it is the same on every machine and after every restart.
+// State identifies the readers and their versions. Clients index everything
+// again when it changes, so it is the same on every machine and after every
+// restart.
 func State() string {
 	names := slices.Clone(partVersions)
 	for _, r := range readers() {

@@ -98,6 +98,10 @@ type Found struct {
 	// Private is called with each file whose packages are not those of the
 	// ecosystem's public registry, and the reason; the file need not exist.
 	Private func(path, reason string)
+	// Repositories are those that the packages of the distribution were
+	// installed from, and Catalog the one that has the file's own packages.
+	Repositories []clair.Repository
+	Catalog      *clair.Repository
 	// Distribution is the distribution that a file names, and Rank its
 	// precedence: the lowest of a layer wins.
 	Distribution *clair.Distribution
