@@ -60,11 +60,25 @@ type scanner struct {
 	buf           []byte
 }
 
-// scanned is the result of one file.
+// scanned is the result of one file. There may be many, so that most of
+// Found, which few files fill, is behind a pointer.
 type scanned struct {
-	reader *reader.Reader
-	reader.Found
-	err error
+	reader   *reader.Reader
+	packages []clair.Package
+	more     *reader.Found
+	err      error
+}
+
+// noMore is the more of files that have packages alone. Nothing writes to it.
+var noMore = &reader.Found{}
+
+func newScanned(r *reader.Reader, f reader.Found, err error) *scanned {
+	s := &scanned{reader: r, packages: f.Packages, more: noMore, err: err}
+	if len(f.Unmatched) > 0 || len(f.Repositories) > 0 || f.Catalog != nil || f.Distribution != nil {
+		f.Packages, f.Owned, f.Private = nil, nil, nil
+		s.more = &f
+	}
+	return s
 }
 
 func newScanner(layer clair.Digest, tempDir string) *scanner {
@@ -148,19 +162,20 @@ func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error
 		s.byPath[raw.path] = s.nothing(r)
 		return nil
 	}
-	got := &scanned{reader: r, Found: reader.Found{Count: s.count, Owned: s.own, Private: s.private}}
-	s.byPath[raw.path] = got
 	if f == nil {
-		got.err = fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, raw.size, r.Limit)
+		err := fmt.Errorf("%w: it has %d bytes, over the limit of %d", clair.ErrTooLarge, raw.size, r.Limit)
+		s.byPath[raw.path] = newScanned(r, reader.Found{}, err)
 		return nil
 	}
-	got.err = r.Run(ctx, f, &got.Found)
+	found := reader.Found{Count: s.count, Owned: s.own, Private: s.private}
+	readErr := r.Run(ctx, f, &found)
 	err = done()
-	s.count, got.Owned, got.Private = got.Count, nil, nil
+	s.count = found.Count
+	s.byPath[raw.path] = newScanned(r, found, readErr)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(got.err, reader.ErrTooMany):
+	case errors.Is(readErr, reader.ErrTooMany):
 		return clair.Invalid("layer", "it has over %d packages", reader.MaxPackages)
 	}
 	return err
@@ -168,7 +183,7 @@ func (s *scanner) file(ctx context.Context, r *reader.Reader, raw rawFile) error
 
 // unreadable records that a file that a reader wants cannot be read.
 func (s *scanner) unreadable(r *reader.Reader, path string, err error) error {
-	s.byPath[path] = &scanned{reader: r, err: err}
+	s.byPath[path] = newScanned(r, reader.Found{}, err)
 	return s.account(0)
 }
 
@@ -186,7 +201,7 @@ func (s *scanner) account(size int64) error {
 // same for all files of a reader: there may be many.
 func (s *scanner) nothing(r *reader.Reader) *scanned {
 	if s.empty[r] == nil {
-		s.empty[r] = &scanned{reader: r}
+		s.empty[r] = newScanned(r, reader.Found{}, nil)
 	}
 	return s.empty[r]
 }
@@ -271,11 +286,11 @@ func (s *scanner) finish() *LayerResult {
 	rank := -1
 	for _, p := range slices.Sorted(maps.Keys(s.byPath)) {
 		got := s.byPath[p]
-		if got.Distribution != nil && (rank < 0 || got.Rank < rank) {
-			s.result.Distribution, rank = got.Distribution, got.Rank
-			s.result.Inferred = got.Rank >= system.RankInferred
+		if d := got.more.Distribution; d != nil && (rank < 0 || got.more.Rank < rank) {
+			s.result.Distribution, rank = d, got.more.Rank
+			s.result.Inferred = rank >= system.RankInferred
 		}
-		s.result.Repositories = append(s.result.Repositories, got.Repositories...)
+		s.result.Repositories = append(s.result.Repositories, got.more.Repositories...)
 		s.put(p, names[p], got)
 	}
 	s.result.Repositories = compactRepositories(s.result.Repositories)
@@ -301,15 +316,14 @@ func (s *scanner) finish() *LayerResult {
 
 // put adds the result of a file, under the name that its reader wants.
 func (s *scanner) put(path string, names []string, got *scanned) {
+	packages, unmatched := got.packages, got.more.Unmatched
 	if origin := s.origins[path]; origin != "" {
-		// Others may share the result of the file.
-		got = &scanned{reader: got.reader, err: got.err, Found: got.Found}
-		for _, p := range got.Packages {
-			got.Unmatched = append(got.Unmatched, clair.Unmatched{Package: p.Name, Version: p.Version, Reason: origin})
+		for _, p := range packages {
+			unmatched = append(slices.Clip(unmatched), clair.Unmatched{Package: p.Name, Version: p.Version, Reason: origin})
 		}
-		got.Packages = nil
+		packages = nil
 	}
-	sortPackages(got.Packages)
+	sortPackages(packages)
 	if len(names) > 0 && s.wanted(path, 0o644) != got.reader {
 		path, names = names[0], append(slices.Clone(names[1:]), path)
 	}
@@ -319,24 +333,24 @@ func (s *scanner) put(path string, names []string, got *scanned) {
 	}
 	switch {
 	case got.reader.Database:
-		d := Database{Path: path, Names: names, Packages: got.Packages, Err: reason}
+		d := Database{Path: path, Names: names, Packages: packages, Err: reason}
 		if got.err != nil {
 			d.Packages = nil
 		}
 		s.result.Databases = append(s.result.Databases, d)
-	case len(got.Packages) == 0 && len(got.Unmatched) == 0 && got.err == nil:
+	case len(packages) == 0 && len(unmatched) == 0 && got.err == nil:
 		if got.reader.Repository != "" {
 			s.result.Replaced = append(s.result.Replaced, path)
 			s.result.Replaced = append(s.result.Replaced, names...)
 		}
-	case got.reader.Repository == "" && len(got.Unmatched) == 0:
+	case got.reader.Repository == "" && len(unmatched) == 0:
 		if got.err != nil {
 			s.skip(path, got.err)
 		}
 	default:
 		s.result.Files = append(s.result.Files, PackageFile{
-			Path: path, Names: names, Repository: got.reader.Repository, Catalog: got.Catalog, Packages: got.Packages,
-			Unmatched: got.Unmatched, Err: reason, Owned: s.ownsAny(path, names),
+			Path: path, Names: names, Repository: got.reader.Repository, Catalog: got.more.Catalog, Packages: packages,
+			Unmatched: unmatched, Err: reason, Owned: s.ownsAny(path, names),
 		})
 	}
 }

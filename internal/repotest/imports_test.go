@@ -16,61 +16,10 @@ import (
 // root is the root of the repository.
 const root = "../.."
 
-<<<<<<< HEAD
 // A rule is what imports.txt says about one package.
 type rule struct {
 	open bool // every package may import it
 	may  []string
-=======
-// rooms lists the packages of the module that each package may import. Arrows
-// point one way and siblings never import each other, so that a room can be
-// read, tested and deleted without the others. All packages may import clair,
-// the domain's nouns, and the packages below internal, which import nothing
-// else of the module.
-var rooms = map[string][]string{
-	"oriel/clair":             {},                         // imports nothing of the module, so that every room may use its words
-	"oriel/internal/quantity": {},                         // reads configuration values
-	"oriel/internal/purl":     {},                         // reads package URLs
-	"oriel/internal/cpe":      {},                         // reads and compares CPE names
-	"oriel/internal/psk":      {},                         // makes and checks tokens of a shared key
-	"oriel/internal/corpus":   {},                         // finds test data
-	"oriel/internal/golden":   {},                         // compares with test data
-	"oriel/internal/sanitize": {},                         // makes foreign text safe to show
-	"oriel/internal/finding":  {"oriel/internal/version"}, // which advisories are one vulnerability; the fix by versions
-	"oriel/internal/severity": {},                         // one judgement of severity and priority
-	"oriel/internal/measure":  {},                         // counts what a reviewer asks about the source
-	"oriel/internal/release":  {},                         // builds archives; a command of its own, which the program does not contain
-	"oriel/internal/repotest": {},                         // tests of the repository as a whole
-	"oriel/internal/distro":   {},                         // releases of distributions, however they are spelled
-	"oriel/internal/version":  {},                         // pure orderings
-	"oriel/internal/fetch":    {},                         // bytes in; knows no format
-	"oriel/store":             {},                         // the only room with SQL
-	"oriel/match":             {"oriel/internal/version"}, // decides by versions
-	"oriel/updater":           {"oriel/internal/version", "oriel/internal/fetch"},
-	"oriel/enrich":            {"oriel/internal/fetch"},
-	"oriel/internal/render":   {},                              // writes reports and decides nothing
-	"oriel/internal/bundle":   {},                              // writes and reads one format
-	"oriel/notify":            {"oriel/match"},                 // the reason of a notification follows from which places are affected
-	"oriel/window":            {},                              // pure: no clock, goroutine, SQL or HTTP
-	"oriel/server/patches":    {"oriel/match", "oriel/window"}, // drives the window: reads, encodes, compresses; knows no HTTP
-	"oriel/server":            {"oriel/match", "oriel/index", "oriel/index/reader", "oriel/index/sbom", "oriel/window", "oriel/server/patches"},
-	"oriel/scanner":           {"oriel/match"},                                                                                                                                                         // the other end of the window
-	"oriel/bench":             {},                                                                                                                                                                      // its benchmarks are test files, which may import everything
-	"oriel":                   {},                                                                                                                                                                      // embeds files and calls the command line
-	"oriel/internal/api":      {},                                                                                                                                                                      // what server and clients share
-	"oriel/internal/client":   {},                                                                                                                                                                      // the client of the API
-	"oriel/internal/app":      {"oriel/server", "oriel/server/patches", "oriel/match", "oriel/index", "oriel/updater", "oriel/enrich", "oriel/notify", "oriel/store", "oriel/window", "oriel/scanner"}, // wires every room
-	"oriel/internal/cli":      {"oriel/server", "oriel/match", "oriel/index", "oriel/updater", "oriel/scanner", "oriel/store"},                                                                         // commands
-
-	"oriel/index/reader":            {},                     // the contract of readers of formats and their scanner
-	"oriel/index/reader/readertest": {"oriel/index/reader"}, // for tests of readers
-	"oriel/index/system":            {"oriel/index/reader"},
-	"oriel/index/rpm":               {"oriel/index/reader"},
-	"oriel/index/lang":              {"oriel/index/reader"},
-	"oriel/index/redhat":            {"oriel/index/reader"},
-	"oriel/index/sbom":              {"oriel/index/reader", "oriel/index/rpm"}, // names of source packages
-	"oriel/index":                   {"oriel/index/reader", "oriel/index/system", "oriel/index/rpm", "oriel/index/lang", "oriel/index/redhat", "oriel/index/sbom"},
->>>>>>> 4f42528 (index: repositories and names of Red Hat's images)
 }
 
 // readRules reads imports.txt.
