@@ -3,6 +3,7 @@ package clair
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -103,6 +104,19 @@ func (c *Coverage) NotCovered() []Place {
 	for _, p := range c.Places {
 		if !p.Covered {
 			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Needed returns the feeds that a report depends on: those that its places need,
+// and those of other kinds, such as enrichments, which any finding may need.
+func (c *Coverage) Needed(feeds Feeds) Feeds {
+	var out Feeds
+	for i := range feeds {
+		_, needed := slices.BinarySearch(c.Needs, feeds[i].Updater)
+		if needed || feeds[i].Kind != "" && feeds[i].Kind != KindVulnerability {
+			out = append(out, feeds[i])
 		}
 	}
 	return out

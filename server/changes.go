@@ -47,7 +47,12 @@ func (s *Server) getChanges(c echo.Context) error {
 			return err
 		}
 		defer changes.Close()
+		places, err := s.notCovered(c.Request().Context(), manifest)
+		if err != nil {
+			return err
+		}
 		h := c.Response().Header()
+		setNotCovered(h, places)
 		h.Set(echo.HeaderContentType, media)
 		h.Set("Trailer", api.ErrorTrailer)
 		if len(changes.Partial) > 0 {
@@ -57,18 +62,21 @@ func (s *Server) getChanges(c echo.Context) error {
 		if media == api.TypeNDJSON {
 			return writeChanges(c.Response(), changes, "", "\n")
 		}
-		return writeChangesDocument(c.Response(), changes)
+		return writeChangesDocument(c.Response(), changes, places)
 	})
 }
 
 // writeChangesDocument writes the feeds whose operations do not go back far
-// enough, and the changes, as one document.
-func writeChangesDocument(w io.Writer, changes *clair.ChangeSet) error {
-	partial, err := json.Marshal(append([]string{}, changes.Partial...))
+// enough, the places that are not covered, and the changes, as one document.
+func writeChangesDocument(w io.Writer, changes *clair.ChangeSet, places []clair.Place) error {
+	head, err := json.Marshal(struct {
+		Partial    []string              `json:"partial"`
+		NotCovered []api.NotCoveredPlace `json:"not_covered"`
+	}{append([]string{}, changes.Partial...), api.NewNotCovered(append([]clair.Place{}, places...))})
 	if err != nil {
 		return err
 	}
-	if _, err := io.WriteString(w, `{"partial":`+string(partial)+`,"changes":[`); err != nil {
+	if _, err := io.WriteString(w, strings.TrimSuffix(string(head), "}")+`,"changes":[`); err != nil {
 		return err
 	}
 	if err := writeChanges(w, changes, ",", ""); err != nil {

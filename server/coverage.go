@@ -50,10 +50,30 @@ func (s *Server) coverage(ctx context.Context, r *clair.IndexReport) (*clair.Cov
 	return s.Coverer.Coverage(ctx, r)
 }
 
+// notCovered returns the places that are not covered of a manifest, or of all
+// manifests if hash is "".
+func (s *Server) notCovered(ctx context.Context, hash clair.Digest) ([]clair.Place, error) {
+	if hash == "" {
+		if s.Status.NotCovered == nil {
+			return nil, nil
+		}
+		return s.Status.NotCovered(ctx)
+	}
+	r, err := s.indexReport(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	coverage, err := s.coverage(ctx, r)
+	if err != nil || coverage == nil {
+		return nil, err
+	}
+	return coverage.NotCovered(), nil
+}
+
 // setNotCovered sets the header that lists the places that are not covered.
-func setNotCovered(h http.Header, coverage *clair.Coverage) {
-	if text := coverage.Header(); text != "" {
-		h.Set(api.NotCoveredHeader, shorten(text, coverage.NotCovered()))
+func setNotCovered(h http.Header, places []clair.Place) {
+	if text := (&clair.Coverage{Places: places}).Header(); text != "" {
+		h.Set(api.NotCoveredHeader, shorten(text, places))
 	}
 }
 

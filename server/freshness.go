@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,25 +65,12 @@ func (s *Server) setFeedHeaders(c echo.Context, enrichers []string, coverage *cl
 		c.Response().Header().Set(api.DataAgeHeader, strconv.FormatInt(int64(age/time.Second), 10))
 	}
 	if coverage != nil {
-		feeds = neededFeeds(feeds, coverage)
+		feeds = coverage.Needed(feeds)
 	}
 	if names := append(enrichers, feeds.Lagging(now)...); len(names) > 0 {
 		c.Response().Header().Set(api.PartialHeader, joinNames(names))
 	}
 	return len(feeds.In(now, clair.FeedMissing)) == 0, nil
-}
-
-// neededFeeds returns the feeds that a report depends on: those that its places
-// need, and those of enrichments, which any finding may need.
-func neededFeeds(feeds clair.Feeds, coverage *clair.Coverage) clair.Feeds {
-	var out clair.Feeds
-	for i := range feeds {
-		_, needed := slices.BinarySearch(coverage.Needs, feeds[i].Updater)
-		if needed || feeds[i].Kind != "" && feeds[i].Kind != clair.KindVulnerability {
-			out = append(out, feeds[i])
-		}
-	}
-	return out
 }
 
 // maxNames is the maximum length in bytes of a list of names in a header;

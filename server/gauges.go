@@ -1,7 +1,10 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,6 +50,7 @@ var gaugeHelp = map[string]string{
 	"oriel_findings severity":                        "What affects the manifests, as last counted.",
 	"oriel_findings_manifests":                       "Manifests that there were when findings were counted.",
 	"oriel_findings_counted_timestamp_seconds":       "When findings were counted.",
+	"oriel_packages_not_covered place":               "Packages of all manifests in a place that no feed covers, as last counted.",
 	"oriel_manifests":                                "Manifests that are stored.",
 	"oriel_database_size_bytes":                      "Size of the database file.",
 	"oriel_database_free_bytes":                      "Part of the database file that is free for new rows.",
@@ -100,6 +104,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		g.askFeeds(ctx)
 		g.askStore(ctx)
 		g.askFindings()
+		g.askCoverage(ctx)
 		g.askReceipts(ctx)
 		g.askWindow()
 		g.askMemory()
@@ -200,6 +205,42 @@ func (g *gauges) askWindow() {
 	g.set("oriel_window_sessions", float64(w.Queued), "queued")
 	g.set("oriel_window_memory_bytes", float64(w.MemoryUsed))
 	g.set("oriel_window_memory_limit_bytes", float64(w.MemoryLimit))
+}
+
+// maxPlaces is the number of places with a metric each. Clients can make up any
+// number of distributions.
+const maxPlaces = 50
+
+// askCoverage sets the metric of each place that is not covered, of the largest
+// ones and of the others together, so that the metric exists if all is covered.
+func (g *gauges) askCoverage(ctx context.Context) {
+	if g.status.NotCovered == nil {
+		return
+	}
+	places, err := g.status.NotCovered(ctx)
+	if err != nil {
+		g.failed("oriel_packages_not_covered", err)
+		return
+	}
+	if places == nil {
+		return // not counted yet
+	}
+	packages := map[string]int{}
+	for _, p := range places {
+		packages[p.Name] += p.Packages // a place may have two reasons
+	}
+	names := slices.SortedFunc(maps.Keys(packages), func(a, b string) int {
+		return cmp.Or(cmp.Compare(packages[b], packages[a]), cmp.Compare(a, b))
+	})
+	others := 0
+	for i, name := range names {
+		if i < maxPlaces {
+			g.set("oriel_packages_not_covered", float64(packages[name]), name)
+		} else {
+			others += packages[name]
+		}
+	}
+	g.set("oriel_packages_not_covered", float64(others), "other")
 }
 
 func (g *gauges) askMemory() {

@@ -96,8 +96,9 @@ func (s *Server) setFreshness(c echo.Context, res *match.Result, coverage *clair
 	}
 	complete, err := s.setFeedHeaders(c, names, coverage)
 	if coverage != nil {
-		setNotCovered(c.Response().Header(), coverage)
-		complete = complete && len(coverage.NotCovered()) == 0
+		places := coverage.NotCovered()
+		setNotCovered(c.Response().Header(), places)
+		complete = complete && len(places) == 0
 	}
 	if !complete || len(names) > 0 {
 		c.Response().Header().Set("Cache-Control", "no-store") // the next may be complete

@@ -223,7 +223,7 @@ func TestChanges(t *testing.T) {
 		lines = append(lines, c)
 	}
 	require.ElementsMatch(t, want, short(lines))
-	require.JSONEq(t, `{"partial":[],"changes":[]}`, w.do("GET", mChanges+"?since=0s", "").body)
+	require.JSONEq(t, `{"partial":[],"not_covered":[],"changes":[]}`, w.do("GET", mChanges+"?since=0s", "").body)
 
 	for _, q := range []string{"", "?since=", "?since=yesterday", "?since=-1h", "?since=1h&manifest=x"} {
 		w.refuses(w.do("GET", mChanges+q, ""), 400, "bad-request")

@@ -18,8 +18,11 @@ type StatusSource struct {
 	Version string
 	// Findings returns the last count, nil if there is none yet.
 	Findings func() *api.Findings
-	Database func(context.Context) (api.Database, error)
-	Memory   func() api.Memory
+	// NotCovered returns the places of all manifests' packages that are not
+	// covered, nil if they have not been counted yet.
+	NotCovered func(context.Context) ([]clair.Place, error)
+	Database   func(context.Context) (api.Database, error)
+	Memory     func() api.Memory
 	// Notifications counts notifications by the state of their receipt.
 	Notifications func(context.Context) (map[string]int64, error)
 	Sessions      func() api.Sessions
@@ -53,6 +56,13 @@ func (s *Server) status(ctx context.Context, now time.Time) (*status, error) {
 	}
 	if s.Status.Findings != nil {
 		out.Findings = s.Status.Findings()
+	}
+	if s.Status.NotCovered != nil {
+		places, err := s.Status.NotCovered(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out.NotCovered = api.NewNotCovered(places)
 	}
 	if s.Status.Database != nil {
 		d, err := s.Status.Database(ctx)

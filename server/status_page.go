@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"oriel/clair"
+	"oriel/internal/api"
 	"oriel/internal/quantity"
 	"oriel/internal/severity"
 )
@@ -50,6 +51,7 @@ type pageData struct {
 	Severities []pageSeverity
 	Operations []clair.UpdateOperation
 	States     []pageState
+	NotCovered []api.NotCoveredPlace
 }
 
 // pageFeed is a feed with its condition at the time of the page.
@@ -147,6 +149,7 @@ func newPageData(st *status, latest map[string][]clair.UpdateOperation, now time
 	order := []clair.FeedCondition{clair.FeedMissing, clair.FeedFailed, clair.FeedStale, clair.FeedOK, clair.FeedOff}
 	slices.SortStableFunc(d.Feeds, func(a, b pageFeed) int { return slices.Index(order, a.State) - slices.Index(order, b.State) })
 	d.Feeds = d.Feeds[:min(len(d.Feeds), maxShown)]
+	d.NotCovered = st.NotCovered[:min(len(st.NotCovered), maxShown)]
 	for _, ops := range latest {
 		d.Operations = append(d.Operations, ops...)
 	}

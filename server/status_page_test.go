@@ -60,6 +60,9 @@ func TestPage(t *testing.T) {
 			Findings: func() *api.Findings {
 				return &api.Findings{BySeverity: map[string]int64{"High": 4321, "Low": 5}, Manifests: 17, CountedAt: time.Now()}
 			},
+			NotCovered: func(context.Context) ([]clair.Place, error) {
+				return []clair.Place{{Name: "alpine:3.23", Packages: 12, Reason: clair.NoFeed, Hint: "Enable alpine/3.23 in the configuration."}}, nil
+			},
 			Database: func(context.Context) (api.Database, error) {
 				return api.Database{Size: 5 << 20, Manifests: 17, Operations: map[clair.Kind]int64{}}, nil
 			},
@@ -76,7 +79,7 @@ func TestPage(t *testing.T) {
 	for _, says := range []string{
 		"1 of 3 feeds is missing, failed or stale", "The oldest data are 3h00m old", "v1.2.3", "bad osv <script>alert(1)</script> failed",
 		"good osv ok 1h30m ago", "1 234 567", "off osv off", "High 100 % 4 321", "Manifests: 17", "64.0 MiB of 128.0 MiB", "file 5.0 MiB",
-		"delivery failed 3", "active 7 queued 2", "Current update operations",
+		"alpine:3.23 12 no-feed Enable alpine/3.23 in the configuration.", "delivery failed 3", "active 7 queued 2", "Current update operations",
 	} {
 		require.Contains(t, text, says)
 	}
@@ -108,6 +111,7 @@ func TestPage(t *testing.T) {
 	require.Equal(t, []string{"bad"}, st.Lagging)
 	require.InDelta(t, 3*3600, st.DataAge, 60)
 	require.Equal(t, 4321, st.Findings.BySeverity["High"])
+	require.Contains(t, a.body, `"not_covered":[{"place":"alpine:3.23","packages":12,"reason":"no-feed","hint":"Enable alpine/3.23 in the configuration."}]`)
 	require.Equal(t, 3, st.Notifications["delivery_failed"])
 	require.Equal(t, 7, st.Sessions["active"])
 	require.EqualValues(t, 5<<20, st.Database["size_bytes"])

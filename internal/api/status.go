@@ -15,12 +15,15 @@ type Status struct {
 	// succeeded, or null if none has.
 	DataAge *int64 `json:"data_age_seconds"`
 	// Lagging names the feeds that are missing, failed or stale.
-	Lagging       []string         `json:"lagging_feeds"`
-	Findings      *Findings        `json:"findings"`
-	Database      *Database        `json:"database,omitempty"`
-	Memory        *Memory          `json:"memory,omitempty"`
-	Notifications map[string]int64 `json:"notifications,omitempty"`
-	Sessions      *Sessions        `json:"sessions,omitempty"`
+	Lagging  []string  `json:"lagging_feeds"`
+	Findings *Findings `json:"findings"`
+	// NotCovered are the places of all manifests' packages that no feed covers,
+	// or null if they have not been counted yet.
+	NotCovered    []NotCoveredPlace `json:"not_covered"`
+	Database      *Database         `json:"database,omitempty"`
+	Memory        *Memory           `json:"memory,omitempty"`
+	Notifications map[string]int64  `json:"notifications,omitempty"`
+	Sessions      *Sessions         `json:"sessions,omitempty"`
 }
 
 // Findings counts the findings of all manifests, by severity.
@@ -30,6 +33,29 @@ type Findings struct {
 	BySeverity map[string]int64 `json:"by_severity"`
 	// Took is how long the count took.
 	Took time.Duration `json:"-"`
+}
+
+// NotCoveredPlace is a place that no feed covers, with the number of packages
+// that manifests have there.
+type NotCoveredPlace struct {
+	Place    string           `json:"place"`
+	Packages int              `json:"packages"`
+	Reason   clair.NotCovered `json:"reason"`
+	Hint     string           `json:"hint"`
+}
+
+// NewNotCovered returns places that are not covered; nil for nil.
+func NewNotCovered(places []clair.Place) []NotCoveredPlace {
+	var out []NotCoveredPlace
+	if places != nil {
+		out = []NotCoveredPlace{}
+	}
+	for _, p := range places {
+		if !p.Covered {
+			out = append(out, NotCoveredPlace{p.Name, p.Packages, p.Reason, p.Hint})
+		}
+	}
+	return out
 }
 
 // Database is the size of the database: bytes, and counts of its contents.

@@ -32,6 +32,7 @@ type App struct {
 	db       *store.DB
 	updates  *updater.Manager
 	matcher  Matcher
+	coverer  *match.Coverer
 	notifier *notify.Notifier
 	windows  *patches.Service
 	findings *findings
@@ -64,6 +65,8 @@ func New(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger) (_ *
 	layers := index.NewFetcher(cfg.Indexer, "")
 	a.closers = append(a.closers, func() error { layers.CloseIdleConnections(); return nil })
 	a.matcher = NewMatcher(cfg, a.db)
+	a.coverer = NewCoverer(cfg, a.db, updates)
+	a.coverer.Feeds = server.RecentFeeds(a.coverer.Feeds)
 	a.windows = patches.New(cfg.Window, snapshots{a.db}, log)
 	a.findings = &findings{db: a.db, log: log}
 	bundles, err := NewBundles(cfg, a.db, updates)
@@ -147,7 +150,7 @@ func (a *App) options() server.Options {
 	status := a.status()
 	return server.Options{
 		Manifests: a.db, Updates: a.db, Changes: a.db, Notifications: a.db, Redeliverer: a.notifier, Patches: a.windows,
-		Matcher: a.matcher, Coverer: &match.Coverer{Holdings: a.db, Feeds: server.RecentFeeds(feeds.Feeds)}, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
+		Matcher: a.matcher, Coverer: a.coverer, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
 		Feeds:      feeds,
 		ReadyAfter: time.Duration(a.cfg.Updater.ReadyAfter), CacheAge: time.Duration(a.cfg.Updater.Interval),
 		Status: status, Vacuum: func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },
@@ -160,7 +163,7 @@ func (a *App) options() server.Options {
 // status returns the state of the parts that have no API of their own.
 func (a *App) status() server.StatusSource {
 	return server.StatusSource{
-		Version: Version(), Findings: a.findings.Last, Notifications: a.db.ReceiptCounts,
+		Version: Version(), Findings: a.findings.Last, Notifications: a.db.ReceiptCounts, NotCovered: a.notCovered,
 		Sessions: func() api.Sessions {
 			s := a.windows.Status()
 			return api.Sessions{Active: s.Active, Queued: s.Queued, MemoryUsed: s.Memory.Used, MemoryLimit: s.Memory.Limit}
@@ -178,6 +181,20 @@ func (a *App) status() server.StatusSource {
 			}
 		},
 	}
+}
+
+// notCovered returns the places of all manifests' packages that are not covered,
+// as of the last count of packages. It returns nil before the first one.
+func (a *App) notCovered(ctx context.Context) ([]clair.Place, error) {
+	counted := a.findings.Places()
+	if counted == nil {
+		return nil, nil
+	}
+	coverage, err := a.coverer.Total(ctx, counted)
+	if err != nil {
+		return nil, err
+	}
+	return append([]clair.Place{}, coverage.NotCovered()...), nil
 }
 
 // StoreOptions are the options with which an owner opens the database.

@@ -20,9 +20,10 @@ type findings struct {
 	db  *store.DB
 	log *slog.Logger
 
-	// mu guards what follows.
-	mu   sync.Mutex
-	last *api.Findings
+	// mu guards the fields below.
+	mu     sync.Mutex
+	last   *api.Findings
+	places *match.PlaceCounter
 }
 
 const (
@@ -47,6 +48,14 @@ func (f *findings) Last() *api.Findings {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last
+}
+
+// Places returns the places of the packages of all manifests, as of the last
+// count; nil if there is none yet. They must not be modified.
+func (f *findings) Places() *match.PlaceCounter {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.places
 }
 
 // Run counts whenever something has changed, until the context ends. A failed
@@ -85,7 +94,8 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 	if last := f.Last(); last != nil && now == *by && time.Since(last.CountedAt) < recountAfter {
 		return 0, nil
 	}
-	counts, err := match.Count(ctx, f.db, f.db.HeldPackages(ctx))
+	places := &match.PlaceCounter{}
+	counts, err := match.Count(ctx, f.db, places.Through(f.db.HeldPackages(ctx)))
 	took := time.Since(start)
 	if err != nil {
 		return took, err
@@ -94,6 +104,7 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = &api.Findings{CountedAt: start.UTC(), Manifests: stats.Manifests, BySeverity: bySeverity(counts), Took: took}
+	f.places = places
 	return took, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -90,6 +91,13 @@ func newGaugeSource() *gaugeSource {
 		}, nil
 	}
 	s.status = server.StatusSource{
+		NotCovered: func(context.Context) ([]clair.Place, error) {
+			places := []clair.Place{{Name: "alpine:3.23", Packages: 12}}
+			for i := range 64 {
+				places = append(places, clair.Place{Name: fmt.Sprint("made-up:", i), Packages: 2})
+			}
+			return places, nil
+		},
 		Database: func(context.Context) (api.Database, error) {
 			return api.Database{Operations: map[clair.Kind]int64{clair.KindVulnerability: 4}, Manifests: 5, Size: 6, WAL: 7, Free: 8}, nil
 		},
@@ -146,6 +154,9 @@ func testGauges(t *testing.T) {
 	require.EqualValues(t, 2, value(t, f["oriel_feed_skipped_records"], "osv/Go"))
 	require.EqualValues(t, 3, value(t, f["oriel_feed_run_duration_seconds"], "osv/Go"))
 	require.EqualValues(t, 4, value(t, f["oriel_update_operations"], "vulnerability"))
+	require.EqualValues(t, 12, value(t, f["oriel_packages_not_covered"], "alpine:3.23"))
+	require.Len(t, f["oriel_packages_not_covered"].GetMetric(), 51, "fifty places and the others")
+	require.EqualValues(t, 30, value(t, f["oriel_packages_not_covered"], "other"))
 	require.EqualValues(t, 17, value(t, f["oriel_findings"], "Low"))
 	require.EqualValues(t, 18, value(t, f["oriel_findings"], "Critical"))
 	require.EqualValues(t, 0, value(t, f["oriel_findings"], "High"))

@@ -12,7 +12,9 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/app"
+	"oriel/internal/sanitize"
 	"oriel/match"
+	"oriel/store"
 )
 
 // changesFlags are the flags of changes.
@@ -66,7 +68,48 @@ func (o *oriel) changes(ctx context.Context, f changesFlags) (err error) {
 	if len(set.Partial) > 0 {
 		fmt.Fprintf(o.stderr, "oriel: warning: no operation of %s is that old; its changes are shown since the oldest\n", strings.Join(set.Partial, ", "))
 	}
-	return o.writeChanges(set, f.format)
+	if err := o.writeChanges(set, f.format); err != nil {
+		return err
+	}
+	places, err := notCovered(ctx, app.NewCoverer(cfg, db, nil), db, manifest)
+	if err != nil {
+		return err
+	}
+	w := o.stdout
+	if f.format == "json" {
+		w = o.stderr // standard output has one change a line
+	}
+	for i := range places {
+		fmt.Fprintln(w, "Not covered: "+sanitize.Line(places[i].String()))
+	}
+	return nil
+}
+
+// notCovered returns the places that are not covered of a manifest, or of all
+// manifests if hash is "".
+func notCovered(ctx context.Context, c *match.Coverer, db *store.DB, hash clair.Digest) ([]clair.Place, error) {
+	if hash != "" {
+		index, err := db.IndexReport(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		coverage, err := c.Coverage(ctx, index)
+		if err != nil {
+			return nil, err
+		}
+		return coverage.NotCovered(), nil
+	}
+	var counter match.PlaceCounter
+	for _, err := range counter.Through(db.HeldPackages(ctx)) {
+		if err != nil {
+			return nil, err
+		}
+	}
+	coverage, err := c.Total(ctx, &counter)
+	if err != nil {
+		return nil, err
+	}
+	return coverage.NotCovered(), nil
 }
 
 // writeChanges writes a line for each change of each manifest.

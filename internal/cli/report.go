@@ -191,7 +191,7 @@ func newReport(ctx context.Context, cfg *app.Config, db *store.DB, index *clair.
 		return in, err
 	}
 	in.Unmatched, in.NeverFetched = in.Coverage.Unmatched, app.NeverFetched(all)
-	needed := app.NeededBy(in.Coverage, all)
+	needed := in.Coverage.Needed(all)
 	in.Partial = append(in.Partial, needed.Lagging(in.Now)...)
 	if oldest := needed.Oldest(); oldest != nil {
 		in.DataTime, in.MaxAge = oldest.LastSuccess, oldest.StaleAfter
