@@ -54,6 +54,7 @@ var plainDocuments = []string{
 	"SECURITY.md",
 	"docs/architecture.md",
 	"docs/conformance.md",
+	"docs/coverage.md",
 	"docs/decisions/*.md",
 	"docs/metrics/README.md",
 	"docs/notifications.md",
