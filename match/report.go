@@ -10,6 +10,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/severity"
+	"oriel/internal/version"
 )
 
 // Source looks vulnerabilities up; the store does.
@@ -203,11 +204,11 @@ func describe(v *clair.Vulnerability) string {
 	}
 	switch {
 	case b.Fixed != "" && b.Fixed != "0":
-		parts = append(parts, "before "+b.Fixed)
+		parts = append(parts, "before "+version.Shown(b.Fixed))
 	case b.LastAffected != "":
 		parts = append(parts, "up to "+b.LastAffected)
 	case v.Package.Version != "":
-		parts = append(parts, "up to "+v.Package.Version)
+		parts = append(parts, "up to "+version.Shown(v.Package.Version))
 	case b.Limit != "":
 		parts = append(parts, "before "+b.Limit+", without a fix")
 	default:

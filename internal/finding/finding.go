@@ -31,14 +31,18 @@ func Group(list []*clair.Vulnerability) [][]*clair.Vulnerability {
 		)
 	})
 	var groups []*group
+	known := groupIndex{}
 	for _, v := range sorted {
 		one := newGroup(v)
-		at := slices.IndexFunc(groups, one.same)
-		if at < 0 {
-			groups = append(groups, one)
-			continue
+		into := known.find(one)
+		if into == nil {
+			into = one
+			into.at = len(groups)
+			groups = append(groups, into)
+		} else {
+			into.merge(one)
 		}
-		groups[at].merge(one)
+		known.add(into, one)
 	}
 	slices.SortStableFunc(groups, func(a, b *group) int { return strings.Compare(a.rows[0].Name, b.rows[0].Name) })
 	out := make([][]*clair.Vulnerability, 0, len(groups))
@@ -46,6 +50,60 @@ func Group(list []*clair.Vulnerability) [][]*clair.Vulnerability {
 		out = append(out, g.rows)
 	}
 	return out
+}
+
+// groupIndex finds groups by the ids that make two groups the same: a package
+// such as a kernel may have thousands.
+type groupIndex map[string][]*group
+
+// The prefixes of keys by the kind of id.
+const (
+	byName  = "n"
+	byAlias = "a"
+	byCVEs  = "c"
+)
+
+func cvesKey(g *group) string { return byCVEs + strings.Join(g.cves, " ") }
+
+// find returns the first group that is the same as another, nil if there is none.
+func (i groupIndex) find(one *group) *group {
+	var first *group
+	look := func(key string) {
+		for _, g := range i[key] {
+			if (first == nil || g.at < first.at) && g.same(one) {
+				first = g
+			}
+		}
+	}
+	for _, name := range one.names {
+		look(byName + name)
+		look(byAlias + name)
+	}
+	for _, alias := range one.aliases {
+		look(byName + alias)
+	}
+	if len(one.cves) > 0 {
+		look(cvesKey(one))
+	}
+	return first
+}
+
+// add adds a group under the ids of another that is now part of it.
+func (i groupIndex) add(g, one *group) {
+	put := func(key string) {
+		if !slices.Contains(i[key], g) {
+			i[key] = append(i[key], g)
+		}
+	}
+	for _, name := range one.names {
+		put(byName + name)
+	}
+	for _, alias := range one.aliases {
+		put(byAlias + alias)
+	}
+	if len(g.cves) > 0 {
+		put(cvesKey(g))
+	}
 }
 
 // group is one vulnerability. All its lists are sorted and have no duplicates,
@@ -56,6 +114,8 @@ type group struct {
 	names, aliases []string
 	// cves are the CVEs that the rows are about.
 	cves []string
+	// at is its place in the order in which groups were found.
+	at int
 }
 
 func newGroup(v *clair.Vulnerability) *group {

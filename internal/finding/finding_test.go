@@ -1,6 +1,7 @@
 package finding_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -97,5 +98,19 @@ func TestFix(t *testing.T) {
 			}
 			require.Equal(t, c.want, finding.Fix(rows))
 		})
+	}
+}
+
+// BenchmarkGroup groups the vulnerabilities of a kernel.
+func BenchmarkGroup(b *testing.B) {
+	var rows []*clair.Vulnerability
+	for i := range 3000 {
+		rows = append(rows, row(fmt.Sprintf("CVE-2024-%d", 10000+i), clair.Severity(i%6), fmt.Sprintf("DSA-%d", i/40)))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := len(finding.Group(rows)); n != len(rows) {
+			b.Fatal(n)
+		}
 	}
 }
