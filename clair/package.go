@@ -34,9 +34,12 @@ type Distribution struct {
 	// ID is scoped to the document that has the distribution.
 	ID string `json:"id"`
 	// DID is os-release's ID, such as "debian".
-	DID             string `json:"did"`
-	Name            string `json:"name"`
-	Version         string `json:"version"`
+	DID     string `json:"did"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// VersionCodeName is that of the release which a derivative takes its
+	// packages from, if its os-release file has it: "jammy" for Linux Mint
+	// 21, "el9" for a CoreOS of RHEL 9.
 	VersionCodeName string `json:"version_code_name"`
 	VersionID       string `json:"version_id"`
 	Arch            string `json:"arch"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"oriel/clair"
@@ -74,11 +75,11 @@ func (c *component) anyPackage(system *clair.Distribution, override *distro.Rele
 		if !c.system {
 			return Package{}, errNoPURL
 		}
-		release, ok := systemRelease(system, override)
+		at, ok := systemOf(system, override)
 		if !ok {
 			return Package{}, errNoDistro
 		}
-		return c.distributionPackage(release, purl.PURL{Name: c.name, Version: c.version})
+		return c.distributionPackage(at, purl.PURL{Name: c.name, Version: c.version})
 	}
 	u, err := purl.Parse(c.purl)
 	if err != nil {
@@ -91,11 +92,11 @@ func (c *component) anyPackage(system *clair.Distribution, override *distro.Rele
 		return Package{}, errSource
 	}
 	if u.Type == "deb" || u.Type == "rpm" || u.Type == "apk" {
-		release, ok := releaseOf(u, system, override)
+		at, ok := distributionOf(u, system, override)
 		if !ok {
 			return Package{}, errNoDistro
 		}
-		return c.distributionPackage(release, u)
+		return c.distributionPackage(at, u)
 	}
 	return c.languagePackage(u)
 }
@@ -166,33 +167,71 @@ func languageName(ecosystem string, u purl.PURL) (string, error) {
 // isSet reports whether a user or channel of Conan is one: "_" is none.
 func isSet(s string) bool { return s != "" && s != "_" }
 
-// releaseOf returns the release of a package: the caller's, that of its URL,
-// that of the document's operating system.
-func releaseOf(u purl.PURL, system *clair.Distribution, override *distro.Release) (distro.Release, bool) {
+// distribution is where a package of an operating system is from: a release,
+// or else a distribution that is not known here, so that the report can say
+// so.
+type distribution struct {
+	*clair.Distribution
+	// scheme is the ordering of its packages' versions, "" if unknown.
+	scheme string
+}
+
+func released(r distro.Release) distribution { return distribution{r.Distribution(), r.Scheme} }
+
+// distributionOf returns the distribution of a package: the caller's, that of
+// its URL, that of the document's operating system. ok is false if nothing
+// names one.
+func distributionOf(u purl.PURL, system *clair.Distribution, override *distro.Release) (d distribution, ok bool) {
 	if override != nil {
-		return *override, true
+		return released(*override), true
 	}
+	var named *clair.Distribution
 	for _, key := range []string{"distro", "distro_name"} {
-		if name := u.Qualifiers.Get(key); name != "" {
-			if r, ok := distro.ReleaseByPURL(u.Namespace, name); ok {
-				return r, true
-			}
+		name := u.Qualifiers.Get(key)
+		if name == "" {
+			continue
+		}
+		if r, ok := distro.ReleaseByPURL(u.Namespace, name); ok {
+			return released(r), true
+		}
+		if named == nil {
+			named = namedDistribution(name)
 		}
 	}
-	if r, ok := systemRelease(system, nil); ok {
-		return r, true
+	if named == nil {
+		if d, ok := systemOf(system, nil); ok {
+			return d, true
+		}
+		r, ok := distro.ReleaseByPURL(u.Namespace, "")
+		return released(r), ok
 	}
-	return distro.ReleaseByPURL(u.Namespace, "")
+	return distribution{Distribution: named}, true
 }
 
-func systemRelease(system *clair.Distribution, override *distro.Release) (distro.Release, bool) {
+// distroName is ID-VERSION, the usual form of the distro of a package URL.
+var distroName = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_.-]*?)-v?([0-9][A-Za-z0-9_.-]*)$`)
+
+// namedDistribution returns the distribution of a text that names none that is
+// known.
+func namedDistribution(text string) *clair.Distribution {
+	text = reader.Cut(text)
+	if m := distroName.FindStringSubmatch(text); m != nil {
+		return &clair.Distribution{DID: m[1], VersionID: m[2]}
+	}
+	return &clair.Distribution{DID: text}
+}
+
+func systemOf(system *clair.Distribution, override *distro.Release) (d distribution, ok bool) {
 	if override != nil {
-		return *override, true
+		return released(*override), true
 	}
-	return distro.ReleaseOf(system)
+	if r, ok := distro.ReleaseOf(system); ok {
+		return released(r), true
+	}
+	return distribution{Distribution: system}, system != nil
 }
 
-func (c *component) distributionPackage(r distro.Release, u purl.PURL) (Package, error) {
+func (c *component) distributionPackage(d distribution, u purl.PURL) (Package, error) {
 	if u.Version == "" {
 		return Package{}, errNoVersion
 	}
@@ -200,11 +239,11 @@ func (c *component) distributionPackage(r distro.Release, u purl.PURL) (Package,
 	p.Version = withEpoch(u.Qualifiers.Get("epoch"), p.Version)
 	p.Module = rpm.ModuleStream(cmp.Or(u.Qualifiers.Get("rpmmod"), u.Qualifiers.Get("modularitylabel")))
 	p.Source = c.sourceOf(u, &p)
-	if p.Source == nil && r.Scheme != "rpm" {
+	if p.Source == nil && d.scheme != "rpm" && u.Type != "rpm" {
 		// dpkg and apk name a source only if it has another name.
 		p.Source = &clair.Package{Name: p.Name, Version: p.Version, Kind: clair.Source}
 	}
-	return Package{Package: p, Path: cmp.Or(c.where, c.purl, "sbom"), Distribution: r.Distribution()}, nil
+	return Package{Package: p, Path: cmp.Or(c.where, c.purl, "sbom"), Distribution: d.Distribution}, nil
 }
 
 // withEpoch adds an epoch to a version that has none.

@@ -131,6 +131,28 @@ func TestRead_PackageURLs(t *testing.T) {
 	}
 }
 
+// TestRead_UnknownDistribution keeps packages of distributions that are not
+// known, so that a report can name what is not covered.
+func TestRead_UnknownDistribution(t *testing.T) {
+	for purl, want := range map[string]clair.Distribution{
+		"pkg:deb/kali/a@1?distro=kali-2024.1":              {DID: "kali", VersionID: "2024.1"},
+		"pkg:rpm/anolis/a@1?distro=anolis-8.9":             {DID: "anolis", VersionID: "8.9"},
+		"pkg:deb/nobody/a@1?distro=nobody":                 {DID: "nobody"},
+		"pkg:rpm/x/a@1?distro=some-os-v1.0":                {DID: "some-os", VersionID: "1.0"},
+		"pkg:deb/debian/a@1?distro=kali-2024.1&upstream=b": {DID: "kali", VersionID: "2024.1"},
+	} {
+		t.Run(purl, func(t *testing.T) {
+			doc, err := Read(CycloneDXJSON, cyclone1(purl), nil)
+			require.NoError(t, err)
+			require.Empty(t, doc.Unmatched)
+			require.Equal(t, &want, doc.Packages[0].Distribution)
+		})
+	}
+	doc, err := Read(CycloneDXJSON, []byte(`{"bomFormat":"CycloneDX","components":[{"type":"operating-system","name":"kali","version":"2024.1"},{"purl":"pkg:deb/kali/a@1"}]}`), nil)
+	require.NoError(t, err)
+	require.Equal(t, &clair.Distribution{DID: "kali", VersionID: "2024.1"}, doc.Packages[0].Distribution)
+}
+
 func TestRead_Unmatched(t *testing.T) {
 	for purl, reason := range map[string]string{
 		"":                                       "no package URL",

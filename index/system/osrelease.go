@@ -28,7 +28,7 @@ const (
 
 func osReleaseReader() reader.Reader {
 	return reader.Reader{
-		Name: "os-release", Version: 2, Limit: 64 << 10,
+		Name: "os-release", Version: 3, Limit: 64 << 10,
 		Paths: []string{osRelease, vendorOSRelease},
 		Wants: func(p string, _ fs.FileMode) bool { return p == osRelease || p == vendorOSRelease },
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
@@ -52,19 +52,42 @@ func parseOSRelease(r io.Reader) (*clair.Distribution, error) {
 		"ID": &d.DID, "NAME": &d.Name, "VERSION": &d.Version, "VERSION_ID": &d.VersionID,
 		"VERSION_CODENAME": &d.VersionCodeName, "PRETTY_NAME": &d.PrettyName, "CPE_NAME": &d.CPE,
 	}
+	parent := map[string]string{}
 	err := reader.Lines(r, func(line string) error {
 		key, value, ok := strings.Cut(line, "=")
+		switch key {
+		case "UBUNTU_CODENAME", "DEBIAN_CODENAME", "RHEL_VERSION":
+			parent[key] = unquote(reader.Cut(value))
+		}
 		if field := fields[key]; ok && field != nil && len(value) <= reader.MaxWord {
 			*field = unquote(value)
 		}
 		return nil
 	})
+	d.VersionCodeName = parentCodeName(d, parent)
 	if name, err := cpe.Parse(d.CPE); err == nil {
 		d.CPE = name.String()
 	} else {
 		d.CPE = ""
 	}
 	return d, err
+}
+
+// parentCodeName returns the code name of a release, or that of the release it
+// is derived from if its os-release file has it: what a derivative calls its
+// own release says nothing about its packages. Red Hat's CoreOS names a version
+// of Red Hat Enterprise Linux, which becomes a code name such as "el9".
+func parentCodeName(d *clair.Distribution, parent map[string]string) string {
+	major, _, _ := strings.Cut(parent["RHEL_VERSION"], ".")
+	switch {
+	case parent["UBUNTU_CODENAME"] != "" && d.DID != "ubuntu":
+		return parent["UBUNTU_CODENAME"]
+	case parent["DEBIAN_CODENAME"] != "" && d.DID != "debian":
+		return parent["DEBIAN_CODENAME"]
+	case major != "" && d.VersionCodeName == "":
+		return "el" + major
+	}
+	return d.VersionCodeName
 }
 
 // unquote takes the quotes of a shell off a value.
