@@ -122,6 +122,14 @@ func reportOnce(b *testing.B, f rowSource) {
 		require.Len(b, res.Report.PackageVulnerabilities, reportVulnerable)
 	}
 	times(b, "process", inProcess)
+	coverer := match.Coverer{Holdings: db, Feeds: func(context.Context) (clair.Feeds, error) {
+		return clair.Feeds{{UpdateStatus: clair.UpdateStatus{Updater: "bench", LastSuccess: time.Now()}, Configured: true, Enabled: true}}, nil
+	}}
+	times(b, "coverage", func() {
+		c, err := coverer.Coverage(ctx, index)
+		require.NoError(b, err)
+		require.Empty(b, c.NotCovered())
+	})
 	srv := httptest.NewServer(server.New(server.Options{Manifests: db, Updates: db, Matcher: matcher{db}, Log: slog.New(slog.DiscardHandler)}))
 	defer srv.Close()
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}

@@ -23,6 +23,7 @@ var held = []struct{ benchmark, unit, name string }{
 	{"Report", "process-cpu-ms", "report in process, CPU ms"},
 	{"Report", "http-p50-ms", "report over HTTP, p50 ms"},
 	{"Report", "http-cpu-ms", "report over HTTP, CPU ms"},
+	{"Report", "coverage-p50-ms", "coverage of a report, p50 ms"},
 	{"Affected", "vulns-1-ms", "affected by 1, ms"},
 	{"Affected", "vulns-100-ms", "affected by 100, ms"},
 	{"Affected", "vulns-1000-ms", "affected by 1000, ms"},
