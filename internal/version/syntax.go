@@ -124,7 +124,7 @@ var gemVersion = regexp.MustCompile(`^[0-9]+[a-zA-Z]*(?:\.[0-9a-zA-Z]+)*(?:-[0-9
 
 // composerVersion is what Composer's VersionParser normalizes without an alias
 // or a named branch.
-var composerVersion = regexp.MustCompile(`(?i)^v?[0-9]+(?:[.-]?[0-9a-z_+]+)*$`)
+var composerVersion = regexp.MustCompile(`(?i)^v?[0-9]+(?:[.-]?[0-9a-z_+#]+)*$`)
 
 // isCRAN reports whether a text is numbers with dots or hyphens between them.
 func isCRAN(s string) bool { return isHackage(strings.ReplaceAll(s, "-", ".")) }
