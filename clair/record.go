@@ -23,7 +23,8 @@ type Record struct {
 
 // Records returns the records of an index report that are matched, each with
 // the id of its package, in the order of those ids: every package and its
-// source, in each of its environments and repositories. Packages have a kind
+// source, in each of its environments and repositories, and for signed binaries
+// also the source that was signed. Packages have a kind
 // and their ecosystem's one spelling of a name (Ecosystem.PackageName), and a
 // source has the version, architecture and module of its binary if it names
 // none. Records of a package share nothing with the report but their Dist and
@@ -70,5 +71,11 @@ func appendRecords(out []Record, p *Package, dist *Distribution, repo *Repositor
 	src.Kind, src.Version = Source, cmp.Or(src.Version, p.Version)
 	src.Arch, src.Module = p.Arch, p.Module
 	src.Name = repo.PackageName(src.Name)
-	return append(out, Record{&src, dist, repo})
+	out = append(out, Record{&src, dist, repo})
+	if name, version, ok := unsignedSource(p, p.Source); ok {
+		unsigned := src
+		unsigned.Name, unsigned.Version = name, version
+		out = append(out, Record{&unsigned, dist, repo})
+	}
+	return out
 }

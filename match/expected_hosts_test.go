@@ -234,26 +234,16 @@ func plainRows(rows []*clair.Vulnerability) map[plainKey][]*clair.Vulnerability 
 // did, nothing for inventories whose rule is not plain.
 func checkAll(t *testing.T, h host, r *match.Result, rows map[plainKey][]*clair.Vulnerability) string {
 	want, known := map[string]bool{}, false
-	for id, p := range h.index.Packages {
-		for _, env := range h.index.Environments[id] {
-			place, ok := distro.ReleaseOf(h.index.Distributions[env.DistributionID])
-			if !ok || len(env.RepositoryIDs) > 0 || p.Module != "" || strings.Contains(p.Version, ".module") {
-				continue
-			}
-			sides := []clair.Package{{Kind: clair.Binary, Name: p.Name, Version: p.Version}}
-			if p.Source != nil && p.Source.Name != "" {
-				sides = append(sides, clair.Package{Kind: clair.Source, Name: p.Source.Name, Version: p.Source.Version})
-				if p.Source.Version == "" {
-					sides[1].Version = p.Version
-				}
-			}
-			for _, side := range sides {
-				for _, v := range rows[plainKey{place.Platform, side.Kind, side.Name}] {
-					known = true
-					if v.FixedInVersion == "" || older(t, place, side.Version, v.FixedInVersion) {
-						want[strings.Join([]string{id, v.Name, v.FixedInVersion}, " ")] = true
-					}
-				}
+	for id, side := range h.index.Records() {
+		place, ok := distro.ReleaseOf(side.Dist)
+		p := side.Package
+		if !ok || side.Repo != nil || p.Module != "" || strings.Contains(h.index.Packages[id].Version, ".module") {
+			continue
+		}
+		for _, v := range rows[plainKey{place.Platform, p.Kind, p.Name}] {
+			known = true
+			if v.FixedInVersion == "" || older(t, place, p.Version, v.FixedInVersion) {
+				want[strings.Join([]string{id, v.Name, v.FixedInVersion}, " ")] = true
 			}
 		}
 	}

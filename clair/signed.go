@@ -1,0 +1,88 @@
+package clair
+
+import (
+	"regexp"
+	"strings"
+)
+
+// The sources that only carry signatures, such as linux-signed-amd64, and meta
+// packages, such as linux-meta-aws, are named by few advisories: those are about
+// the source whose binaries were signed.
+
+// unsignedSource returns the source package that a signed binary stands for, in
+// the version that was signed. ok is false for other packages. binary is a
+// package of dpkg, and source the one that it was built from.
+func unsignedSource(binary, source *Package) (name, version string, ok bool) {
+	switch name := source.Name; {
+	case strings.HasPrefix(name, "linux-signed"):
+		// Binaries have the version of the kernel, 6.1.69-1, in which the
+		// signed source has a plus sign.
+		return "linux" + withoutDebianArch(strings.TrimPrefix(name, "linux-signed")), binary.Version, true
+	case name == "linux-meta" || strings.HasPrefix(name, "linux-meta-"):
+		version, ok = kernelOfMeta(binary.Version)
+		return "linux" + strings.TrimPrefix(name, "linux-meta"), version, ok
+	case name == "shim-signed", name == "grub2-signed", name == "fwupd-signed":
+		version, ok = strings.CutPrefix(binary.Version, source.Version+"+")
+		return map[string]string{"shim-signed": "shim", "grub2-signed": "grub2", "fwupd-signed": "fwupd-efi"}[name], version, ok && version != ""
+	case strings.HasSuffix(name, "-signed"):
+		stem := strings.TrimSuffix(name, "-signed")
+		if plain := withoutDebianArch(stem); plain != stem {
+			return debianTemplate(plain), debianUnsigned(plain, source.Version), true
+		}
+	}
+	return "", "", false
+}
+
+// debianArches end the names of Debian's signed sources, one for each
+// architecture. Nothing writes to it.
+var debianArches = []string{"-amd64", "-arm64", "-i386", "-ia32", "-armhf", "-loong64", "-riscv64"}
+
+func withoutDebianArch(name string) string {
+	for _, arch := range debianArches {
+		if stem, ok := strings.CutSuffix(name, arch); ok {
+			return stem
+		}
+	}
+	return name
+}
+
+// debianTemplate returns the source that a template for signing was built from,
+// by the name of the template without its architecture.
+func debianTemplate(name string) string {
+	switch name {
+	case "grub-efi":
+		return "grub2"
+	case "shim-helpers":
+		return "shim"
+	case "systemd-boot-efi", "systemd-boot":
+		return "systemd"
+	}
+	return name
+}
+
+// debianUnsigned returns the version of the source that was signed. Debian
+// writes 2.06-13+deb12u1 as 2.06+13+deb12u1, and puts the template's own number
+// before that of grub2 and shim: 1+2.06+13+deb12u1.
+func debianUnsigned(name, version string) string {
+	if name == "grub-efi" || name == "shim-helpers" {
+		if number, rest, ok := strings.Cut(version, "+"); ok && strings.Contains(rest, "+") && !strings.Contains(number, ".") {
+			version = rest
+		}
+	}
+	return strings.Replace(version, "+", "-", 1)
+}
+
+// metaVersion is the version of a meta package of Ubuntu's kernel: the kernel's,
+// the number of its binary interface, and the meta package's own number.
+var metaVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+\.[0-9]+)\.([0-9]+)\.[0-9]+`)
+
+// kernelOfMeta returns the version of the kernel that a meta package depends on.
+// It depends on a binary interface, 5.15.0-91, and not on one of its uploads:
+// the last counts, since it replaces the others.
+func kernelOfMeta(version string) (kernel string, ok bool) {
+	m := metaVersion.FindStringSubmatch(version)
+	if m == nil {
+		return "", false
+	}
+	return m[1] + "-" + m[2] + ".9999", true
+}
