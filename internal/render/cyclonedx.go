@@ -125,11 +125,18 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 	out := cdx.Vulnerability{
 		BOMRef: "vulnerability-" + v.ID, ID: v.Name, Source: &cdx.Source{Name: v.Feed}, Description: v.Description,
 	}
-	ratings := []cdx.VulnerabilityRating{{Source: &cdx.Source{Name: v.Feed}, Severity: cdxSeverity(v.Severity)}}
+	var ratings []cdx.VulnerabilityRating
+	if !v.Scored {
+		ratings = append(ratings, cdx.VulnerabilityRating{Source: &cdx.Source{Name: v.Feed}, Severity: cdxSeverity(v.Severity)})
+	}
 	if v.Priority.CVSS != nil {
-		ratings = append(ratings, cdx.VulnerabilityRating{
+		score := cdx.VulnerabilityRating{
 			Source: &cdx.Source{Name: "CVSS"}, Score: v.Priority.CVSS, Method: cdxMethod(v.Priority.Vector), Vector: v.Priority.Vector,
-		})
+		}
+		if v.Scored {
+			score.Severity = cdxSeverity(v.Severity)
+		}
+		ratings = append(ratings, score)
 	}
 	if v.Priority.EPSS != nil {
 		ratings = append(ratings, cdx.VulnerabilityRating{

@@ -175,6 +175,7 @@ func (b *builder) vulnerability(rows []*clair.Vulnerability) *Vulnerability {
 	}
 	v.Priority = b.priority(rows, v.Fixed != "")
 	v.Severity = min(v.Priority.Severity, clair.Critical)
+	v.Scored = first.NormalizedSeverity == clair.Unknown && v.Severity != clair.Unknown
 	b.vulns[key] = v
 	return v
 }

@@ -174,6 +174,8 @@ type Vulnerability struct {
 	// Severity is that of the most severe advisory, or, if no advisory has one,
 	// that of the CVSS score.
 	Severity clair.Severity
+	// Scored reports whether Severity is that of the CVSS score.
+	Scored bool
 	// Fixed is the first version that is fixed by all advisories, "" if there
 	// is none.
 	Fixed    string

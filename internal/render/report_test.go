@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,24 @@ func TestNew(t *testing.T) {
 	require.Equal(t, []string{"https://example.com/%22onmouseover=%22x"}, r.Findings[5].Vulnerability.Links)
 	require.Len(t, r.Warnings(), 3)
 	require.Equal(t, "8 findings: 2 critical, 1 high, 2 medium, 1 low, 1 negligible, 1 unknown; 6 with a fix, 1 known to be exploited; 6 packages, 3 not covered, 1 not matched, 1 not compared", r.Summary())
+}
+
+// TestNew_Scored has a finding whose feed has no severity and whose CVE has a
+// CVSS score.
+func TestNew_Scored(t *testing.T) {
+	in := sample()
+	score := 9.8
+	in.Priority["14"] = severity.Judge(clair.Unknown, true, severity.Evidence{CVSS: &score, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"})
+	r := render.New(in, render.Filter{MinSeverity: clair.High})
+	at := slices.IndexFunc(r.Findings, func(f render.Finding) bool { return f.Vulnerability.ID == "14" })
+	require.GreaterOrEqual(t, at, 0, "the filter uses the score")
+	v := r.Findings[at].Vulnerability
+	require.Equal(t, clair.Critical, v.Severity)
+	require.True(t, v.Scored)
+	require.Equal(t, r.Counts, countCycloneDX(t, write(t, "cyclonedx", r)), "the severity is the score's rating")
+	require.Equal(t, r.Counts, countSARIF(t, write(t, "sarif", r)))
+	in.Gates = gates("cvss=9.8")
+	require.Len(t, render.New(in, render.Filter{}).Failed, 2, "the finding, and the place without a feed")
 }
 
 // TestNew_OneFinding has two advisories of one CVE for one package.
