@@ -16,12 +16,12 @@ type Config struct {
 	// https, http and file.
 	LayerSchemes []string `toml:"layer_schemes"`
 	// AllowPrivate allows layers from loopback, link-local and private
-	// addresses. A manifest comes from outside, and could make the server
-	// ask its own network.
+	// addresses. A manifest is foreign, and could make the server send
+	// requests to its own network.
 	AllowPrivate bool `toml:"allow_private"`
 	// MaxLayerSize is the largest layer, as it is transferred.
 	MaxLayerSize quantity.Bytes `toml:"max_layer_size"`
-	// Concurrency is how many manifests are indexed at once.
+	// Concurrency is the number of manifests that are indexed at once.
 	Concurrency int `toml:"concurrency"`
 	// Timeout bounds the indexing of one manifest. Quay waits ten minutes.
 	Timeout quantity.Duration `toml:"timeout"`

@@ -1,21 +1,22 @@
-// Package index turns what people have into index reports: lists of the
-// packages in a manifest, each with the places it was found in. What people
-// have is a manifest whose layers are to be fetched, an image in a file, the
-// root directory of a host, a package database, an SBOM, or a report that
-// somebody else made.
+// Package index makes index reports: lists of the packages of a manifest, each
+// with the places in which it was found. The input is a manifest whose layers
+// are fetched, an image in a file, the root directory of a host, a package
+// database, an SBOM, or an index report of another program.
 //
-// All of it is foreign and may be hostile. What the package promises:
+// The input may be hostile. The package guarantees:
 //
-//  1. Nothing is unpacked. A layer is read once, as a stream; what a reader
-//     wants to see is held in memory, or in one temporary file that is gone
-//     before the next is made. No name from an archive ever names a file here.
-//  2. Everything is bounded: bytes of a layer before and after decompression,
-//     entries, the size of what readers look at, depth of nested archives.
-//  3. Nothing is clean because it could not be read. A package database that
-//     cannot be read is an error wherever its content would have counted;
-//     files of languages that cannot are listed beside the packages.
-//  4. The same input gives the same report, ids included.
+//  1. Nothing is unpacked. A layer is read as a stream; a file that a reader
+//     wants is held in memory, or in one temporary file that is removed before
+//     the next. No name from an archive is ever opened as a file of this
+//     machine.
+//  2. Everything is bounded: the bytes of a layer before and after
+//     decompression, its entries, the size of files that are read, the depth
+//     of nested archives.
+//  3. No report is clean because a file could not be read. A package database
+//     that cannot be read is an error if its content would have counted; other
+//     files are listed in the report.
+//  4. The same input results in the same report, ids included.
 //
-// It knows no SQL and serves no HTTP. Links are never followed: the places
-// that distributions link to each other are all looked at.
+// It knows no SQL and serves no HTTP. Links are resolved by name, within the
+// image.
 package index

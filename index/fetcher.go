@@ -26,27 +26,28 @@ import (
 	"oriel/internal/fetch"
 )
 
-// ErrLayer says that a layer could not be fetched or is not what its digest
-// says. It may pass, so it is never an ErrInvalid or an ErrNotFound.
-var ErrLayer = errors.New("the layer cannot be had")
+// ErrLayer is the error of a layer that could not be fetched or does not have
+// its digest. A later attempt may succeed, so it is never an ErrInvalid or an
+// ErrNotFound.
+var ErrLayer = errors.New("the layer cannot be fetched")
 
-// errTransfer marks an error that the far side made in the middle of a
-// stream, so that it is not taken for a fault of the bytes.
+// errTransfer marks an error of the server in the middle of a stream, so that
+// it is not taken for an error in the bytes.
 var errTransfer = errors.New("the transfer broke off")
 
-// Fetcher reads layers from where a manifest says they are.
+// Fetcher fetches layers from the addresses in a manifest.
 type Fetcher struct {
 	cfg     Config
 	tempDir string
 	client  *http.Client
-	// stall is how long a server may send nothing.
+	// stall is the longest time for which a server may send nothing.
 	stall time.Duration
 	lim   limits
 }
 
-// NewFetcher makes a fetcher. tempDir is where files wait to be read, "" being
-// the system's place for them. It uses no proxy: one would be asked for
-// addresses that must be refused here.
+// NewFetcher returns a fetcher. tempDir is the directory for temporary files,
+// the system's if it is "". The fetcher uses no proxy, because that could be
+// asked for addresses that must be refused here.
 func NewFetcher(cfg Config, tempDir string) *Fetcher {
 	f := &Fetcher{cfg: cfg, tempDir: tempDir, stall: time.Minute, lim: defaultLimits()}
 	dialer := &net.Dialer{Timeout: 30 * time.Second, Control: f.control}
@@ -54,7 +55,7 @@ func NewFetcher(cfg Config, tempDir string) *Fetcher {
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, TLSHandshakeTimeout: 30 * time.Second,
 			MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
-			// What arrives is what the digest is of.
+			// The digest is of the bytes as they are transferred.
 			DisableCompression: true,
 		},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -67,11 +68,12 @@ func NewFetcher(cfg Config, tempDir string) *Fetcher {
 	return f
 }
 
-// CloseIdleConnections closes connections that wait for another layer.
+// CloseIdleConnections closes connections that are kept for another layer.
 func (f *Fetcher) CloseIdleConnections() { f.client.CloseIdleConnections() }
 
-// control sees the very address that is connected to, after names have been
-// resolved, so that a name that changes its mind gains nothing.
+// control checks the address that is connected to, after names have been
+// resolved, so that a name that resolves to another address later is refused,
+// too.
 func (f *Fetcher) control(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -83,7 +85,7 @@ func (f *Fetcher) control(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// special are ranges that are neither public nor known to netip as private:
+// special are ranges that are not public and that netip does not report as private:
 // "this network", carrier-grade NAT, protocol assignments, benchmarks,
 // reserved, and IPv6 ways to say an IPv4 address. Nothing writes to it.
 var special = []netip.Prefix{
@@ -180,7 +182,7 @@ func unavailable(ctx context.Context, err error) error {
 func (f *Fetcher) open(ctx context.Context, l clair.Layer) (io.ReadCloser, string, error) {
 	u, err := url.Parse(l.URI)
 	if err != nil || u.Scheme == "" {
-		return nil, "", fmt.Errorf("%s is no address", fetch.Mask(l.URI))
+		return nil, "", fmt.Errorf("%s is not an address", fetch.Mask(l.URI))
 	}
 	if err := f.schemeAllowed(u, false); err != nil {
 		return nil, "", err
@@ -190,7 +192,7 @@ func (f *Fetcher) open(ctx context.Context, l clair.Layer) (io.ReadCloser, strin
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.URI, nil)
 	if err != nil {
-		return nil, "", fmt.Errorf("%s is no address", fetch.Mask(l.URI))
+		return nil, "", fmt.Errorf("%s is not an address", fetch.Mask(l.URI))
 	}
 	for name, values := range l.Headers {
 		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
@@ -220,7 +222,7 @@ func openLayerFile(address string) (io.ReadCloser, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	// A pipe would hold up whoever opens it.
+	// Opening a pipe would block.
 	info, err := os.Stat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a file", name)
@@ -239,18 +241,18 @@ func hasher(d clair.Digest) (hash.Hash, error) {
 	case "sha512":
 		return sha512.New(), nil
 	}
-	return nil, clair.Invalid("hash", "%.40q is no digest of a layer", string(d))
+	return nil, clair.Invalid("hash", "%.40q is not the digest of a layer", string(d))
 }
 
-// agrees compares what a server says of a layer's compression with its first
-// bytes. Types that say nothing are fine.
+// agrees compares the compression that a content type names with the first
+// bytes of a layer. Types that name none are accepted.
 func agrees(mediaType string, b *bufio.Reader) error {
 	if mediaType == "" {
 		return nil
 	}
 	kind, _, err := mime.ParseMediaType(mediaType)
 	if err != nil {
-		return fmt.Errorf("content type %.60q is none", mediaType)
+		return fmt.Errorf("content type %.60q is invalid", mediaType)
 	}
 	want := ""
 	switch {
@@ -283,7 +285,7 @@ func agrees(mediaType string, b *bufio.Reader) error {
 }
 
 // layerStream reads a layer's bytes as they are transferred: it adds them to
-// the digest, stops at the limit and remembers what went wrong.
+// the digest, stops at the limit and keeps the error.
 type layerStream struct {
 	r     io.Reader
 	sum   hash.Hash
@@ -312,8 +314,8 @@ func (s *layerStream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failure gives the kind of what went wrong. A layer that is too large stays
-// so, so it is the manifest's fault.
+// failure returns the error with its kind. A layer that is too large is an
+// ErrInvalid, because another attempt cannot succeed.
 func (s *layerStream) failure(ctx context.Context) error {
 	if errors.Is(s.err, errLayerSize) {
 		return fmt.Errorf("%w: %w", clair.ErrInvalid, s.err)
@@ -321,7 +323,7 @@ func (s *layerStream) failure(ctx context.Context) error {
 	return unavailable(ctx, s.err)
 }
 
-// watchdog ends a transfer that stands still.
+// watchdog cancels a transfer in which nothing arrives.
 type watchdog struct {
 	after time.Duration
 	timer *time.Timer

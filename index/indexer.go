@@ -11,26 +11,27 @@ import (
 	"oriel/clair"
 )
 
-// Store keeps what an Indexer makes. state is always State(): what was made
-// by other readers is as good as not there.
+// Store keeps the results of an Indexer. state is always State(): results of
+// other versions of the readers are not returned.
 type Store interface {
-	// FinishedReport gives the report of a manifest that was finished in this
-	// state, or an ErrNotFound.
+	// FinishedReport returns the report of a manifest that was finished in
+	// this state, or an ErrNotFound.
 	FinishedReport(ctx context.Context, hash clair.Digest, state string) (*clair.IndexReport, error)
 	// PutManifest keeps a manifest and which layers it has, so that the
 	// results of layers last as long as a manifest has them.
 	PutManifest(ctx context.Context, m *clair.Manifest) error
-	// LayerResult gives the bytes kept for a layer, or an ErrNotFound.
+	// LayerResult returns the bytes that are kept for a layer, or an
+	// ErrNotFound.
 	LayerResult(ctx context.Context, layer clair.Digest, state string) ([]byte, error)
 	PutLayerResult(ctx context.Context, layer clair.Digest, state string, result []byte) error
-	// PutReport keeps a manifest's report in the state it has. One that is
-	// IndexFinished is also indexed by its packages; until then the index
-	// holds what it held.
+	// PutReport keeps the report of a manifest in its current state. One that
+	// is IndexFinished is also indexed by its packages; until then the index
+	// has those of the report before.
 	PutReport(ctx context.Context, r *clair.IndexReport, state string) error
 }
 
-// Indexer makes index reports of manifests. It may be used from any number of
-// goroutines; how many there are is for its user to bound.
+// Indexer makes index reports of manifests. It may be used by many goroutines;
+// the caller bounds their number.
 type Indexer struct {
 	store     Store
 	fetcher   *Fetcher
@@ -41,13 +42,12 @@ type Indexer struct {
 	layers    group[clair.Digest, *LayerResult]
 }
 
-// NewIndexer makes an indexer.
+// NewIndexer returns an indexer.
 func NewIndexer(cfg Config, store Store, fetcher *Fetcher, log *slog.Logger) *Indexer {
 	return &Indexer{store: store, fetcher: fetcher, timeout: time.Duration(cfg.Timeout), log: log, state: State()}
 }
 
-// CheckManifest says whether a manifest can be indexed; the error is an
-// ErrInvalid.
+// CheckManifest returns an ErrInvalid if a manifest cannot be indexed.
 func CheckManifest(m *clair.Manifest) error {
 	if m.Hash == "" {
 		return clair.Invalid("hash", "is missing")
@@ -67,13 +67,13 @@ func CheckManifest(m *clair.Manifest) error {
 	return nil
 }
 
-// Index makes the report of a manifest, or gives the one that the same readers
-// made before. Concurrent calls for one manifest do the work once.
+// Index makes the report of a manifest, or returns the one that the same
+// readers made before. Concurrent calls for one manifest do the work once.
 //
-// Where it fails, the report says so (IndexError, Err) and is returned beside
-// the error, but for a manifest that CheckManifest refuses. The error is an
-// ErrInvalid where the manifest's content is at fault: repeating will not
-// help. Every other one may pass.
+// If it fails, the report has the state IndexError and is returned together
+// with the error, unless CheckManifest refuses the manifest. The error is an
+// ErrInvalid if it is due to the content of the manifest, so that another
+// attempt cannot succeed.
 func (x *Indexer) Index(ctx context.Context, m *clair.Manifest) (*clair.IndexReport, error) {
 	if err := CheckManifest(m); err != nil {
 		return nil, err
@@ -89,10 +89,10 @@ func (x *Indexer) Index(ctx context.Context, m *clair.Manifest) (*clair.IndexRep
 	})
 }
 
-// keepFailure is how long keeping a failure may take after its context ended.
+// keepFailure is the time for storing a failure after its context has ended.
 const keepFailure = 10 * time.Second
 
-// fail keeps that a manifest could not be indexed.
+// fail stores that a manifest could not be indexed.
 func (x *Indexer) fail(ctx context.Context, hash clair.Digest, err error) (*clair.IndexReport, error) {
 	r := newReport(hash).finish()
 	r.State, r.Err = clair.StateIndexError, err.Error()
@@ -102,7 +102,7 @@ func (x *Indexer) fail(ctx context.Context, hash clair.Digest, err error) (*clai
 }
 
 // index goes through the states. A layer is scanned while it is fetched, so
-// ScanLayers is when the results are put together.
+// ScanLayers is the state in which the results are put together.
 func (x *Indexer) index(ctx context.Context, m *clair.Manifest) (*clair.IndexReport, error) {
 	r, err := x.store.FinishedReport(ctx, m.Hash, x.state)
 	if err == nil || !errors.Is(err, clair.ErrNotFound) {
@@ -144,21 +144,21 @@ func (x *Indexer) index(ctx context.Context, m *clair.Manifest) (*clair.IndexRep
 	return r, x.store.PutReport(ctx, r, x.state)
 }
 
-// enter keeps that a manifest has reached a state.
+// enter stores that a manifest has reached a state.
 func (x *Indexer) enter(ctx context.Context, hash clair.Digest, state string) error {
 	r := newReport(hash).finish()
 	r.State = state
 	return x.store.PutReport(ctx, r, x.state)
 }
 
-// layer gives what a layer holds: kept from before, or fetched and read, once
-// for all manifests that ask at the same time.
+// layer returns the content of a layer: the result that is stored, or one that
+// is made once for all manifests that need it at the same time.
 func (x *Indexer) layer(ctx context.Context, l clair.Layer) (*LayerResult, error) {
 	if kept, err := x.kept(ctx, l.Hash); err == nil || !errors.Is(err, clair.ErrNotFound) {
 		return kept, err
 	}
 	return x.layers.do(ctx, l.Hash, func(ctx context.Context) (*LayerResult, error) {
-		// Another manifest may have been faster.
+		// Another manifest may have stored it meanwhile.
 		if kept, err := x.kept(ctx, l.Hash); err == nil || !errors.Is(err, clair.ErrNotFound) {
 			return kept, err
 		}

@@ -160,7 +160,7 @@ func TestIndexer_States(t *testing.T) {
 
 func TestIndexer_Failures(t *testing.T) {
 	good := makeTar(t, entry{name: "etc/os-release", body: debianRelease})
-	damaged := makeTar(t, entry{name: "var/lib/dpkg/status", body: "this is\nno database\n"})
+	damaged := makeTar(t, entry{name: "var/lib/dpkg/status", body: "this is\nnot a database\n"})
 	status := func(n int) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) })
 	}
@@ -179,7 +179,7 @@ func TestIndexer_Failures(t *testing.T) {
 		{"wrong digest and no tar", good, bytesHandler([]byte("nonsense"), ""), false, "digest", nil},
 		{"no tar", []byte("nonsense"), bytesHandler([]byte("nonsense"), ""), true, "tar", nil},
 		{"damaged database", damaged, bytesHandler(damaged, ""), true, "var/lib/dpkg/status", nil},
-		{"label lies", gzipped(t, good), bytesHandler(gzipped(t, good), "application/x-tar"), false, "compression", nil},
+		{"label of another compression", gzipped(t, good), bytesHandler(gzipped(t, good), "application/x-tar"), false, "compression", nil},
 		{"label is another's", good, bytesHandler(good, "text/html"), false, "text/html", nil},
 		{"too large", good, bytesHandler(good, ""), true, "max_layer_size", func(c *Config) { c.MaxLayerSize = 600 }},
 		{"endless", good, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -21,7 +21,7 @@ import (
 	"oriel/internal/fetch"
 )
 
-// InputOptions say what a local input does not.
+// InputOptions choose a part of a local input and add to what it names.
 type InputOptions struct {
 	// Release overrides the distribution.
 	Release *distro.Release
@@ -29,13 +29,13 @@ type InputOptions struct {
 	// digest, and Platform one of several platforms of an image, such as
 	// "linux/arm64".
 	Image, Platform string
-	// TempDir is where files wait to be read. Default: the system's.
+	// TempDir is the directory for temporary files. Default: the system's.
 	TempDir string
 }
 
 // Input is a local file or directory as an index report.
 type Input struct {
-	// Kind says what it was taken for, in words.
+	// Kind describes the input in words, such as "docker image".
 	Kind   string
 	Report *clair.IndexReport
 }
@@ -43,11 +43,11 @@ type Input struct {
 // maxDocument is the largest SBOM or report that is read; they are held whole.
 const maxDocument = 256 << 20
 
-// ReadInput makes an index report of a local file or directory, whatever it
-// is: an image as docker save or the OCI layout have it, packed or not, an
-// unpacked root directory, an SBOM, an index report, or the database of dpkg,
-// apk or rpm. It goes by the content and not by the name. The error is an
-// ErrInvalid where it is nothing of that, or says too little to be matched.
+// ReadInput makes an index report of a local file or directory: an image as
+// docker save writes it or in the OCI layout, packed or not, an unpacked root
+// directory, an SBOM, an index report, or the database of dpkg, apk or rpm. The
+// kind is recognized by the content, not by the name. The error is an ErrInvalid
+// if the input is of another kind, or if it is not clear what to match.
 func ReadInput(ctx context.Context, name string, o InputOptions) (*Input, error) {
 	in, err := readInput(ctx, name, o)
 	if err != nil {
@@ -66,7 +66,7 @@ func readInput(ctx context.Context, name string, o InputOptions) (*Input, error)
 	case info.IsDir():
 		return readDirectory(ctx, name, o)
 	case !info.Mode().IsRegular():
-		return nil, clair.Invalid("input", "it is neither a file nor a directory")
+		return nil, clair.Invalid("input", "is neither a file nor a directory")
 	}
 	raw, err := os.Open(name)
 	if err != nil {
@@ -82,8 +82,8 @@ func readInput(ctx context.Context, name string, o InputOptions) (*Input, error)
 	return recognize(ctx, f, o)
 }
 
-// plainFile gives a file's plain bytes at any place, in a temporary file where
-// it is compressed.
+// plainFile returns a file with random access to its plain bytes; they are in a
+// temporary file if it is compressed.
 func plainFile(ctx context.Context, raw *os.File, size int64, tempDir string) (*reader.File, func(), error) {
 	head := make([]byte, 6)
 	if n, err := raw.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -220,11 +220,11 @@ func billOf(format sbom.Format, b []byte, o InputOptions) (*Input, error) {
 	return &Input{Kind: format.String(), Report: r}, nil
 }
 
-// readDatabase reads a package database alone, which does not say what system
-// it is of.
+// readDatabase reads a package database alone, which does not name its
+// distribution.
 func readDatabase(ctx context.Context, f *reader.File, r reader.Reader, o InputOptions) (*Input, error) {
 	if o.Release == nil {
-		return nil, clair.Invalid("distro", "a database of %s alone does not say which distribution it is of", r.Name)
+		return nil, clair.Invalid("distro", "is missing: a database of %s alone does not name its distribution", r.Name)
 	}
 	if f.Size > r.Limit {
 		return nil, clair.Invalid("input", "a database of %d bytes is over the limit of %d", f.Size, r.Limit)
@@ -258,8 +258,8 @@ func inputOf(kind string, hash clair.Digest, layers []*LayerResult, o InputOptio
 	return &Input{Kind: kind, Report: r}, nil
 }
 
-// readDirectory reads an OCI layout or a root directory. It cannot be left by
-// links: os.Root sees to that.
+// readDirectory reads an image or a root directory. os.Root prevents links from
+// leading out of it.
 func readDirectory(ctx context.Context, name string, o InputOptions) (*Input, error) {
 	root, err := os.OpenRoot(name)
 	if err != nil {
@@ -298,5 +298,5 @@ func digestOfFile(f *reader.File) (clair.Digest, error) {
 	return clair.Digest(fmt.Sprintf("sha256:%x", h.Sum(nil))), nil
 }
 
-// blobName is where the OCI layout keeps a blob.
+// blobName returns the path of a blob in the OCI layout.
 func blobName(d clair.Digest) string { return "blobs/" + strings.Replace(string(d), ":", "/", 1) }

@@ -122,7 +122,7 @@ func TestReadInput_DatabasesAndDocuments(t *testing.T) {
 		require.Equal(t, DigestOf(b), in.Report.Hash)
 	}
 	for text, reason := range map[string]string{
-		"": "unrecognized", "hello": "unrecognized", "{}": "JSON", "{": "invalid", "<html/>": "expected element", dpkgText: "which distribution",
+		"": "unrecognized", "hello": "unrecognized", "{}": "JSON", "{": "invalid", "<html/>": "expected element", dpkgText: "does not name its distribution",
 		string(dockerSave(t))[:600]: "no file", string(makeTar(t, entry{name: "manifest.json", body: "[]"})): "0 images",
 		string(makeTar(t, entry{name: "manifest.json", body: `[{"Config":"../c","Layers":["../../etc/passwd"]}]`})):                                                                                "no file",
 		string(makeTar(t, entry{name: "manifest.json", kind: '2', link: "manifest.json"})):                                                                                                         "no file",
@@ -140,8 +140,8 @@ func TestReadInput_DatabasesAndDocuments(t *testing.T) {
 	require.ErrorIs(t, err, clair.ErrInvalid)
 }
 
-// TestReadInput_RealImage reads a real image; its database lies beside it as
-// others took it out.
+// TestReadInput_RealImage reads a real image and, from the corpus, the database
+// that others extracted from it.
 func TestReadInput_RealImage(t *testing.T) {
 	dir := filepath.Join(corpus.Dir(t), "corpus", "inventories")
 	in, err := ReadInput(t.Context(), filepath.Join(dir, "images", "alpine-3.10-docker-archive.tar.gz"), InputOptions{})

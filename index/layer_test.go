@@ -249,7 +249,7 @@ func TestScan_Hostile(t *testing.T) {
 		err   error
 	}{
 		{"nothing", nil, defaultLimits(), clair.ErrInvalid},
-		{"text", []byte("hello, this is no tar"), defaultLimits(), clair.ErrInvalid},
+		{"text", []byte("hello, this is not a tar"), defaultLimits(), clair.ErrInvalid},
 		{"html", []byte("<html>" + strings.Repeat("x", 2000)), defaultLimits(), clair.ErrInvalid},
 		{"cut", makeTar(t, status)[:700], defaultLimits(), clair.ErrInvalid},
 		{"cut gzip", gzipped(t, makeTar(t, status))[:200], defaultLimits(), clair.ErrInvalid},
@@ -314,7 +314,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// FuzzReaders gives the same bytes to every reader.
+// FuzzReaders runs every reader on the same bytes.
 func FuzzReaders(f *testing.F) {
 	for _, e := range everything(f) {
 		if len(e.body) < 1<<20 {

@@ -16,7 +16,7 @@ const (
 	// those that may have replaced a directory.
 	maxLinks    = 100_000
 	maxSymlinks = 20_000
-	// maxPasses is how often a layer is read to find what its links lead to.
+	// maxPasses is how often a layer is read to find the targets of its links.
 	maxPasses = 3
 )
 
@@ -29,8 +29,8 @@ type links struct {
 	hard map[string]string
 	// soft has the targets of symbolic links in relevant places.
 	soft map[string]string
-	// roots are the paths to resolve, and relevant they, what they lead to
-	// and all directories above.
+	// roots are the paths to resolve; relevant are these, the paths they lead
+	// to, and all directories above.
 	roots    []string
 	relevant map[string]bool
 	// replaced are symbolic links that may have replaced a directory.
@@ -216,7 +216,7 @@ func missingTargets(layers []*LayerResult) map[string]string {
 }
 
 // completeLinks reads the files that links in one layer lead to in the others
-// with scan, and adds what they hold to the results. Results are copied before
+// with scan, and adds their packages to the results. Results are copied before
 // they are changed.
 func completeLinks(layers []*LayerResult, scan func(i int, aliases map[string]string) (*LayerResult, error)) ([]*LayerResult, error) {
 	missing := missingTargets(layers)

@@ -172,7 +172,7 @@ func isAttestation(d descriptor) bool {
 }
 
 // isImage reports whether a manifest is that of an image. An image may be
-// empty; anything else with layers has another kind of layers, or says so.
+// empty; other artifacts have a type of their own, or layers of another type.
 func isImage(doc ociDocument) bool {
 	if doc.ArtifactType != "" && !isImageConfig(doc.ArtifactType) {
 		return false

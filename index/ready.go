@@ -5,10 +5,9 @@ import (
 	"oriel/internal/cpe"
 )
 
-// Ready checks an index report that somebody else made and fills in what may
-// be left out, so that every client can read it back: ids from the keys of
-// the maps, empty maps and lists, the manifest as the layer of packages that
-// name none. The error is an ErrInvalid that names the field.
+// Ready checks an index report of another program and fills in the optional
+// parts, so that every client can read it back: ids from the keys of the maps,
+// empty maps and lists, the manifest as the layer of packages that name none. The error is an ErrInvalid that names the field.
 func Ready(r *clair.IndexReport, manifest clair.Digest) error {
 	switch {
 	case r.Hash != "" && r.Hash != manifest:
@@ -95,8 +94,8 @@ func readyPackage(at string, p *clair.Package) error {
 	return readyCPE(at, &p.CPE)
 }
 
-// readyCPE checks a CPE and gives it the form of a formatted string, the only
-// one that Clair's clients read.
+// readyCPE checks a CPE and rewrites it as a formatted string, the only form
+// that Clair's clients read.
 func readyCPE(at string, text *string) error {
 	if *text == "" {
 		return nil
@@ -115,16 +114,16 @@ func readyEnvironments(r *clair.IndexReport) error {
 	}
 	for id, list := range r.Environments {
 		if r.Packages[id] == nil {
-			return clair.Invalid("environments."+id, "there is no such package")
+			return clair.Invalid("environments."+id, "no package has this id")
 		}
 		for i := range list {
 			env := &list[i]
 			if env.DistributionID != "" && r.Distributions[env.DistributionID] == nil {
-				return clair.Invalid("environments."+id+".distribution_id", "there is no distribution %q", env.DistributionID)
+				return clair.Invalid("environments."+id+".distribution_id", "no distribution has the id %q", env.DistributionID)
 			}
 			for _, repo := range env.RepositoryIDs {
 				if r.Repositories[repo] == nil {
-					return clair.Invalid("environments."+id+".repository_ids", "there is no repository %q", repo)
+					return clair.Invalid("environments."+id+".repository_ids", "no repository has the id %q", repo)
 				}
 			}
 			if env.RepositoryIDs == nil {

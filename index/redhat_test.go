@@ -8,8 +8,8 @@ import (
 	"oriel/clair"
 )
 
-// TestCoalesce_RedHat gives the packages of an image of Red Hat the
-// repositories that a layer names, wherever the layer is.
+// TestCoalesce_RedHat checks that the packages of an image of Red Hat have the
+// repositories that a layer names, above or below.
 func TestCoalesce_RedHat(t *testing.T) {
 	const release = "ID=rhel\nNAME=\"Red Hat Enterprise Linux\"\nVERSION_ID=\"8.6\"\n"
 	sets := file("root/buildinfo/content_manifests/a.json", `{"content_sets":["rhel-8-for-x86_64-baseos-eus-rpms__8_DOT_6"]}`)

@@ -9,7 +9,7 @@ import (
 	"oriel/clair"
 )
 
-// place is where a package was found.
+// place is one place in which a package was found.
 type place struct {
 	db    string
 	layer clair.Digest
@@ -33,8 +33,8 @@ func (p place) equal(o place) bool {
 	return p.db == o.db && p.layer == o.layer && p.dist == o.dist && p.ecosystem == o.ecosystem
 }
 
-// report is an index report in the making: packages with their places, which
-// get their ids at the end, in an order that depends on nothing but them.
+// report builds an index report: packages with their places. They get their ids
+// at the end, in an order that depends on nothing else.
 type report struct {
 	manifest  clair.Digest
 	packages  map[string]*placed
@@ -72,7 +72,7 @@ func (r *report) add(p clair.Package, at place) {
 	r.packages[key].places = append(r.packages[key].places, at)
 }
 
-// finish gives the report, all ids being decimal and unique in it.
+// finish returns the report. All ids are decimal and unique in it.
 func (r *report) finish() *clair.IndexReport {
 	out := &clair.IndexReport{
 		Hash: r.manifest, Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},

@@ -9,7 +9,7 @@ import (
 	"oriel/internal/distro"
 )
 
-// SBOMOptions are what a caller knows about an SBOM.
+// SBOMOptions are facts that a caller knows about an SBOM.
 type SBOMOptions struct {
 	// Hash is the manifest's digest. Default: the digest of the document.
 	Hash clair.Digest

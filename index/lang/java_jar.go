@@ -61,7 +61,7 @@ func (a *jar) entry(f *zip.File) error {
 }
 
 // reading returns the function that reads a file by its name, nil if the file
-// says nothing about the archive.
+// does not identify the archive.
 func (a *jar) reading(name string) func(*zip.File, []byte) {
 	if name == "META-INF/MANIFEST.MF" {
 		return func(_ *zip.File, text []byte) { a.manifest = parseManifest(text) }
@@ -152,7 +152,7 @@ func (a *jar) addCopy(lib string, out *reader.Found) error {
 }
 
 // addUnnamed identifies an archive without pom.properties by its pom.xml, its
-// file name and its manifest. What stays unknown is listed as unmatched.
+// file name and its manifest. An archive that cannot be identified is listed as unmatched.
 func (a *jar) addUnnamed(out *reader.Found) error {
 	c := coordinates{}
 	file, ver := splitJarName(a.name)

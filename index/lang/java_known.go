@@ -218,8 +218,8 @@ func wellKnown(artifact, version string, tomcat bool) (group, name string) {
 }
 
 // markers are classes that only one library has, by the last part of their
-// path. An archive with one of them has a copy of the library, whatever
-// package it was moved to. Nothing writes to it.
+// path. An archive with one of them has a copy of the library, even if it
+// was moved to another package. Nothing writes to it.
 var markers = map[string][2]string{
 	"BeanWrapperImpl.class":    {"org/springframework/beans/", "org.springframework:spring-beans"},
 	"SpringVersion.class":      {"org/springframework/core/", "org.springframework:spring-core"},

@@ -84,8 +84,8 @@ func nodeLockReader() reader.Reader {
 	}
 }
 
-// nodeHiddenReader reads where npm got the installed packages from, which it
-// notes in node_modules since version 7.
+// nodeHiddenReader reads the origins of the installed packages, which npm
+// records in node_modules since version 7.
 func nodeHiddenReader() reader.Reader {
 	return reader.Reader{
 		Name: "node-origin", Version: 1, Limit: 24 << 20,

@@ -35,8 +35,8 @@ func pythonReader() reader.Reader {
 	}
 }
 
-// pythonOriginReader reads where pip got a package from, if that was not an
-// index: a version control system or a directory. An archive is that of an
+// pythonOriginReader reads the origin of a package, which pip records if it is
+// not an index: a version control system or a directory. An archive is that of an
 // index in most cases, downloaded before.
 func pythonOriginReader() reader.Reader {
 	return reader.Reader{

@@ -8,8 +8,8 @@ import (
 )
 
 // A Berkeley DB hash table, as rpm used it until 4.16: pages of one size, the
-// first of which describes the table. Values of headers' size lie in chains of
-// overflow pages (libdb, src/dbinc/db_page.h).
+// first of which describes the table. Values as large as headers are in chains
+// of overflow pages (libdb, src/dbinc/db_page.h).
 const (
 	berkeleyMagic    = 0x00061561
 	berkeleyMeta     = 8
@@ -30,12 +30,12 @@ type berkeley struct {
 	order binary.ByteOrder
 	size  int64 // of a page
 	pages int64
-	// read counts overflow pages: chains that meet or go in circles would be
-	// read for ever.
+	// read counts overflow pages, so that chains that meet or lead in a circle
+	// end.
 	read int64
 }
 
-// berkeleyHeaders gives the headers in a table.
+// berkeleyHeaders calls each with the headers in a table.
 func berkeleyHeaders(f *reader.File, each func([]byte) error) error {
 	var meta [72]byte
 	if err := readPage(f, meta[:], 0); err != nil {
@@ -86,7 +86,7 @@ func berkeleyHeaders(f *reader.File, each func([]byte) error) error {
 	return nil
 }
 
-// chain appends what lies in a chain of overflow pages.
+// chain appends the content of a chain of overflow pages.
 func (db *berkeley) chain(value, page, entry []byte) ([]byte, error) {
 	length := int64(db.order.Uint32(entry[8:]))
 	if length > maxHeader {
@@ -94,7 +94,7 @@ func (db *berkeley) chain(value, page, entry []byte) ([]byte, error) {
 	}
 	for no := int64(db.order.Uint32(entry[4:])); no != 0; {
 		if db.read++; no >= db.pages || db.read > db.pages {
-			return nil, clair.Invalid("rpm", "the pages of the database lead to page %d and nowhere", no)
+			return nil, clair.Invalid("rpm", "the pages of the database lead in a circle or out of it, at page %d", no)
 		}
 		if err := readPage(db.f, page, no*db.size); err != nil {
 			return nil, err

@@ -7,8 +7,8 @@ import (
 	"oriel/index/reader"
 )
 
-// The "new" database that rpm has on SUSE: pages of slots, each of which says
-// where a package's header lies (rpm, lib/backend/ndb/rpmpkg.c).
+// The "new" database that rpm uses on SUSE: pages of slots, each with the offset
+// of a package's header (rpm, lib/backend/ndb/rpmpkg.c).
 const (
 	ndbMagic     = 'R' | 'p'<<8 | 'm'<<16 | 'P'<<24
 	ndbSlotMagic = 'S' | 'l'<<8 | 'o'<<16 | 't'<<24
@@ -17,7 +17,7 @@ const (
 	ndbUnit      = 16 // of slots, blob headers and block offsets
 )
 
-// ndbHeaders gives the headers in a database.
+// ndbHeaders calls each with the headers in a database.
 func ndbHeaders(f *reader.File, each func([]byte) error) error {
 	var head [32]byte
 	if err := readPage(f, head[:], 0); err != nil {

@@ -19,8 +19,8 @@ import (
 	"oriel/index/reader"
 )
 
-// rpmPaths are where rpm keeps its database: the three places that
-// distributions use, and the names of the three formats. Nothing writes to it.
+// rpmPaths are the paths of rpm's database: the three directories that
+// distributions use, with the names of the three formats. Nothing writes to it.
 var rpmPaths = []string{
 	"var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite",
 	"usr/lib/sysimage/rpm/Packages", "usr/lib/sysimage/rpm/Packages.db", "usr/lib/sysimage/rpm/rpmdb.sqlite",
@@ -42,10 +42,7 @@ func IsDatabase(head []byte) bool {
 	return len(head) >= 16 && (string(head[:16]) == sqliteMagic || binary.LittleEndian.Uint32(head) == ndbMagic || isBerkeley(head))
 }
 
-// parseRPM reads an rpm database in any of its three formats. The formats are
-// read here and not by a library: the one there is reads in goroutines of its
-// own, where a corrupt page ends the process, and a page that names itself as
-// the next one is read for ever.
+// parseRPM reads an rpm database in any of its three formats.
 func parseRPM(ctx context.Context, f *reader.File, out *reader.Found) error {
 	var head [16]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil {
@@ -65,7 +62,7 @@ func parseRPM(ctx context.Context, f *reader.File, out *reader.Found) error {
 	case isBerkeley(head[:]):
 		return berkeleyHeaders(f, each)
 	}
-	return clair.Invalid("rpm", "the database %s is of no known format", path.Base(f.Path))
+	return clair.Invalid("rpm", "the database %s has an unknown format", path.Base(f.Path))
 }
 
 // The tags of an rpm header that are read (rpmtag.h).
@@ -125,7 +122,7 @@ func readHeader(b []byte) (rpmHeader, error) {
 	return h, nil
 }
 
-// text gives a tag's text, "" where there is none.
+// text returns a tag's text, "" if there is none.
 func (h rpmHeader) text(tag uint32) string {
 	t, ok := h.tags[tag]
 	if !ok || t.kind == rpmInt32 {
@@ -154,7 +151,7 @@ func (h rpmHeader) texts(tag uint32, each func(i int, s string) bool) {
 	}
 }
 
-// number gives a number of a list.
+// number returns a number of a list.
 func (h rpmHeader) number(tag uint32, i int) (uint32, bool) {
 	t, ok := h.tags[tag]
 	at := int64(t.offset) + 4*int64(i)
@@ -174,9 +171,9 @@ func rpmPackage(b []byte, out *reader.Found) error {
 	v, r := h.text(tagVersion), h.text(tagRelease)
 	switch {
 	case p.Name == "" || v == "":
-		return fmt.Errorf("%w: it names no package", errHeader)
+		return fmt.Errorf("%w: it does not name a package", errHeader)
 	case p.Name == "gpg-pubkey":
-		return nil // a key that rpm keeps like a package
+		return nil // a key, which rpm stores like a package
 	}
 	p.Version = v + "-" + r
 	epoch := ""
@@ -234,7 +231,7 @@ func SourceVersion(source, binary string) string {
 	return epoch + ":" + source
 }
 
-// ModuleStream gives NAME:STREAM of a label NAME:STREAM:VERSION:CONTEXT.
+// ModuleStream returns NAME:STREAM of a label NAME:STREAM:VERSION:CONTEXT.
 func ModuleStream(label string) string {
 	part := strings.Split(label, ":")
 	if len(part) < 2 {
@@ -243,7 +240,7 @@ func ModuleStream(label string) string {
 	return part[0] + ":" + part[1]
 }
 
-// readPage reads exactly what is asked for.
+// readPage fills buf from an offset of the database.
 func readPage(f *reader.File, buf []byte, at int64) error {
 	if n, err := f.ReadAt(buf, at); n < len(buf) {
 		return clair.Invalid("rpm", "the database ends early, at %d of %d bytes: %v", at+int64(n), f.Size, errors.Join(err))

@@ -10,8 +10,8 @@ import (
 
 // The SQLite database that rpm has since 4.16, of which one table is read from
 // first to last. This is the file format's B-tree (sqlite.org/fileformat2.html)
-// and nothing more: a hostile file costs two pages and one value, and never
-// reaches the SQLite that keeps our own data.
+// and nothing else: a hostile file takes the memory of two pages and one value,
+// and never reaches the SQLite library that has our own data.
 const sqliteMagic = "SQLite format 3\x00"
 
 const (
@@ -26,14 +26,14 @@ type sqliteFile struct {
 	size   int64 // of a page
 	usable int64
 	pages  int64
-	// read counts pages, as a tree that is none would be read for ever.
+	// read counts pages, so that a graph that is not a tree ends.
 	read  int64
 	value []byte
 }
 
 var errSQLite = clair.Invalid("rpm", "the SQLite database is damaged")
 
-// sqliteBlobs gives the last column of every row of a table.
+// sqliteBlobs calls each with the last column of every row of a table.
 func sqliteBlobs(f *reader.File, table string, each func([]byte) error) error {
 	var head [100]byte
 	if err := readPage(f, head[:], 0); err != nil {
@@ -71,7 +71,7 @@ func sqliteBlobs(f *reader.File, table string, each func([]byte) error) error {
 	})
 }
 
-// walk gives the payload of each row of the tree under a page.
+// walk calls each with the payload of every row of the tree under a page.
 func (db *sqliteFile) walk(no int64, depth int, each func([]byte) error) error {
 	if db.read++; no < 1 || no > db.pages || depth > maxDepth || db.read > db.pages {
 		return errSQLite
@@ -153,7 +153,7 @@ func (db *sqliteFile) payload(cell []byte) error {
 	return nil
 }
 
-// columns splits a record into its first columns and says how many there are.
+// columns splits a record into its first columns and returns their number.
 func columns(row []byte, into [][]byte) int {
 	size, n := varint(row)
 	if n == 0 || size < int64(n) || size > int64(len(row)) {
@@ -190,7 +190,7 @@ func integer(b []byte) int64 {
 	return n
 }
 
-// varint reads SQLite's number of one to nine bytes; n is 0 where it is cut.
+// varint reads SQLite's number of one to nine bytes; n is 0 if it is cut off.
 func varint(b []byte) (v int64, n int) {
 	for i, c := range b {
 		if i == 8 {
