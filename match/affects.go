@@ -108,6 +108,9 @@ type owned struct {
 // are found.
 func nameOf(v *clair.Vulnerability, e clair.Ecosystem) string { return e.PackageName(v.Package.Name) }
 
+// rpm reports whether the target is a package of rpm.
+func (t *target) rpm() bool { return t.scheme == version.RPM }
+
 // meets compares the fields that are compared literally.
 func (t *target) meets(v *clair.Vulnerability) bool {
 	for _, c := range t.where {

@@ -160,6 +160,7 @@ var (
 	alpine318 = clair.Distribution{DID: "alpine", Name: "Alpine Linux", VersionID: "3.18", PrettyName: "Alpine Linux v3.18"}
 	debian12  = clair.Distribution{DID: "debian", Name: "Debian GNU/Linux", VersionID: "12", PrettyName: "Debian GNU/Linux 12 (bookworm)"}
 	jammy     = clair.Distribution{DID: "ubuntu", Name: "Ubuntu", VersionID: "22.04", PrettyName: "Ubuntu 22.04 LTS"}
+	amzn1     = clair.Distribution{DID: "amzn", Name: "Amazon Linux AMI", Version: "2018.03", VersionID: "2018.03"}
 	amzn2     = clair.Distribution{DID: "amzn", Name: "Amazon Linux", VersionID: "2", PrettyName: "Amazon Linux 2"}
 )
 
@@ -309,5 +310,48 @@ func TestAffects_Modules(t *testing.T) {
 		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%+v", c)
+	}
+}
+
+var ol8 = clair.Distribution{DID: "ol", Name: "Oracle Linux Server", Version: "8", VersionCodeName: "Oracle Linux 8", VersionID: "8", PrettyName: "Oracle Linux Server 8"}
+
+// An advisory is about packages of its own flavour and kernel alone.
+func TestAffects_Flavours(t *testing.T) {
+	fips := jammy
+	fips.VersionID = "20.04"
+	for _, tt := range []struct {
+		name                 string
+		dist                 clair.Distribution
+		pkg, kind            string
+		version, fixed, arch string
+		want                 bool
+	}{
+		{"plain", ol8, "gnutls", clair.Binary, "3.6.14-7.el8_3", "3.6.16-4.el8", "x86_64", true},
+		{"fips_advisory", ol8, "gnutls", clair.Binary, "3.6.14-7.el8_3", "10:3.6.16-4.0.1.el8_fips", "x86_64", false},
+		{"fips", ol8, "gnutls", clair.Binary, "10:3.6.14-7.0.1.el8_fips", "10:3.6.16-4.0.1.el8_fips", "x86_64", true},
+		{"plain_advisory_of_fips", ol8, "gnutls", clair.Binary, "3.6.14-7.0.1.el8_fips", "3.6.16-4.el8", "x86_64", false},
+		{"ksplice_advisory", ol8, "glibc", clair.Binary, "2.28-127.el8", "2:2.28-151.0.1.ksplice2.el8", "x86_64", false},
+		{"ksplice", ol8, "glibc", clair.Binary, "2:2.28-127.0.1.ksplice1.el8", "2:2.28-151.0.1.ksplice2.el8", "x86_64", true},
+		{"unfixed", ol8, "gnutls", clair.Binary, "10:3.6.14-7.0.1.el8_fips", "", "x86_64", true},
+		{"another_uek", ol8, "kernel-uek", clair.Binary, "4.14.35-2047.510.el8", "5.4.17-2136.312.el8", "x86_64", false},
+		{"same_uek", ol8, "kernel-uek", clair.Binary, "5.4.17-2136.300.el8", "5.4.17-2136.312.el8", "x86_64", true},
+		{"kernel_of_oracle", ol8, "kernel", clair.Binary, "4.18.0-348.el8", "4.18.0-372.el8", "x86_64", true},
+		{"another_kernel_of_amazon_2", amzn2, "kernel", clair.Binary, "4.14.355-1.amzn2", "5.10.68-62.173.amzn2", "x86_64", false},
+		{"same_kernel_of_amazon_2", amzn2, "kernel", clair.Binary, "5.10.50-1.amzn2", "5.10.68-62.173.amzn2", "x86_64", true},
+		{"kernel_of_amazon_1", amzn1, "kernel", clair.Binary, "4.9.85-38.58.amzn1", "4.14.256-1.amzn1", "x86_64", true},
+		{"ubuntu_fips", fips, "openssl", clair.Source, "1.1.1f-1ubuntu2.fips.7.1", "1.1.1f-1ubuntu2.8", "amd64", false},
+		{"ubuntu_esm", fips, "openssl", clair.Source, "1.1.1f-1ubuntu2.7", "1.1.1f-1ubuntu2.24+esm1", "amd64", true},
+		{"source_without_epoch", amzn2, "perl", clair.Source, "5.26.3-419.amzn2", "4:5.26.3-419.amzn2", "x86_64", false},
+		{"older_source_without_epoch", amzn2, "perl", clair.Source, "5.26.3-416.amzn2", "4:5.26.3-419.amzn2", "x86_64", true},
+		{"source_with_epoch", amzn2, "perl", clair.Source, "3:5.26.3-419.amzn2", "4:5.26.3-419.amzn2", "x86_64", true},
+		{"binary_without_epoch", amzn2, "perl", clair.Binary, "5.26.3-419.amzn2", "4:5.26.3-419.amzn2", "x86_64", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := &clair.Vulnerability{Name: "ADV-1", Package: &clair.Package{Name: tt.pkg, Kind: tt.kind}, Dist: &tt.dist, FixedInVersion: tt.fixed}
+			r := clair.Record{Package: &clair.Package{Name: tt.pkg, Version: tt.version, Kind: tt.kind, Arch: tt.arch}, Dist: &tt.dist}
+			got, err := match.NewJudge().Affects(v, r)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
 	}
 }

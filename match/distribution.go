@@ -21,6 +21,9 @@ func ubuntuAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	if v.FixedInVersion == "0" {
 		return true, nil
 	}
+	if !sameFlavour(v, t) {
+		return false, nil
+	}
 	return beforeFix(v, t)
 }
 
@@ -41,13 +44,26 @@ func beforeFix(v *clair.Vulnerability, t *target) (bool, error) {
 	case strings.Contains(v.FixedInVersion, "="):
 		return boundsAffected(v, t)
 	case v.FixedInVersion != "":
-		c, err := t.compare(withoutContext(v.FixedInVersion))
+		c, err := t.compare(t.fix(v.FixedInVersion))
 		return err == nil && c < 0, err
 	case v.Package.Version != "":
 		c, err := t.compare(v.Package.Version)
 		return err == nil && c <= 0, err
 	}
 	return true, nil
+}
+
+// fix returns a fixed version as it is compared with the target's: without the
+// hash of a module's build, and without an epoch if the target is the source of
+// an RPM whose version has none, since the names of source files have no epoch.
+func (t *target) fix(version string) string {
+	version = withoutContext(version)
+	if t.rpm() && t.key.Kind == clair.Source && !strings.Contains(t.Package.Version, ":") {
+		if _, rest, ok := strings.Cut(version, ":"); ok {
+			return rest
+		}
+	}
+	return version
 }
 
 // modularAffected is rpmAffected for distributions with modules, whose streams

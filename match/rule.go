@@ -44,9 +44,9 @@ var distributionRules = map[string]rule{
 	"ubuntu":        {"ubuntu-matcher", byNameID, ubuntuAffected},
 	"sles":          {"suse", byNameVersion, rpmAffected},
 	"opensuse-leap": {"suse", byNameVersion, rpmAffected},
-	"ol":            {"oracle", byNameVersion, modularAffected},
+	"ol":            {"oracle", byNameVersion, oracleAffected},
 	"photon":        {"photon", byNameVersion, rpmAffected},
-	"amzn":          {"aws-matcher", byVersionID, rpmAffected},
+	"amzn":          {"aws-matcher", byVersionID, amazonAffected},
 }
 
 // ruleOf gives the rule for a release: its distribution's, or one by its

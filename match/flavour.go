@@ -1,0 +1,68 @@
+package match
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"oriel/clair"
+)
+
+// A flavour is a stream of packages that have the names of the plain ones and
+// other versions, such as those built for FIPS. The version of a package shows
+// its flavour, and that of the fix the advisory's: one is not about the other.
+
+// flavours are the words in versions that name a flavour: "1.1.1k-6.el8_fips",
+// "2.28-151.0.1.ksplice2.el8", "1.1.1f-1ubuntu2.fips.7.1". Nothing writes to it.
+var flavours = []string{"fips", "ksplice"}
+
+// flavourOf returns the flavour of a version, "" for the plain one.
+func flavourOf(version string) string {
+	version = strings.ToLower(version)
+	for _, f := range flavours {
+		if strings.Contains(version, f) {
+			return f
+		}
+	}
+	return ""
+}
+
+// sameFlavour reports whether an advisory is about the flavour of a package. An
+// advisory without a fix is about all.
+func sameFlavour(v *clair.Vulnerability, t *target) bool {
+	return v.FixedInVersion == "" || v.FixedInVersion == "0" || flavourOf(v.FixedInVersion) == flavourOf(t.Package.Version)
+}
+
+// kernelVersion is the stream of a kernel: the first two numbers after the epoch.
+var kernelVersion = regexp.MustCompile(`^(?:[0-9]+:)?([0-9]+\.[0-9]+)\.`)
+
+// isKernel reports whether a package is part of a kernel.
+func isKernel(name string) bool {
+	return strings.HasPrefix(name, "kernel") || slices.Contains([]string{"perf", "python-perf", "python3-perf", "bpftool"}, name)
+}
+
+// sameKernel reports whether an advisory is about the stream of a kernel. It is
+// for releases with several streams under one name: Amazon Linux 2 has kernels
+// 4.14, 5.4, 5.10 and 5.15, and Oracle Linux several of the UEK. A fix in one
+// says nothing of another.
+func sameKernel(v *clair.Vulnerability, t *target) bool {
+	own, fixed := kernelVersion.FindStringSubmatch(t.Package.Version), kernelVersion.FindStringSubmatch(v.FixedInVersion)
+	return own == nil || fixed == nil || own[1] == fixed[1]
+}
+
+// oracleAffected is modularAffected for the flavours and kernels of Oracle.
+func oracleAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if !sameFlavour(v, t) || strings.HasPrefix(t.key.Name, "kernel-uek") && !sameKernel(v, t) {
+		return false, nil
+	}
+	return modularAffected(v, t)
+}
+
+// amazonAffected is rpmAffected for the kernels of Amazon Linux 2. The first
+// Amazon Linux updated its kernel from stream to stream.
+func amazonAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if t.Dist.VersionID == "2" && isKernel(t.key.Name) && !sameKernel(v, t) {
+		return false, nil
+	}
+	return rpmAffected(v, t)
+}
