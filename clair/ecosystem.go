@@ -77,8 +77,12 @@ func (e Ecosystem) PackageName(name string) string {
 	switch e.Repository {
 	case "pypi":
 		return pep503(name)
-	case "go", "nuget", "packagist", "pub", "hex", "conan", "swift", "github-actions":
+	case "go", "nuget", "packagist", "pub", "hex", "conan", "github-actions":
 		return strings.ToLower(name)
+	case "swift": // the address of a Git repository, in one of its forms
+		name = strings.ToLower(name)
+		name = strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://")
+		return strings.TrimSuffix(name, ".git")
 	}
 	return name
 }
