@@ -92,6 +92,21 @@ func (c *Coverer) coverage(ctx context.Context, places []*occupiedPlace) (*clair
 	return out, nil
 }
 
+// Place computes the coverage of a platform, such as "debian:12" or "npm".
+func (c *Coverer) Place(ctx context.Context, platform string) (clair.Place, error) {
+	place := clair.Place{Name: platform, Feeds: []string{}}
+	if name, ok := PlatformNamed(platform); ok {
+		place.Name = name
+	} else {
+		place.Reason, place.Hint = clair.UnknownDistribution, "No feed is known for the distribution."
+	}
+	out, err := c.coverage(ctx, []*occupiedPlace{{Place: place}})
+	if err != nil {
+		return clair.Place{}, fmt.Errorf("coverage of %s: %w", platform, err)
+	}
+	return out.Places[0], nil
+}
+
 // PlaceCounter counts the packages of all manifests by place.
 type PlaceCounter struct{ places map[string]*occupiedPlace }
 

@@ -39,7 +39,7 @@ func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
 func newScanner(t *testing.T, db *store.DB) *scanner.Scanner {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	windows := patches.New(window.Default(), snapshots{db}, log)
+	windows := patches.New(window.Default(), snapshots{db}, nil, log)
 	srv := httptest.NewServer(server.New(server.Options{Patches: windows, Log: log}))
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -64,11 +64,21 @@ func New(o Options) *Scanner {
 // Result is the result of a scan.
 type Result struct {
 	*match.Result
-	// Platforms are those whose lists were read, and Unknown those for which
-	// the server has no vulnerabilities.
-	Platforms, Unknown []string
+	// Platforms are those whose lists were read.
+	Platforms []string
+	// Unknown are the platforms for which the server has no vulnerabilities,
+	// sorted.
+	Unknown []Unknown
 	// Rows is the number of vulnerabilities read.
 	Rows int
+}
+
+// Unknown is a platform for which the server has no vulnerabilities. Reason and
+// Hint are the server's; "" from a server that does not explain it.
+type Unknown struct {
+	Platform string
+	Reason   clair.NotCovered
+	Hint     string
 }
 
 // concurrency is the number of lists read at a time.
@@ -103,8 +113,8 @@ func (s *Scanner) Scan(ctx context.Context, index *clair.IndexReport) (*Result, 
 	for _, l := range lists {
 		found = append(found, l.found)
 		out.Rows += l.rows
-		if l.unknown {
-			out.Unknown = append(out.Unknown, l.platform)
+		if l.unknown != nil {
+			out.Unknown = append(out.Unknown, Unknown{l.platform, l.unknown.Reason, l.unknown.Hint})
 		} else {
 			out.Platforms = append(out.Platforms, l.platform)
 		}
@@ -120,7 +130,7 @@ type list struct {
 	total    int
 	found    *match.Collector
 	rows     int
-	unknown  bool
+	unknown  *client.Error // nil if the platform is known
 }
 
 // maxRestarts is the maximum number of attempts to read a list.
@@ -138,7 +148,8 @@ func (l *list) read(ctx context.Context) error {
 			l.report(0, true)
 			return nil
 		case ok && refused.Code == api.UnknownPlatform:
-			l.unknown = true
+			l.unknown, l.rows = refused, 0
+			l.found.Reset()
 			l.report(0, true)
 			return nil
 		case !ok || !restarts(refused):

@@ -128,7 +128,7 @@ func (d *daemon) start() {
 	require.NoError(d.t, err)
 	d.address = l.Addr().String()
 	log := slog.New(slog.DiscardHandler)
-	d.windows = patches.New(d.cfg, snapshots{d.db}, log)
+	d.windows = patches.New(d.cfg, snapshots{d.db}, nil, log)
 	srv := httptest.NewUnstartedServer(server.New(server.Options{Patches: d.windows, Log: log}))
 	require.NoError(d.t, srv.Listener.Close())
 	srv.Listener = l
@@ -162,7 +162,7 @@ func (d *daemon) scan(t http.RoundTripper, want *match.Result) *scanner.Result {
 	require.NotEmpty(d.t, want.Report.PackageVulnerabilities)
 	require.Equal(d.t, want.Report.PackageVulnerabilities, got.Report.PackageVulnerabilities)
 	require.Equal(d.t, want.Why, got.Why)
-	require.Equal(d.t, []string{"fedora:40"}, got.Unknown)
+	require.Equal(d.t, []scanner.Unknown{{Platform: "fedora:40"}}, got.Unknown)
 	return got
 }
 

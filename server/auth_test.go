@@ -26,7 +26,7 @@ func (w world) with(change func(*server.Options)) world {
 	w.Helper()
 	o := server.Options{
 		Manifests: w.db, Updates: w.db, Changes: w.db, Notifications: w.db, Feeds: w.feeds,
-		Patches: patches.New(window.Default(), snapshots{w.db}, slog.New(slog.DiscardHandler)),
+		Patches: patches.New(window.Default(), snapshots{w.db}, nil, slog.New(slog.DiscardHandler)),
 		Matcher: matcher{w.db}, Log: slog.New(slog.DiscardHandler), IndexState: state, CacheAge: time.Hour,
 	}
 	change(&o)

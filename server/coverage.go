@@ -15,6 +15,8 @@ import (
 // Coverer computes which places of an index report are covered by feeds.
 type Coverer interface {
 	Coverage(ctx context.Context, index *clair.IndexReport) (*clair.Coverage, error)
+	// Place computes the coverage of a platform.
+	Place(ctx context.Context, platform string) (clair.Place, error)
 }
 
 // getCoverage answers with the places of a manifest's packages and why some of

@@ -38,6 +38,8 @@ type statusError struct {
 	// Retry-After.
 	code  api.Code
 	retry time.Duration
+	// place is a platform that is not covered, if that is the error.
+	place clair.Place
 }
 
 func (e *statusError) Error() string { return e.message }
@@ -95,13 +97,14 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if !ok {
 		code = api.InternalError
 	}
+	answer := api.Error{Code: code, Message: message}
 	if e, ok := errors.AsType[*statusError](err); ok && e.code != "" {
-		code = e.code
+		answer.Code, answer.Reason, answer.Hint = e.code, e.place.Reason, e.place.Hint
 		if e.retry > 0 {
 			h.Set("Retry-After", seconds(e.retry))
 		}
 	}
-	if err := c.JSON(status, api.Error{Code: code, Message: message}); err != nil {
+	if err := c.JSON(status, answer); err != nil {
 		s.Log.DebugContext(ctx, "answer not delivered", "err", err)
 	}
 }

@@ -266,5 +266,5 @@ func TestOpenAPI_Handlers(t *testing.T) {
 
 // allRoutes returns the routes of a server with all parts.
 func allRoutes() map[string]string {
-	return server.New(server.Options{Patches: patches.New(window.Default(), snapshots{}, slog.New(slog.DiscardHandler))}).RouteTable()
+	return server.New(server.Options{Patches: patches.New(window.Default(), snapshots{}, nil, slog.New(slog.DiscardHandler))}).RouteTable()
 }

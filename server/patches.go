@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -42,6 +43,9 @@ func patchesError(err error) error {
 	ended, isEnded := errors.AsType[*window.EndedError](err)
 	unknown, isUnknown := errors.AsType[*patches.UnknownPlatformError](err)
 	switch {
+	case isEnded && ended.Reason == window.Unavailable:
+		place := clair.Place{Reason: clair.NeverFetched, Hint: ended.Detail}
+		return &statusError{status: http.StatusNotFound, code: api.UnknownPlatform, message: ended.Error(), place: place}
 	case isEnded:
 		return &statusError{status: http.StatusGone, code: api.Code(ended.Reason), message: ended.Error()}
 	case isUnknown:
@@ -86,10 +90,28 @@ func (s *Server) postSession(c echo.Context) error {
 	}
 	session, err := s.Patches.Open(c.Request().Context(), *want.Platform, c.RealIP())
 	if err != nil {
-		return patchesError(err)
+		return s.openError(c.Request().Context(), err)
 	}
 	c.Response().Header().Set("Location", api.PathSessions+"/"+string(session.ID))
 	return answerJSON(c, http.StatusCreated, typeJSON, sessionOf(session))
+}
+
+// openError is patchesError for an error of Open. It adds why a platform is not
+// covered.
+func (s *Server) openError(ctx context.Context, err error) error {
+	unknown, ok := errors.AsType[*patches.UnknownPlatformError](err)
+	err = patchesError(err)
+	if !ok || s.Coverer == nil {
+		return err
+	}
+	place, failure := s.Coverer.Place(ctx, unknown.Name)
+	if failure != nil {
+		return failure
+	}
+	if e, ok := errors.AsType[*statusError](err); ok && !place.Covered {
+		e.place = place
+	}
+	return err
 }
 
 func (s *Server) getSession(c echo.Context) error {

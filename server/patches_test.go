@@ -27,6 +27,7 @@ import (
 	"oriel/clair"
 	"oriel/internal/distro"
 	"oriel/internal/quantity"
+	"oriel/match"
 	"oriel/server"
 	"oriel/server/patches"
 	"oriel/store"
@@ -69,6 +70,12 @@ func windowsInBubble(t *testing.T, change func(*window.Config), test func(*testi
 // newWindowsHandler is newWindows without a listener.
 func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 	t.Helper()
+	return newWindowsFetching(t, change, nil)
+}
+
+// newWindowsFetching is newWindowsHandler with a fetcher.
+func newWindowsFetching(t *testing.T, change func(*window.Config), fetcher patches.Fetcher) world {
+	t.Helper()
 	schema, err := os.ReadFile("../schema.sql")
 	require.NoError(t, err)
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
@@ -80,7 +87,7 @@ func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 	}
 	require.NoError(t, cfg.Validate())
 	log := slog.New(slog.DiscardHandler)
-	windows := patches.New(cfg, snapshots{db}, log)
+	windows := patches.New(cfg, snapshots{db}, fetcher, log)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- windows.Run(ctx) }()
@@ -89,7 +96,14 @@ func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 		require.NoError(t, <-done)
 		require.NoError(t, db.Close())
 	})
-	return world{T: t, db: db, feeds: newFeeds(db), handler: server.New(server.Options{Manifests: db, Updates: db, Patches: windows, Log: log})}
+	f := newFeeds(db)
+	return world{T: t, db: db, feeds: f, handler: server.New(server.Options{
+		Manifests: db,
+		Updates:   db,
+		Patches:   windows,
+		Coverer:   &match.Coverer{Holdings: db, Feeds: f.Feeds, Catalogue: f.catalogue},
+		Log:       log,
+	})}
 }
 
 // fill imports a feed with n rows for a release, named after both.

@@ -100,7 +100,7 @@ func newWorldHandler(t *testing.T, timeout time.Duration, indexing int) world {
 	t.Cleanup(layers.CloseIdleConnections)
 	f := newFeeds(db)
 	log := slog.New(slog.DiscardHandler)
-	windows := patches.New(window.Default(), snapshots{db}, log)
+	windows := patches.New(window.Default(), snapshots{db}, nil, log)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- windows.Run(ctx) }()

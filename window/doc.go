@@ -23,6 +23,9 @@
 //	-         Open; otherwise, if fewer than max_queued      queued
 //	          sessions wait
 //	-         Open; otherwise                                - (ErrQueueFull)
+//	-         OpenHeld; the platform has no sessions         queued
+//	queued    Release; among the first max_active            active, in a new pass
+//	queued    Refuse                                         ended (unknown-platform)
 //	queued    every active session has finished or ended,    active, in a new pass
 //	          and this one is among the first max_active
 //	active    acknowledges a page other than the pane's      active
@@ -79,7 +82,8 @@
 //  4. Sessions of a platform are activated in order of arrival, and never
 //     replace one that has not finished.
 //  5. Every session is activated, denied or ended in bounded time: every pane
-//     is acknowledged within pane_timeout and every pass within pass_timeout.
+//     is acknowledged within pane_timeout and every pass within pass_timeout,
+//     and the driver releases or refuses a held platform.
 //  6. Time does not go back: a time earlier than one seen before counts as the
 //     latest one.
 package window

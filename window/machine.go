@@ -36,6 +36,8 @@ type platform struct {
 	name  string
 	queue []*session
 	pass  *pass // nil until the first session is activated
+	// held reports whether the list is not available yet; see OpenHeld.
+	held bool
 }
 
 // remembered is the size of each ring of ended sessions.
@@ -71,17 +73,21 @@ func (m *Machine) lock(now time.Time) func() {
 // ErrClientFull.
 func (m *Machine) Open(now time.Time, platformName, client string) (Session, error) {
 	defer m.lock(now)()
+	return m.open(platformName, client, false)
+}
+
+func (m *Machine) open(platformName, client string, held bool) (Session, error) {
 	if m.cfg.MaxPerClient > 0 && m.clients[client] >= m.cfg.MaxPerClient {
 		return Session{}, ErrClientFull
 	}
 	pl := m.platforms[platformName]
 	first := pl == nil
 	joins := !first && pl.pass != nil && pl.pass.first && len(pl.queue) == 0 && len(pl.pass.active) < m.cfg.MaxActive
-	if !first && !joins && m.queued >= m.cfg.MaxQueued {
+	if (!first || held) && !joins && m.queued >= m.cfg.MaxQueued {
 		return Session{}, ErrQueueFull
 	}
 	if first {
-		pl = &platform{name: platformName}
+		pl = &platform{name: platformName, held: held}
 		m.platforms[platformName] = pl
 	}
 	s := &session{id: SessionID(m.newID()), client: client, platform: pl, seen: m.now}
@@ -95,7 +101,7 @@ func (m *Machine) Open(now time.Time, platformName, client string) (Session, err
 	}
 	pl.queue = append(pl.queue, s)
 	m.queued++
-	if first {
+	if first && !held {
 		m.startPass(pl)
 	}
 	return m.describe(s), nil
@@ -141,10 +147,10 @@ func (m *Machine) find(id SessionID) (*session, error) {
 		m.end(s, reason)
 	}
 	if _, ok := m.finished.by[id]; ok {
-		return nil, &EndedError{Finished}
+		return nil, &EndedError{Reason: Finished}
 	}
 	if e, ok := m.expelled.by[id]; ok {
-		return nil, &EndedError{e.reason}
+		return nil, &EndedError{e.reason, e.detail}
 	}
 	return nil, ErrUnknown
 }
@@ -200,12 +206,16 @@ func (m *Machine) remove(s *session) {
 	if m.clients[s.client]--; m.clients[s.client] <= 0 {
 		delete(m.clients, s.client)
 	}
+	pl := s.platform
 	if s.pass != nil {
 		delete(s.pass.active, s)
 	} else {
-		i := slices.Index(s.platform.queue, s)
-		s.platform.queue = slices.Delete(s.platform.queue, i, i+1)
+		i := slices.Index(pl.queue, s)
+		pl.queue = slices.Delete(pl.queue, i, i+1)
 		m.queued--
+	}
+	if pl.held && len(pl.queue) == 0 {
+		delete(m.platforms, pl.name)
 	}
 	s.signal()
 }
@@ -266,6 +276,9 @@ func (m *Machine) Status() Status {
 		Windows: []Window{},
 	}
 	for _, pl := range slices.SortedFunc(maps.Values(m.platforms), func(a, b *platform) int { return cmp.Compare(a.name, b.name) }) {
+		if pl.held {
+			continue // no session is active
+		}
 		w := Window{Platform: pl.name, Rows: pl.pass.rows, Active: len(pl.pass.active), Queued: len(pl.queue)}
 		if p := pl.pass.open; p != nil {
 			w.First, w.Last, w.Bytes = p.start, p.end, p.bytes

@@ -159,7 +159,7 @@ func (m *Machine) grantOne(eligible func(*pass) bool) bool {
 // reservation. It returns nil if the pass is over.
 func (m *Machine) takeReading(id int) *pass {
 	for _, pl := range m.platforms {
-		if pl.pass.id == id && pl.pass.stage == reading {
+		if pl.pass != nil && pl.pass.id == id && pl.pass.stage == reading {
 			p := pl.pass
 			m.memory.used -= p.reserved
 			p.reserved, p.stage = 0, idle

@@ -66,10 +66,18 @@ const (
 	Expired  Reason = "session-expired"
 	TooSlow  Reason = "session-too-slow"
 	Failing  Reason = "session-failed"
+	// Unavailable is the reason of a session of a held platform that was
+	// refused.
+	Unavailable Reason = "unknown-platform"
 )
 
 // EndedError is returned for requests of a session that has ended.
-type EndedError struct{ Reason Reason }
+type EndedError struct {
+	Reason Reason
+	// Detail is why the list of the platform is not available, if the reason is
+	// Unavailable.
+	Detail string
+}
 
 // Error describes the reason.
 func (e *EndedError) Error() string {
@@ -80,6 +88,8 @@ func (e *EndedError) Error() string {
 		return "the session made no request within session_timeout"
 	case TooSlow:
 		return "the session did not finish the pane or the list in time, while others waited for it"
+	case Unavailable:
+		return "platform: " + e.Detail
 	}
 	return "the list could not be read to its end; open a new session"
 }
@@ -203,6 +213,7 @@ type ring struct {
 type ended struct {
 	platform string
 	reason   Reason
+	detail   string // of Unavailable
 	// cursor is the last cursor of a session that is done, which may be
 	// repeated until the given time.
 	cursor string

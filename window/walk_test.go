@@ -43,7 +43,7 @@ func TestMachine_Walk(t *testing.T) {
 		"-:active", "-:queued", "-:denied", "queued:active", "active:active", "active:waiting", "active:done",
 		"waiting:active", "waiting:done", "queued:session-expired", "active:session-expired", "waiting:session-expired",
 		"active:session-too-slow", "active:session-failed", "waiting:session-failed", "queued:left", "active:left", "waiting:left",
-		"done:done", "done:session-finished", "active:repeated", "any:bad-cursor",
+		"queued:unknown-platform", "done:done", "done:session-finished", "active:repeated", "any:bad-cursor",
 	} {
 		require.NotZero(t, seen[step], "never walked: %s (of %v)", step, slices.Sorted(maps.Keys(seen)))
 	}
@@ -57,7 +57,7 @@ type walker struct {
 	d       *driver
 	lists   map[string]list
 	readers []*reader
-	held    []*window.Reading // not closed yet
+	reading []*window.Reading // not closed yet
 	seen    map[string]int    // transitions, by "from:to"
 }
 
@@ -112,7 +112,7 @@ func (w *walker) take(s *reader) {
 	case rd.Page != nil:
 		s.rows = append(s.rows, rd.Page.(page)[rd.From:rd.To]...)
 		w.note(s, window.Active)
-		w.held = append(w.held, rd)
+		w.reading = append(w.reading, rd)
 	default:
 		w.note(s, rd.Session.State)
 		rd.Close(w.d.now)
@@ -140,7 +140,7 @@ func (w *walker) request(s *reader) {
 		return
 	}
 	w.note(s, window.Active)
-	w.held = append(w.held, rd)
+	w.reading = append(w.reading, rd)
 	if w.r.IntN(4) == 0 {
 		w.seen["active:repeated"]++
 		s.state = before
@@ -172,7 +172,11 @@ func (w *walker) check() {
 
 func (w *walker) open(order int) {
 	s := &reader{platform: platforms()[w.r.IntN(3)], original: w.r.IntN(4) == 0, order: order}
-	opened, err := w.d.m.Open(w.d.now, s.platform, "x")
+	openSession := w.d.m.Open
+	if w.r.IntN(4) == 0 {
+		openSession = w.d.m.OpenHeld
+	}
+	opened, err := openSession(w.d.now, s.platform, "x")
 	if err != nil {
 		w.seen["-:denied"]++
 		return
@@ -205,14 +209,22 @@ func (w *walker) step(order int) {
 		}
 	case k < 75:
 		d.do()
-	case k < 76:
+	case k < 77:
+		for _, name := range d.m.Held() {
+			if r.IntN(3) == 0 {
+				d.m.Refuse(d.now, name, "no feed")
+			} else {
+				d.m.Release(d.now, name)
+			}
+		}
+	case k < 78:
 		if task, ok := d.m.Task(); ok && task.MaxBytes > 0 {
 			d.m.Failed(d.now, task.Pass)
 		}
-	case k < 90 && len(w.held) > 0:
-		i := r.IntN(len(w.held))
-		w.held[i].Close(d.now)
-		w.held = slices.Delete(w.held, i, i+1)
+	case k < 90 && len(w.reading) > 0:
+		i := r.IntN(len(w.reading))
+		w.reading[i].Close(d.now)
+		w.reading = slices.Delete(w.reading, i, i+1)
 	case k < 95:
 		d.now = d.now.Add(time.Duration(r.IntN(9000)) * time.Millisecond)
 		d.m.Tick(d.now)
@@ -221,17 +233,20 @@ func (w *walker) step(order int) {
 	}
 }
 
-func (w *walker) closeHeld() {
-	for _, rd := range w.held {
+func (w *walker) closeReadings() {
+	for _, rd := range w.reading {
 		rd.Close(w.d.now)
 	}
-	w.held = nil
+	w.reading = nil
 }
 
 // finish lets the remaining sessions read to the end, and checks what each
 // has read.
 func (w *walker) finish() {
-	w.closeHeld()
+	w.closeReadings()
+	for _, name := range w.d.m.Held() {
+		w.d.m.Release(w.d.now, name)
+	}
 	for range 2000 {
 		busy := false
 		for _, s := range w.readers {
@@ -239,7 +254,7 @@ func (w *walker) finish() {
 				w.request(s)
 				busy = true
 			}
-			w.closeHeld()
+			w.closeReadings()
 		}
 		w.d.doAll()
 		w.d.now = w.d.now.Add(100 * time.Millisecond)

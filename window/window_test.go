@@ -427,3 +427,66 @@ func TestMachine_ComeAndGo(t *testing.T) {
 	}
 	require.Zero(t, d.m.Status().Memory.Used)
 }
+
+// Sessions of a platform whose list is not available yet wait in the queue, with
+// their positions, until it is, or are told why it will not be.
+func TestMachine_Held(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 30}, "b": {rows: 5}})
+	held := func(platform string) window.SessionID {
+		s, err := d.m.OpenHeld(d.now, platform, "client")
+		require.NoError(t, err)
+		require.Equal(t, window.Queued, s.State)
+		return s.ID
+	}
+	first, second := held("a"), held("a")
+	refused, left := held("b"), held("b")
+	s, err := d.m.Session(d.now, second)
+	require.NoError(t, err)
+	require.Equal(t, 2, s.Position)
+	require.Equal(t, []string{"a", "b"}, d.m.Held())
+	_, err = d.m.OpenHeld(d.now, "c", "client")
+	require.ErrorIs(t, err, window.ErrQueueFull, "held sessions count as queued")
+	_, ok := d.m.Task()
+	require.False(t, ok, "nothing is read for a held platform")
+	require.Empty(t, d.m.Status().Windows)
+	require.Equal(t, 4, d.m.Status().Queued)
+
+	waiting, err := d.m.Read(d.now, first, "", 0)
+	require.NoError(t, err)
+	require.Nil(t, waiting.Page)
+	waiting.Close(d.now)
+	d.m.Release(d.now, "a")
+	<-waiting.Wake
+	for _, id := range []window.SessionID{first, second} {
+		_, next, _ := d.readAll(id, "")
+		require.NotEmpty(t, next)
+	}
+	require.Equal(t, []string{"b"}, d.m.Held())
+
+	require.NoError(t, d.m.Leave(d.now, left))
+	d.m.Refuse(d.now, "b", "the feed b could not be fetched: HTTP 404")
+	_, err = d.m.Session(d.now, refused)
+	ended, ok := errors.AsType[*window.EndedError](err)
+	require.True(t, ok)
+	require.Equal(t, window.Unavailable, ended.Reason)
+	require.ErrorContains(t, err, "HTTP 404")
+	require.Empty(t, d.m.Held())
+	// A later session does not depend on what happened before.
+	rows, _, state := d.readAll(d.open("b"), "")
+	require.Equal(t, numbers(5), rows)
+	require.Equal(t, window.Done, state)
+	d.m.Release(d.now, "nobody")
+	d.m.Refuse(d.now, "nobody", "x")
+}
+
+// A held session that stops polling is expelled, and leaves nothing behind.
+func TestMachine_HeldExpires(t *testing.T) {
+	d := newDriver(t, nil, map[string]list{"a": {rows: 5}})
+	s, err := d.m.OpenHeld(d.now, "a", "client")
+	require.NoError(t, err)
+	d.now = d.now.Add(31 * time.Second)
+	d.m.Tick(d.now)
+	d.ends(s.ID, "", window.Expired)
+	require.Empty(t, d.m.Held())
+	require.Zero(t, d.m.Status().Queued)
+}

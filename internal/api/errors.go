@@ -1,9 +1,15 @@
 package api
 
+import "oriel/clair"
+
 // Error is the body of every error.
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message,omitempty"`
+	// Reason and Hint are set if the code is UnknownPlatform: why no feed covers
+	// the platform, and what would.
+	Reason clair.NotCovered `json:"reason,omitempty"`
+	Hint   string           `json:"hint,omitempty"`
 }
 
 // Code tells the kinds of errors apart that share a status.

@@ -67,7 +67,7 @@ func New(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger) (_ *
 	a.matcher = NewMatcher(cfg, a.db)
 	a.coverer = NewCoverer(cfg, a.db, updates)
 	a.coverer.Feeds = server.RecentFeeds(a.coverer.Feeds)
-	a.windows = patches.New(cfg.Window, snapshots{a.db}, log)
+	a.windows = patches.New(cfg.Window, snapshots{a.db}, nil, log)
 	a.findings = &findings{db: a.db, log: log}
 	bundles, err := NewBundles(cfg, a.db, updates)
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"oriel/index"
 	"oriel/internal/app"
 	"oriel/internal/client"
+	"oriel/internal/distro"
 	"oriel/internal/render"
 	"oriel/match"
 	"oriel/scanner"
@@ -95,7 +97,7 @@ func scanModel(name string, input *index.Input, res *scanner.Result) render.Inpu
 	rep := renderInput(res.Result)
 	rep.Name = name
 	rep.Unmatched = input.Report.Unmatched
-	rep.Coverage = scanCoverage(input.Report, res.Unknown)
+	rep.Coverage = scanCoverage(input.Report, res.Unknown, rep.Now)
 	rep.NeverFetched = []string{"cvss", "epss", "kev"}
 	rep.Partial = append(rep.Partial, "a scan has no enrichments (CVSS, EPSS, KEV)")
 	return rep
@@ -103,15 +105,20 @@ func scanModel(name string, input *index.Input, res *scanner.Result) render.Inpu
 
 // scanCoverage returns the places of an index report: those whose lists the
 // server has are covered.
-func scanCoverage(index *clair.IndexReport, unknown []string) *clair.Coverage {
+func scanCoverage(index *clair.IndexReport, unknown []scanner.Unknown, now time.Time) *clair.Coverage {
 	c := &clair.Coverage{Manifest: index.Hash, Places: match.Places(index)}
 	for i := range c.Places {
 		p := &c.Places[i]
 		if p.Reason != "" {
 			continue
 		}
-		if slices.Contains(unknown, p.Platform()) {
-			p.Reason, p.Hint = clair.NoFeed, "The server has no advisories for it."
+		if r, ok := distro.ReleaseByName(p.Platform()); ok {
+			p.Ended = clair.Date(r.Ended(now))
+		}
+		u := slices.IndexFunc(unknown, func(u scanner.Unknown) bool { return u.Platform == p.Platform() })
+		if u >= 0 {
+			p.Reason = cmp.Or(unknown[u].Reason, clair.NoFeed)
+			p.Hint = cmp.Or(unknown[u].Hint, "The server has no advisories for it.")
 			continue
 		}
 		p.Covered = true

@@ -24,6 +24,9 @@ type Error struct {
 	// RetryAfter is the time after which the server wants to be asked again, 0
 	// if it names none.
 	RetryAfter time.Duration
+	// Reason and Hint are those of api.Error.
+	Reason clair.NotCovered
+	Hint   string
 }
 
 // maxRetryAfter bounds the time that a server can make a client wait.
@@ -35,6 +38,7 @@ func newError(res *http.Response, body io.Reader) *Error {
 	// A proxy may have answered in its own words.
 	if b, err := io.ReadAll(io.LimitReader(body, maxError)); err == nil && json.Unmarshal(b, &answer) == nil {
 		e.Code, e.Message = answer.Code, cmp.Or(sanitize.Text(answer.Message), e.Message)
+		e.Reason, e.Hint = clair.NotCovered(sanitize.Line(string(answer.Reason))), sanitize.Line(answer.Hint)
 	}
 	if n, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && n > 0 {
 		e.RetryAfter = min(time.Duration(n)*time.Second, maxRetryAfter)

@@ -65,6 +65,13 @@ func (d *directory) rowCounts(ctx context.Context) (map[string]int, error) {
 	return rows, nil
 }
 
+// forget drops the cached count, so that the next lookup counts anew.
+func (d *directory) forget() {
+	d.lock <- struct{}{}
+	defer func() { <-d.lock }()
+	d.rows = nil
+}
+
 // platformsOf returns the platforms whose lists include a section.
 func (d *directory) platformsOf(s clair.Section) []string {
 	d.mu.Lock()

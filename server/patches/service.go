@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"oriel/clair"
+	"oriel/match"
 	"oriel/window"
 )
 
@@ -32,11 +35,21 @@ type Snapshot interface {
 	Close()
 }
 
+// Fetcher fetches feeds when they are needed.
+type Fetcher interface {
+	// Fetch starts fetching the feeds that have advisories for a platform and
+	// were never fetched, as far as the configuration permits, and returns
+	// without waiting. pending reports whether a feed is still to be fetched; the
+	// error is why a feed could not be fetched.
+	Fetch(ctx context.Context, platform string) (pending bool, err error)
+}
+
 // Service lets scanners read lists. Its methods are safe for concurrent use.
 // Panes are prepared only while Run runs.
 type Service struct {
 	cfg       window.Config
 	source    Source
+	fetcher   Fetcher // may be nil
 	log       *slog.Logger
 	machine   *window.Machine
 	directory directory
@@ -49,11 +62,13 @@ type Service struct {
 	passes map[int]*pass
 }
 
-// New returns a service; Run starts its work.
-func New(cfg window.Config, source Source, log *slog.Logger) *Service {
+// New returns a service; Run starts its work. If the fetcher is nil, sessions
+// are opened only for platforms that have vulnerabilities.
+func New(cfg window.Config, source Source, fetcher Fetcher, log *slog.Logger) *Service {
 	return &Service{
 		cfg:       cfg,
 		source:    source,
+		fetcher:   fetcher,
 		log:       log,
 		machine:   window.New(cfg, newID),
 		directory: directory{source: source, lock: make(chan struct{}, 1), platforms: map[[2]int64][]string{}},
@@ -81,12 +96,48 @@ func (s *Service) Platforms(ctx context.Context) ([]Platform, error) { return s.
 // Open opens a session for a client, which is identified by its address. If
 // there are no vulnerabilities for the platform, the error is an
 // *UnknownPlatformError; the other errors are those of window.Machine.Open.
+//
+// If feeds for the platform are being fetched, the session is queued until they
+// are.
 func (s *Service) Open(ctx context.Context, platform, client string) (window.Session, error) {
+	var failure error
+	if name, ok := match.PlatformNamed(platform); ok && s.fetcher != nil {
+		var pending bool
+		if pending, failure = s.fetcher.Fetch(ctx, name); pending {
+			return s.machine.OpenHeld(time.Now(), name, client)
+		}
+	}
 	name, err := s.directory.find(ctx, platform)
+	if unknown, ok := errors.AsType[*UnknownPlatformError](err); ok {
+		unknown.Reason = failure
+	}
 	if err != nil {
 		return window.Session{}, err
 	}
 	return s.machine.Open(time.Now(), name, client)
+}
+
+// decideHeld releases the platforms whose feeds have been fetched, and refuses
+// those for which there is still nothing.
+func (s *Service) decideHeld(ctx context.Context) {
+	for _, name := range s.machine.Held() {
+		pending, failure := s.fetcher.Fetch(ctx, name)
+		if pending {
+			continue
+		}
+		s.directory.forget()
+		_, err := s.directory.find(ctx, name)
+		unknown, isUnknown := errors.AsType[*UnknownPlatformError](err)
+		switch {
+		case err == nil:
+			s.machine.Release(time.Now(), name)
+		case isUnknown:
+			unknown.Reason = failure
+			s.machine.Refuse(time.Now(), name, strings.TrimPrefix(unknown.Error(), "platform: "))
+		default:
+			s.log.ErrorContext(ctx, "platform not looked up", "platform", name, "err", err) // the next tick repeats it
+		}
+	}
 }
 
 // Session returns the state of a session; see window.Machine.Session.
@@ -165,7 +216,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			s.machine.Tick(time.Now())
+			s.tick(ctx)
 		case <-renew.C:
 			s.renewAll()
 		default:
@@ -179,11 +230,18 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-s.machine.Work():
 		case <-tick.C:
-			s.machine.Tick(time.Now())
+			s.tick(ctx)
 		case <-renew.C:
 			s.renewAll()
 		}
 	}
+}
+
+// tick ends overdue sessions, and decides about platforms whose feeds are being
+// fetched.
+func (s *Service) tick(ctx context.Context) {
+	s.machine.Tick(time.Now())
+	s.decideHeld(ctx)
 }
 
 func (s *Service) closeAll() {
@@ -205,10 +263,16 @@ func (s *Service) renewAll() {
 type UnknownPlatformError struct {
 	Name  string
 	Known []Platform
+	// Reason is why feeds for the platform could not be fetched, nil if that was
+	// not tried.
+	Reason error
 }
 
-// Error names some of the known platforms.
+// Error returns the reason, or else names some of the known platforms.
 func (e *UnknownPlatformError) Error() string {
+	if e.Reason != nil {
+		return fmt.Sprintf("platform: no vulnerabilities for %.60q: %.300v", e.Name, e.Reason)
+	}
 	if len(e.Known) == 0 {
 		return fmt.Sprintf("platform: no vulnerabilities for %.60q, nor for any other platform yet", e.Name)
 	}
