@@ -23,7 +23,7 @@ import (
 	"oriel/internal/bundle"
 )
 
-// feeds are a source held in memory.
+// feeds is a source in memory.
 type feeds []feed
 
 type feed struct {
@@ -66,7 +66,7 @@ func all[T any](list []T, fail error) iter.Seq2[T, error] {
 	}
 }
 
-// read reads a source whole, the ids of places left out.
+// read returns the whole content of a source, without the ids of places.
 func read(t testing.TB, src bundle.Source) (out feeds) {
 	t.Helper()
 	for c, err := range src.Contents(t.Context()) {
@@ -99,13 +99,13 @@ func state(updater string, kind clair.Kind, format string) clair.FeedState {
 	}
 }
 
-// texts are such as feeds have, and worse.
+// texts are texts as feeds have them, and worse.
 var texts = []string{
 	"", " ", "a", "<b>&amp;</b>", "line\nbreak\r\ttab", "quote\"back\\slash", "nul\x00byte", "\u2028\u2029", "日本語 🦦", "{\"end\":{}}",
 	`{"advisory":`, strings.Repeat("long ", 300), "fixed=1.0&introduced=0", "cpe:2.3:o:redhat:enterprise_linux:9:*:*:*:*:*:*:*",
 }
 
-// random makes feeds of all that can be in a row.
+// random makes feeds with every field that a row can have.
 func random(r *rand.Rand) feeds {
 	text := func() string { return texts[r.IntN(len(texts))] }
 	vulns := feed{FeedState: state("osv/Go, \"quoted\"", clair.KindVulnerability, "osv")}
@@ -165,8 +165,8 @@ func open(b []byte, keys ...ed25519.PublicKey) (*bundle.Bundle, error) {
 	return bundle.Open(context.Background(), bytes.NewReader(b), int64(len(b)), keys...)
 }
 
-// What is written is read again, to the last byte of each field, and written
-// from there it is the same bundle.
+// TestBundle checks that reading a bundle returns every byte of every field that was
+// written, and writing that again makes the same bundle.
 func TestBundle(t *testing.T) {
 	for seed := range uint64(8) {
 		want := random(rand.New(rand.NewPCG(seed, 1)))
@@ -180,7 +180,7 @@ func TestBundle(t *testing.T) {
 	}
 }
 
-// Feeds may be passed by, and read in part.
+// Feeds may be skipped, or read in part.
 func TestBundle_Partly(t *testing.T) {
 	want := random(rand.New(rand.NewPCG(7, 1)))
 	require.NotEmpty(t, want[0].vulns)
@@ -206,7 +206,7 @@ func TestBundle_Partly(t *testing.T) {
 	}
 }
 
-// small is a bundle of which every byte can be tried.
+// small is a bundle that is small enough to change every byte of it.
 func small(t testing.TB, key ed25519.PrivateKey) []byte {
 	t.Helper()
 	return write(t, feeds{
@@ -217,8 +217,8 @@ func small(t testing.TB, key ed25519.PrivateKey) []byte {
 	}, key)
 }
 
-// A bundle with any byte changed, with any end cut off, or with anything after
-// it is refused.
+// A bundle is refused if any byte is changed, any part of its end is cut off,
+// or anything follows it.
 func TestOpen_Damaged(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
@@ -259,7 +259,7 @@ func TestOpen_Signature(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, b.Signed())
 
-	// Another bundle's signature with a sum that fits says nothing.
+	// Another bundle's signature is refused, although the checksum matches.
 	const tail, signature = 104, 8
 	forged := append(bytes.Clone(plain[:len(plain)-tail+signature]), signed[len(signed)-tail+signature:len(signed)-sha256.Size]...)
 	forged[10]++
@@ -268,7 +268,7 @@ func TestOpen_Signature(t *testing.T) {
 	require.ErrorIs(t, err, clair.ErrInvalid)
 }
 
-// seal makes a bundle of lines, with a sum that fits.
+// seal makes a bundle of lines, with the right checksum.
 func seal(t testing.TB, lines ...string) []byte {
 	t.Helper()
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(64<<10))
@@ -280,7 +280,7 @@ func seal(t testing.TB, lines ...string) []byte {
 	return append(b, sum[:]...)
 }
 
-// endOf is the end of a feed whose lines are these.
+// endOf returns the end line of a feed with these lines.
 func endOf(kind string, records, rows int, lines ...string) string {
 	h := sha256.New()
 	for _, l := range lines {
@@ -294,7 +294,7 @@ const (
 	advisory = `{"advisory":{"name":"A","normalized_severity":"High","rows":[{"package":"p"}]}}`
 )
 
-// Bundles that nobody writes, though their bytes have the sum.
+// These bundles have the right checksum, but no writer would write them.
 func TestOpen_Odd(t *testing.T) {
 	v := "vulnerability"
 	_, err := open(seal(t, headA, advisory, endOf(v, 1, 1, advisory)))
@@ -306,7 +306,7 @@ func TestOpen_Odd(t *testing.T) {
 		"newer":          {"it is of version 2, made by a newer Oriel; this one reads version 1", []string{`{"oriel_bundle":2,"feeds":"something else"}`, "and more"}},
 		"no version":     {"0 is no version", []string{`{"oriel_bundle":0}`}},
 		"not a number":   {"its head", []string{`{"oriel_bundle":"1"}`}},
-		"other":          {"it is no bundle", []string{`{"Updater":"x"}`}},
+		"other":          {"it is not a bundle", []string{`{"Updater":"x"}`}},
 		"bad feeds":      {"its head", []string{`{"oriel_bundle":1,"feeds":3}`}},
 		"no end":         {"it has no end", []string{headA, advisory}},
 		"other end":      {"not those that its end speaks of", []string{headA, advisory, strings.Replace(endOf(v, 1, 1, advisory), `"a"`, `"b"`, 1)}},
@@ -322,7 +322,8 @@ func TestOpen_Odd(t *testing.T) {
 		require.ErrorContains(t, err, c.says, name)
 		require.ErrorIs(t, err, clair.ErrInvalid, name)
 	}
-	// What only reading the rows can tell is told before they end.
+	// Faults that only reading the rows can find are reported before the rows
+	// end.
 	for name, c := range map[string]struct {
 		says string
 		line string
@@ -362,7 +363,7 @@ func drain(b *bundle.Bundle) error {
 	return nil
 }
 
-// changing is a file that is written to once it has been opened.
+// changing is a file that is written to after it has been opened.
 type changing struct {
 	b []byte
 }
@@ -371,7 +372,7 @@ func (c *changing) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(c.b).ReadAt(p, off)
 }
 
-// A file that changes after it was opened does not pass for what it was.
+// A file that changes after it was opened is refused.
 func TestBundle_Changed(t *testing.T) {
 	was, is := seal(t, headA, advisory, endOf("vulnerability", 1, 1, advisory)), seal(t, headA, strings.Replace(advisory, `"A"`, `"B"`, 1), endOf("vulnerability", 1, 1, advisory))
 	f := &changing{was}
@@ -386,7 +387,7 @@ func TestBundle_Changed(t *testing.T) {
 
 var errBroken = errors.New("broken")
 
-// A source or a destination that fails, and a context that ends, are errors.
+// A failing source, a failing destination and an ended context are errors.
 func TestWrite_Fails(t *testing.T) {
 	src := feeds{{FeedState: state("a", clair.KindVulnerability, ""), fail: errBroken}}
 	_, err := bundle.Write(t.Context(), io.Discard, src, bundle.Options{})
@@ -421,7 +422,7 @@ func TestBundle_LongRows(t *testing.T) {
 	require.Equal(t, want, read(t, got))
 }
 
-// Nothing is kept of a line that does not end.
+// A line that does not end is not kept in memory.
 func TestOpen_LongLine(t *testing.T) {
 	_, err := open(seal(t, `{"oriel_bundle":1,"by":"`+strings.Repeat("x", 9<<20)+`"}`))
 	require.ErrorContains(t, err, "a line of more than 8388608 bytes")
@@ -431,8 +432,8 @@ type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
 
-// FuzzOpen reads lines that have their sums: nothing that stands in them may
-// make the reader panic or go on for ever.
+// FuzzOpen reads lines with the right checksum: no content may make the reader
+// panic or loop.
 func FuzzOpen(f *testing.F) {
 	f.Add(headA, advisory, endOf("vulnerability", 1, 1, advisory))
 	f.Add(headA, `{"distribution":{"id":"1"}}`, `{"advisory":{"rows":[{"distribution":"1"}]}}`)

@@ -14,22 +14,22 @@ import (
 
 // Config is the [bundle] table of the configuration.
 type Config struct {
-	// PrivateKey is a file with the key that signs what is exported, "" for
+	// PrivateKey is the file of the key that signs exported bundles, "" for
 	// none: an Ed25519 key in PEM, PKCS#8, as openssl genpkey writes it.
 	PrivateKey string `toml:"private_key"`
-	// PublicKeys are files with the keys of which one must have signed what is
-	// imported: Ed25519 keys in PEM, as openssl pkey -pubout writes them. None:
-	// it need not be signed.
+	// PublicKeys are the files of trusted keys, one of which must have signed
+	// an imported bundle: Ed25519 keys in PEM, as openssl pkey -pubout writes
+	// them. If there are none, bundles need no signature.
 	PublicKeys []string `toml:"public_keys"`
-	// MaxSize is the largest bundle that is imported, as it is transferred.
+	// MaxSize is the largest bundle that is imported, by its compressed size.
 	MaxSize quantity.Bytes `toml:"max_size"`
 }
 
-// Default is the configuration where the file says nothing.
+// Default returns the default configuration.
 func Default() Config { return Config{PublicKeys: []string{}, MaxSize: 4 << 30} }
 
-// Validate names the first key with an impossible value. It does not read the
-// files.
+// Validate returns an error that names the first impossible value. It does not
+// read the files.
 func (c Config) Validate() error {
 	if c.MaxSize < 1 {
 		return clair.Invalid("bundle.max_size", "must be at least 1B")
@@ -42,7 +42,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// SigningKey reads the private key, nil where none is configured.
+// SigningKey reads the private key. It returns nil if none is configured.
 func (c Config) SigningKey() (ed25519.PrivateKey, error) {
 	if c.PrivateKey == "" {
 		return nil, nil
@@ -54,7 +54,7 @@ func (c Config) SigningKey() (ed25519.PrivateKey, error) {
 		}
 		ed, ok := key.(ed25519.PrivateKey)
 		if !ok {
-			return nil, fmt.Errorf("it is a %T and no Ed25519 key", key)
+			return nil, fmt.Errorf("it is a %T, not an Ed25519 key", key)
 		}
 		return ed, nil
 	})
@@ -82,13 +82,13 @@ func ReadPublicKey(name string) (ed25519.PublicKey, error) {
 		}
 		ed, ok := key.(ed25519.PublicKey)
 		if !ok {
-			return nil, fmt.Errorf("it is a %T and no Ed25519 key", key)
+			return nil, fmt.Errorf("it is a %T, not an Ed25519 key", key)
 		}
 		return ed, nil
 	})
 }
 
-// maxKey bounds the file of a key.
+// maxKey limits the size of a key's file.
 const maxKey = 64 << 10
 
 // readKey reads the first PEM block of a file, which must be of the type.
@@ -104,7 +104,7 @@ func readKey[K any](name, typ string, parse func(der []byte) (K, error)) (key K,
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != typ {
-		return key, fmt.Errorf("read the key %s: %w", name, invalid("there is no %q in PEM in it", typ))
+		return key, fmt.Errorf("read the key %s: %w", name, invalid("it has no PEM block of type %q", typ))
 	}
 	if key, err = parse(block.Bytes); err != nil {
 		return key, fmt.Errorf("read the key %s: %w: %w", name, clair.ErrInvalid, err)

@@ -21,24 +21,26 @@ import (
 	"oriel/clair"
 )
 
-// Bundle is a bundle that has been found whole. It is a Source. It reads from
-// what it was opened with, which must stay open and as it is.
+// Bundle is a complete, verified bundle. It is a Source. It reads from the
+// file that it was opened with, which must stay open and unchanged.
 type Bundle struct {
 	frame io.ReaderAt
 	size  int64 // of the frame
 	head  head
-	// signed says that it bears a signature, whether or not that was checked.
+	// signed reports whether it has a signature, whether or not that was
+	// checked.
 	signed bool
 }
 
-// Is says whether a stream that begins so is a bundle, of whatever version, or
-// at least was meant to be one. plain is the beginning of what the zstd frame
-// holds.
+// Is reports whether a stream that begins with these bytes is a bundle of any
+// version, possibly a damaged one. plain is the beginning of the zstd frame's
+// contents.
 func Is(plain []byte) bool { return bytes.HasPrefix(plain, []byte(`{"oriel_bundle":`)) }
 
-// Open reads a bundle of size bytes once through and checks it by its sums. With
-// keys it must be signed by one of them. What is damaged, cut off, not signed
-// as wanted, made by a newer Oriel or no bundle at all is an ErrInvalid.
+// Open reads a bundle of size bytes once and verifies its checksums. If there
+// are keys, one of them must have signed it. The error is an ErrInvalid if the
+// bundle is damaged, truncated, not signed by one of the keys, made by a newer
+// Oriel, or not a bundle.
 func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.PublicKey) (*Bundle, error) {
 	b := &Bundle{frame: r, size: size - trailerSize}
 	if err := b.open(ctx, keys); err != nil {
@@ -47,11 +49,11 @@ func Open(ctx context.Context, r io.ReaderAt, size int64, keys ...ed25519.Public
 	return b, nil
 }
 
-// By says what program made the bundle.
+// By returns the program that made the bundle.
 func (b *Bundle) By() string { return b.head.By }
 
-// Signed says whether the bundle bears a signature. Without keys to Open it is
-// anybody's.
+// Signed reports whether the bundle has a signature. If Open had no keys,
+// anyone may have signed it.
 func (b *Bundle) Signed() bool { return b.signed }
 
 // States lists the states in the bundle, in their order.
@@ -72,11 +74,11 @@ func (b *Bundle) open(ctx context.Context, keys []ed25519.PublicKey) error {
 	return nil
 }
 
-// readHead looks at the first line alone, so that a bundle of another version
-// is called that and nothing else.
+// readHead reads only the first line, so that a bundle of another version is
+// reported as such.
 func (b *Bundle) readHead(ctx context.Context) error {
 	if b.size <= 0 {
-		return invalid("it is damaged or cut off, or no bundle at all: %d bytes", b.size+trailerSize)
+		return invalid("not a bundle, or damaged or truncated: %d bytes", b.size+trailerSize)
 	}
 	lines, err := b.lines(ctx)
 	if err != nil {
@@ -88,10 +90,10 @@ func (b *Bundle) readHead(ctx context.Context) error {
 		return lines.src.err
 	}
 	if err != nil {
-		return invalid("it is damaged or cut off, or no bundle at all: %v", err)
+		return invalid("not a bundle, or damaged or truncated: %v", err)
 	}
 	if !Is(text) {
-		return invalid("it is no bundle")
+		return invalid("it is not a bundle")
 	}
 	var v struct {
 		Version int `json:"oriel_bundle"`
@@ -129,7 +131,7 @@ func (h *head) check() error {
 	return nil
 }
 
-// checkTrailer compares the bytes of the bundle with their sum, and the
+// checkTrailer compares the bytes of the bundle with their checksum, and the
 // signature with the keys.
 func (b *Bundle) checkTrailer(ctx context.Context, keys []ed25519.PublicKey) error {
 	h := sha256.New()
@@ -160,9 +162,9 @@ func (b *Bundle) checkTrailer(ctx context.Context, keys []ed25519.PublicKey) err
 	return nil
 }
 
-// Contents streams each state with its rows. One that is not ranged over is
-// passed by. Where the bundle is not what Open has seen, the last thing that
-// the rows of a state yield is an error.
+// Contents streams each state with its rows. A state that is not ranged over
+// is skipped. If the bundle is no longer what Open has seen, the rows of a
+// state end with an error.
 func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, error] {
 	return func(yield func(*clair.FeedContent, error) bool) {
 		lines, err := b.lines(ctx)
@@ -209,8 +211,8 @@ type section struct {
 	err           error // why it cannot be read on
 }
 
-// next gives the next line but for the end, at which it is nil and what was
-// read is compared with what the end says.
+// next returns the next line, or nil at the end of the section, after
+// comparing its contents with the counts and the checksum of the end.
 func (s *section) next() ([]byte, error) {
 	if s.ended {
 		return nil, s.err
@@ -231,7 +233,7 @@ func (s *section) next() ([]byte, error) {
 	return text, nil
 }
 
-// fail makes an error the section's, and says whose it is.
+// fail records the section's error, with the feed's name.
 func (s *section) fail(err error) error {
 	s.ended, s.err = true, fmt.Errorf("feed %s: %w", s.state.Updater, err)
 	return s.err
@@ -254,7 +256,8 @@ func (s *section) finish(text []byte) error {
 	return nil
 }
 
-// read calls take for each advisory and enrichment; it says whether to go on.
+// read calls take for each advisory and enrichment; take reports whether to go
+// on.
 func (s *section) read(take func(*line) (bool, error)) error {
 	for {
 		text, err := s.next()
@@ -280,7 +283,7 @@ func (s *section) read(take func(*line) (bool, error)) error {
 	}
 }
 
-// skip passes by what is left of the section.
+// skip reads the rest of the section.
 func (s *section) skip() error {
 	s.unread = s.unread || !s.ended
 	for {
@@ -348,8 +351,9 @@ func (b *Bundle) lines(ctx context.Context) (*lines, error) {
 	return &lines{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
 }
 
-// next gives the next line with its end, until the following call. A longer line
-// than the limit is an error, and so is a last one without an end.
+// next returns the next line with its line end; it is valid until the
+// following call. A line that is longer than the limit is an error, and so is
+// a last line without a line end.
 func (l *lines) next(limit int) ([]byte, error) {
 	l.buf = l.buf[:0]
 	for {
@@ -379,8 +383,8 @@ func (l *lines) next(limit int) ([]byte, error) {
 
 func (l *lines) close() { l.z.Close() }
 
-// contextReader is a reader that ends when a context does. It keeps the
-// context's question and not the context.
+// contextReader is a reader that fails once a context is done. It keeps the
+// context's Err function, not the context.
 type contextReader struct {
 	done func() error
 	r    io.Reader

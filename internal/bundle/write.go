@@ -21,34 +21,35 @@ import (
 	"oriel/clair"
 )
 
-// Source is what a bundle is made of.
+// Source provides the contents of a bundle.
 type Source interface {
 	// States lists the states that Contents will yield, in its order.
 	States() []clair.FeedState
-	// Contents streams each state with its rows. Rows that share an advisory's
-	// texts follow each other.
+	// Contents streams each state with its rows. Rows of the same advisory are
+	// adjacent.
 	Contents(context.Context) iter.Seq2[*clair.FeedContent, error]
 }
 
-// Options are what Write needs beside the source.
+// Options are further parameters of Write.
 type Options struct {
-	// Key signs the bundle. nil: it is not signed.
+	// Key signs the bundle. If it is nil, the bundle is not signed.
 	Key ed25519.PrivateKey
-	// By says what program makes the bundle.
+	// By names the program that makes the bundle.
 	By string
 }
 
-// Written says what Write wrote.
+// Written is the result of Write.
 type Written struct {
-	// Feeds are the states in it, and Rows the rows of all of them.
+	// Feeds are the states in the bundle, and Rows is the number of all their
+	// rows.
 	Feeds []clair.FeedState
 	Rows  int64
 	// Bytes is the length of the bundle.
 	Bytes int64
 }
 
-// Write streams a bundle, the same bytes for the same content and options. After
-// an error what has been written is no bundle.
+// Write streams a bundle. The same content and options make the same bytes. If
+// it fails, the written bytes are not a valid bundle.
 func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, error) {
 	out := Written{Feeds: src.States()}
 	sum := &summed{w: w, h: sha256.New()}
@@ -114,7 +115,7 @@ func (w *writer) write(ctx context.Context, src Source, h head) (int64, error) {
 		i++
 	}
 	if i < len(h.Feeds) {
-		return rows, fmt.Errorf("feed %s: its state is announced and not there", h.Feeds[i].Updater)
+		return rows, fmt.Errorf("feed %s: its state is announced but missing", h.Feeds[i].Updater)
 	}
 	return rows, ctx.Err()
 }
@@ -186,14 +187,14 @@ func (w *writer) vulnerabilities(ctx context.Context, rows iter.Seq2[*clair.Vuln
 	return w.flush()
 }
 
-// of says whether a row is the advisory's.
+// of reports whether a row belongs to the advisory.
 func (a *advisory) of(v *clair.Vulnerability) bool {
 	return a.Name == v.Name && a.Description == v.Description && a.Links == v.Links && a.Severity == v.Severity &&
 		a.Normalized == v.NormalizedSeverity && slices.Equal(a.Aliases, v.Aliases) &&
 		(a.Issued == nil) == v.Issued.IsZero() && (a.Issued == nil || *a.Issued == v.Issued.Unix())
 }
 
-// flush writes the advisory at hand.
+// flush writes the current advisory.
 func (w *writer) flush() error {
 	if w.advisory == nil {
 		return nil
@@ -204,8 +205,8 @@ func (w *writer) flush() error {
 	return err
 }
 
-// distribution gives the id of a distribution, which is written first where it
-// is new.
+// distribution returns the id of a distribution, and writes the distribution
+// first if it is new.
 func (w *writer) distribution(d *clair.Distribution) (string, error) {
 	if d == nil {
 		return "", nil
@@ -221,7 +222,7 @@ func (w *writer) distribution(d *clair.Distribution) (string, error) {
 	return id, w.place(line{Distribution: &key})
 }
 
-// repository is distribution for repositories.
+// repository does for repositories what distribution does for distributions.
 func (w *writer) repository(r *clair.Repository) (string, error) {
 	if r == nil {
 		return "", nil
@@ -237,7 +238,8 @@ func (w *writer) repository(r *clair.Repository) (string, error) {
 	return id, w.place(line{Repository: &key})
 }
 
-// place writes a distribution or repository, of which readers keep only so many.
+// place writes a distribution or repository. Their number is limited, because
+// readers keep them in memory.
 func (w *writer) place(l line) error {
 	if err := w.line(l); err != nil {
 		return err
@@ -262,7 +264,7 @@ func (w *writer) enrichments(ctx context.Context, records iter.Seq2[clair.Enrich
 	return nil
 }
 
-// summed sums and counts what is written.
+// summed counts the bytes that are written and computes their checksum.
 type summed struct {
 	w io.Writer
 	h hash.Hash
@@ -284,7 +286,7 @@ const (
 	trailerSize  = trailerHead + ed25519.SignatureSize + sha256.Size
 )
 
-// signedText is what is signed of a bundle whose frame has the sum.
+// signedText returns the text that is signed for a frame with the checksum.
 func signedText(sum []byte) []byte {
 	return append(fmt.Appendf(nil, "oriel bundle %d\n", version), sum...)
 }
