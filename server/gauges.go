@@ -57,13 +57,13 @@ var gaugeHelp = map[string]string{
 	"oriel_database_wal_size_bytes":                  "Size of the write-ahead log.",
 	"oriel_receipts state":                           "Notifications by the state of their receipt.",
 	"oriel_window_sessions state":                    "Scanners that read the window or wait for it.",
-	"oriel_window_memory_bytes":                      "What the window's panes and answers take.",
-	"oriel_window_memory_limit_bytes":                "What they may take: window.memory.",
-	"oriel_memory_limit_bytes":                       "What the whole process may take: memory.limit.",
-	"oriel_memory_resident_bytes":                    "What the whole process takes of the machine's memory.",
-	"oriel_memory_go_bytes":                          "What Go's runtime takes, its heap included.",
-	"oriel_memory_go_limit_bytes":                    "What Go's runtime may take before it collects harder.",
-	"oriel_memory_sqlite_cache_limit_bytes":          "What SQLite's page caches may take; they lie outside Go's memory.",
+	"oriel_window_memory_bytes":                      "Memory of the window's panes and answers.",
+	"oriel_window_memory_limit_bytes":                "Their limit: window.memory.",
+	"oriel_memory_limit_bytes":                       "Limit of the process's memory: memory.limit.",
+	"oriel_memory_resident_bytes":                    "Resident memory of the process.",
+	"oriel_memory_go_bytes":                          "Memory of Go's runtime, including its heap.",
+	"oriel_memory_go_limit_bytes":                    "Soft limit of Go's memory.",
+	"oriel_memory_sqlite_cache_limit_bytes":          "Limit of SQLite's page caches, which are outside Go's memory.",
 }
 
 // NewGauges returns the collector of the gauges that say how feeds and the other
@@ -118,8 +118,8 @@ func (g *gauges) set(name string, v float64, labels ...string) {
 	g.last = append(g.last, prometheus.MustNewConstMetric(g.descs[name], prometheus.GaugeValue, v, labels...))
 }
 
-// failed makes an error a part of what is scraped: the rest is still served,
-// and promhttp_metric_handler_errors_total grows.
+// failed adds an error to the scrape: the rest is still served, and
+// promhttp_metric_handler_errors_total is incremented.
 func (g *gauges) failed(name string, err error) {
 	g.last = append(g.last, prometheus.NewInvalidMetric(g.descs[name], err))
 }

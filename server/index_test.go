@@ -183,7 +183,7 @@ func TestIndexReport_PostRefuses(t *testing.T) {
 	wrong := sha([]byte("something else"))
 	r.blobs[wrong] = layer(t, "a", "b")
 	failed(w.do("POST", iPost, r.manifest(hashA, wrong)), 500, "internal-error") // IDX-12
-	noTar := r.add([]byte(strings.Repeat("this is no tar ", 100)), "")
+	noTar := r.add([]byte(strings.Repeat("this is not a tar ", 100)), "")
 	failed(w.do("POST", iPost, r.manifest(hashA, noTar)), 400, "bad-request")
 	mislabelled := r.add(gzipped(t, layer(t, "x", "y")), "application/x-tar") // IDX-13
 	failed(w.do("POST", iPost, r.manifest(hashA, mislabelled)), 500, "internal-error")

@@ -177,7 +177,7 @@ func TestBundleFeed(t *testing.T) {
 	require.ErrorIs(t, err, clair.ErrInvalid)
 	require.Empty(t, out[0].Members)
 	require.Len(t, contents(t, db, "osv/Go"), 6)
-	require.Contains(t, status(t, m, "box").Error, "damaged or cut off")
+	require.Contains(t, status(t, m, "box").Error, "damaged or truncated")
 	e.setDamage(false)
 	e.requests()
 	require.Len(t, run(m).Operations, 1)

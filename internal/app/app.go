@@ -116,7 +116,7 @@ func (a *App) Close() (err error) {
 	return err
 }
 
-// Serve is New, Run and Close.
+// Serve calls New, Run and Close.
 func Serve(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger, started func(context.Context, *App) error) (err error) {
 	a, err := New(ctx, cfg, assets, log)
 	if err != nil {
@@ -126,11 +126,11 @@ func Serve(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger, st
 	return a.Run(ctx, started)
 }
 
-// URL is the address that the server listens on.
+// URL returns the address that the server listens on.
 func (a *App) URL() string { return a.listener.url }
 
-// announce writes for commands on this machine how to reach the server, and
-// makes the notifier, whose receivers are told the server's address.
+// announce writes the server's address for commands on this machine, and makes
+// the notifier, which needs the address for its callbacks.
 func (a *App) announce() (err error) {
 	owner := store.Owner{PID: os.Getpid(), URL: a.listener.local, Token: a.listener.auth.NewToken("this machine")}
 	if a.cfg.TLS.Cert != "" {

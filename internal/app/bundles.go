@@ -79,8 +79,8 @@ func (b *Bundles) Write(ctx context.Context, w io.Writer, l *store.Latest) (bund
 // program names this program in bundles.
 func program() string { return "oriel " + Version() }
 
-// tag names the bundle of the states: what it holds, who writes it and who signs
-// it.
+// tag returns the bundle's ETag, which depends on the states, the writer and
+// the signing key.
 func (b *Bundles) tag(states []clair.FeedState) (string, error) {
 	text, err := json.Marshal(states)
 	if err != nil {
@@ -110,11 +110,12 @@ func (b *Bundles) Import(ctx context.Context, body io.Reader) (_ []api.Imported,
 	for _, r := range results {
 		out = append(out, Imported(r)...)
 	}
-	return out, nil // what failed stands there
+	return out, nil // results contain the failures
 }
 
-// Apply applies what is new in a file, told by its content: a bundle, or one
-// by clairctl export-updaters. There are no results where nothing was begun.
+// Apply applies the new operations of a file, which is recognized by its
+// content: a bundle, or a file of clairctl export-updaters. It returns no
+// results if it began nothing.
 func (b *Bundles) Apply(ctx context.Context, f *fetch.File) ([]updater.Result, error) {
 	is, err := isBundle(f)
 	if err != nil {
@@ -133,8 +134,8 @@ func (b *Bundles) Apply(ctx context.Context, f *fetch.File) ([]updater.Result, e
 	return b.updates.ImportContents(ctx, bu)
 }
 
-// isBundle looks at the first plain bytes of a file. What cannot be either of
-// the formats is an ErrInvalid.
+// isBundle looks at the first plain bytes of a file. If they belong to neither
+// format, the error is an ErrInvalid.
 func isBundle(f *fetch.File) (bool, error) {
 	r, err := fetch.Decompress(io.NewSectionReader(f, 0, f.Size()))
 	if err != nil {
@@ -156,7 +157,7 @@ func isBundle(f *fetch.File) (bool, error) {
 
 var errNoExport = fmt.Errorf("%w: it is damaged, or neither a bundle nor a file by clairctl export-updaters", clair.ErrInvalid)
 
-// Imported describes one run as clients are told of it.
+// Imported describes one run for clients.
 func Imported(r updater.Result) []api.Imported {
 	one := api.Imported{Name: r.Updater}
 	switch {

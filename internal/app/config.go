@@ -31,7 +31,7 @@ import (
 	"oriel/window"
 )
 
-// Config is the whole configuration, put together of each room's own.
+// Config is the whole configuration, composed of each room's own.
 type Config struct {
 	// Listen is the address to serve on. Port 0 picks a free one.
 	Listen  string            `toml:"listen"`
@@ -79,9 +79,9 @@ func defaultConfig() Config {
 // defaultFile is read where no file is named, if it is there.
 const defaultFile = "oriel.toml"
 
-// Load reads a file, then the environment, and checks the whole. No name
-// means oriel.toml if there is one, else the built-in example with its feeds.
-// Each thing wrong is named by its key.
+// Load reads a file, then the environment, and validates the whole. Without a
+// name it reads oriel.toml if it exists, or else the built-in example with its
+// feeds. Errors name the key.
 func Load(name string, environ []string, assets Assets) (*Config, error) {
 	text, err := os.ReadFile(cmp.Or(name, defaultFile))
 	base := filepath.Dir(cmp.Or(name, defaultFile))
@@ -116,12 +116,12 @@ func parseConfig(text []byte, base string, environ []string) (*Config, error) {
 	return &c, errors.Join(errs...)
 }
 
-// minMemory is what an import and a few reports take at the least.
+// minMemory is enough for an import and a few reports.
 const minMemory = 64 << 20
 
-// windowShare is the part of the memory that the window may have: what is kept
-// in it takes half as much again while garbage waits to be collected, and the
-// connections of those who read it take their part too.
+// windowShare is the part of the memory that the window may have: its contents
+// need half as much again while garbage waits to be collected, and the
+// connections of its readers need memory, too.
 const windowShare = 4
 
 func (c *Config) validate() error {
@@ -151,7 +151,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// tomlError gives a parser's error with the key's path and the line.
+// tomlError returns a parser's error with the key's path and the line.
 func tomlError(err error) error {
 	if e, ok := errors.AsType[*toml.StrictMissingError](err); ok {
 		var errs []error
@@ -179,7 +179,7 @@ const envPrefix = "ORIEL_"
 const TokenVariable = envPrefix + "TOKEN"
 
 // setFromEnvironment sets scalars and lists from variables such as
-// ORIEL_STORE_PATH. One that names no key is an error, as in the file.
+// ORIEL_STORE_PATH. A variable that names no key is an error, as in the file.
 func setFromEnvironment(c *Config, environ []string) error {
 	fields := map[string]reflect.Value{}
 	collectFields(reflect.ValueOf(c).Elem(), envPrefix, fields)

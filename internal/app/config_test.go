@@ -15,7 +15,7 @@ import (
 )
 
 // The example shows every key with its default: it decodes to the defaults,
-// and leaving all of it out but the feeds changes nothing.
+// and an empty file but for the feeds means the same.
 func TestConfig_Example(t *testing.T) {
 	example, err := parseConfig([]byte(assets(t).ExampleConfig), ".", nil)
 	require.NoError(t, err)
@@ -50,8 +50,9 @@ func requireKeys(t *testing.T, of reflect.Type, keys map[string]any, at string) 
 	}
 }
 
-// requireTable requires that the example shows a table of which there may be
-// many, and by default none: as a comment that is right once it is none.
+// requireTable requires that the example shows a table that may occur several
+// times and by default does not: as a comment that is valid once it is
+// uncommented.
 func requireTable(t *testing.T, of reflect.Type, name string) {
 	t.Helper()
 	_, text, ok := strings.Cut(assets(t).ExampleConfig, "\n# [["+name+"]]\n")
@@ -127,7 +128,7 @@ func TestConfig_Refuses(t *testing.T) {
 	}
 }
 
-// Beyond loopback something must be said of who may come.
+// Beyond loopback, authentication is required.
 func TestConfig_BeyondLoopback(t *testing.T) {
 	const listen = "listen = '0.0.0.0:6060'\n"
 	for name, text := range map[string]string{
@@ -141,7 +142,7 @@ func TestConfig_BeyondLoopback(t *testing.T) {
 	require.ErrorContains(t, err, "auth.insecure = true")
 }
 
-// What is wrong with a secret does not repeat it.
+// Errors about a secret do not contain it.
 func TestConfig_KeepsSecrets(t *testing.T) {
 	_, err := parseConfig([]byte("[auth]\npsk = 'hunter2!'\n[[auth.token]]\nname = 'a'\ntoken = 'hunter3'\nrole = 'read'\n"), ".", nil)
 	require.Error(t, err)
@@ -175,7 +176,7 @@ func TestConfig_Files(t *testing.T) {
 	t.Chdir(t.TempDir())
 	c, err := Load("", nil, assets(t))
 	require.NoError(t, err)
-	require.NotEmpty(t, c.Feeds, "the built-in feeds where there is no file")
+	require.NotEmpty(t, c.Feeds, "the built-in feeds, if there is no file")
 	require.NoError(t, os.WriteFile("oriel.toml", []byte("[store]\npath = 'here.db'\n"), 0o600))
 	c, err = Load("", nil, assets(t))
 	require.NoError(t, err)

@@ -11,8 +11,8 @@ import (
 	"oriel/store"
 )
 
-// Findings are counted anew when a feed or the manifests have changed, and not
-// otherwise.
+// Findings are counted again when a feed or the manifests have changed, and
+// only then.
 func TestFindings_Recount(t *testing.T) {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: assets(t).Schema})
 	require.NoError(t, err)

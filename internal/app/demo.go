@@ -30,10 +30,10 @@ type demonstration struct {
 }
 
 // Demo serves the sample data from a temporary database, prints a finding and
-// how to see the rest, and goes on until the context ends. The sample is the
+// how to see the rest, and runs until the context ends. The sample is the
 // index report of an imagined image and a few feeds: its advisories are true
 // facts in our own words, the scores are FIRST's (EPSS) and NVD's (CVSS), and
-// the entry of known exploitation is from CISA's catalogue.
+// the entry of known exploitation is from CISA's catalog.
 func Demo(ctx context.Context, assets Assets, stdout, stderr io.Writer) (err error) {
 	o := &demonstration{assets: assets, stdout: stdout}
 	dir, err := os.MkdirTemp("", "oriel-demo-")
@@ -67,8 +67,8 @@ func Demo(ctx context.Context, assets Assets, stdout, stderr io.Writer) (err err
 	return Serve(ctx, &cfg, assets, log, func(ctx context.Context, a *App) error { return o.showDemo(ctx, a, dir, receiver) })
 }
 
-// freeAddress is the address itself, or one with a free port where the port is
-// taken.
+// freeAddress returns the address itself, or one with a free port if the port
+// is taken.
 func freeAddress(ctx context.Context, address string) string {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -80,7 +80,7 @@ func freeAddress(ctx context.Context, address string) string {
 	return address
 }
 
-// showDemo brings the feeds, indexes the sample and shows what they say of it.
+// showDemo imports the feeds, indexes the sample and prints the result.
 func (o *demonstration) showDemo(ctx context.Context, a *App, dir string, receiver *demoReceiver) error {
 	results, err := a.updates.Update(ctx)
 	if err != nil {

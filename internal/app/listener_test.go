@@ -31,8 +31,8 @@ import (
 	"oriel/clair"
 )
 
-// serving serves a configuration, whose feeds run when they are asked to,
-// while f runs.
+// serving serves a configuration, whose feeds run only on request, while f
+// runs.
 func serving(t *testing.T, config string, f func(context.Context, *App)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -56,15 +56,15 @@ func demoFeed(t *testing.T, name, format, path string) string {
 	return fmt.Sprintf("[[feed]]\nname = '%s'\nformat = '%s'\nurl = 'file:%s'\n", name, format, path)
 }
 
-// image is a registry with an image of one layer, with a package that the feed
-// knows of, and a configuration with that feed.
+// image is a registry with an image of one layer that contains a package of
+// the feed, and a configuration with that feed.
 type image struct {
 	*httptest.Server
 	manifest string
 	digest   string
 	config   string
-	// asked is filled by each request for the layer, which goes on once goOn
-	// is closed; both may be nil.
+	// asked gets a value for each request for the layer, which continues once
+	// goOn is closed; both may be nil.
 	asked, goOn chan struct{}
 }
 
@@ -108,13 +108,13 @@ func digestOf(b []byte) string {
 
 const testKey = "this is the secret"
 
-// pskConfig is a configuration of the key and of who signs with it.
+// pskConfig returns a configuration with the key and its issuers.
 func pskConfig(more string) string {
 	return "[auth]\npsk = '" + base64.StdEncoding.EncodeToString([]byte(testKey)) + "'\nissuers = ['quay', 'clairctl']\n" + more
 }
 
-// clairClient sends what Clair's clients send: no content type, bodies in
-// chunks, and a token made for each request.
+// clairClient sends requests as Clair's clients do: without content type, in
+// chunks, and with a token for each request.
 type clairClient struct {
 	t      *testing.T
 	url    string
@@ -193,8 +193,8 @@ func TestServe_Quay(t *testing.T) {
 	})
 }
 
-// CTL-01 to CTL-03 as far as the wire goes: what clairctl report and clairctl
-// delete send, with a key, over TLS.
+// CTL-01 to CTL-03 on the wire: the requests of clairctl report and clairctl
+// delete, with a key, over TLS.
 func TestServe_Clairctl(t *testing.T) {
 	i := newImage(t)
 	cert, key := newCertificate(t)
@@ -238,7 +238,7 @@ func TestServe_Clairctl(t *testing.T) {
 	})
 }
 
-// newCertificate makes a certificate as an operator would be given one.
+// newCertificate writes a certificate as an operator would receive it.
 func newCertificate(t *testing.T) (cert, key string) {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
@@ -254,8 +254,8 @@ func newCertificate(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
-// A manifest that is being indexed when the daemon is told to stop is indexed
-// to its end, and answered.
+// A manifest that is being indexed when the daemon is stopped is indexed to
+// its end and answered.
 func TestServe_Drains(t *testing.T) {
 	i := newImage(t)
 	i.asked, i.goOn = make(chan struct{}, 1), make(chan struct{})
@@ -298,7 +298,7 @@ func TestServe_Drains(t *testing.T) {
 	wg.Wait()
 }
 
-// A file that is missing or wrong keeps the daemon from starting at all.
+// A missing or wrong file prevents the daemon from starting.
 func TestListen(t *testing.T) {
 	parse := func(text string) *Config {
 		cfg, err := parseConfig([]byte(text), t.TempDir(), nil)
@@ -324,8 +324,7 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// Connections that the configuration does not count are as many as the memory
-// holds.
+// If the configuration does not limit connections, the memory does.
 func TestLimits(t *testing.T) {
 	cfg := defaultConfig()
 	small, large := divide(minMemory, 16<<20), divide(128<<20, 16<<20)

@@ -30,9 +30,10 @@ type Matcher struct {
 // Initialized reports whether there is any data to match with.
 func (m Matcher) Initialized(ctx context.Context) (bool, error) { return m.db.Initialized(ctx) }
 
-// NewMatcher makes the matcher with the enrichers that the configuration
-// names. Each reads the feeds of its format, disabled ones and those of no
-// configuration too: what they brought is there, as it is with vulnerabilities.
+// NewMatcher returns a matcher with the enrichers that the configuration
+// names. Each reads the feeds of its format, including disabled and
+// unconfigured ones, because their data are still used, as with
+// vulnerabilities.
 func NewMatcher(cfg *Config, db *store.DB) Matcher {
 	var on []match.Enriching
 	for _, name := range cfg.Matcher.Enrichers {
@@ -47,7 +48,7 @@ func NewMatcher(cfg *Config, db *store.DB) Matcher {
 	return Matcher{match.NewMatcher(db, on...), db}
 }
 
-// records reads the records of the feeds of one format and of no others.
+// records reads the records of the feeds of one format only.
 type records struct {
 	db     *store.DB
 	format string
@@ -63,8 +64,8 @@ func recordsOf(cfg *Config, db *store.DB, format string) records {
 	return r
 }
 
-// feeds names the feeds of the format: as the configuration says, and where it
-// says nothing, as whoever brought them did.
+// feeds returns the names of the feeds of the format, according to the
+// configuration or, if it does not have a feed, to what imported it.
 func (r records) feeds(ctx context.Context) ([]string, error) {
 	all, err := r.db.EnrichmentUpdaters(ctx, r.format)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"oriel/store"
 )
 
-// An enricher reads the records of the feeds of its own format and no others,
-// however the feeds are named and whatever the tags.
+// An enricher reads the records of the feeds of its own format only, whatever
+// the names of feeds and the tags are.
 func TestMatcher_EnrichersAreScoped(t *testing.T) {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: assets(t).Schema})
 	require.NoError(t, err)

@@ -17,10 +17,10 @@ const (
 	memoryMargin = 14 << 20
 )
 
-// keepMemory gives Go's runtime what the rest of the process leaves of the
-// limit, until the context ends. SQLite's working memory and the resident part
-// of the program cannot be bounded, only weighed. Where the system does not
-// tell, Go's share stays as it was.
+// keepMemory keeps Go's limit at what the rest of the process leaves of the
+// memory limit, until the context ends. SQLite's working memory and the
+// resident part of the program cannot be limited, only measured. If the system
+// does not report them, Go's limit stays as it was.
 func keepMemory(ctx context.Context, limit int64, b Budget) error {
 	tick := time.NewTicker(weighEvery)
 	defer tick.Stop()
@@ -38,25 +38,26 @@ func keepMemory(ctx context.Context, limit int64, b Budget) error {
 	}
 }
 
-// goShare is what Go may take where the rest of the process takes so much: at
-// most its planned share, and half of that in any case, since with less it
-// would do nothing but collect garbage.
+// goShare returns Go's limit if the rest of the process needs so much: at most
+// its planned share, and at least half of it, since with less it would do
+// nothing but collect garbage.
 func goShare(limit, rest, most int64) int64 {
 	return max(most/2, min(most, limit-memoryMargin-rest))
 }
 
-// goLimit is what Go's runtime may take at the moment, in bytes.
+// goLimit returns the current limit of Go's runtime, in bytes.
 func goLimit() int64 { return debug.SetMemoryLimit(-1) }
 
-// goMemory is what Go's runtime holds of the machine's memory, in bytes.
+// goMemory returns how much of the machine's memory Go's runtime holds, in
+// bytes.
 func goMemory() int64 {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)
 	return int64(samples[0].Value.Uint64() - samples[1].Value.Uint64())
 }
 
-// residentMemory is the process's resident set in bytes, where the system
-// tells (proc_pid_statm(5)).
+// residentMemory returns the process's resident set in bytes, if the system
+// reports it (proc_pid_statm(5)).
 func residentMemory() (int64, bool) {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -88,10 +89,10 @@ type Budget struct {
 }
 
 const (
-	// programMemory is what the program's own pages and SQLite's working
-	// memory take beside caches and heap.
+	// programMemory is for the program's own pages and SQLite's working memory,
+	// in addition to caches and heap.
 	programMemory = 24 << 20
-	// reportMemory is what one large report takes while it is made.
+	// reportMemory is the memory for making one large report.
 	reportMemory = 24 << 20
 )
 
@@ -102,9 +103,9 @@ func TakeMemory(cfg *Config) Budget {
 	return b
 }
 
-// divide shares out the memory limit: an eighth to SQLite's caches, what it is
-// configured to take to the window, and a third each of what is left of the
-// heap to reports and to connections.
+// divide divides the memory limit: an eighth for SQLite's caches, the
+// configured size for the window, and a third each of the rest of the heap for
+// reports and for connections.
 func divide(limit, window int64) Budget {
 	b := Budget{SQLite: limit / 8}
 	b.Heap = limit - b.SQLite - programMemory
@@ -113,11 +114,12 @@ func divide(limit, window int64) Budget {
 	return b
 }
 
-// bundleMemory is what export and import have at the most: they hold a few
-// batches and the windows of a compressor, and more would only be garbage.
+// bundleMemory limits export and import: they hold a few batches and the
+// windows of a compressor, and more would only be garbage.
 const bundleMemory = 64 << 20
 
-// TakeBundleMemory is TakeMemory for export and import.
+// TakeBundleMemory does for export and import what TakeMemory does for the
+// server.
 func TakeBundleMemory(cfg *Config) Budget {
 	b := divide(min(int64(cfg.Memory.Limit), bundleMemory), 0)
 	debug.SetMemoryLimit(b.Heap)

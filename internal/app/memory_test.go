@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Go has what the rest leaves, up to its share, and never less than half.
+// Go's limit is what the rest leaves, at most its share and at least half of
+// it.
 func TestGoShare(t *testing.T) {
 	const limit, most = 128 << 20, 88 << 20
 	for rest, want := range map[int64]int64{

@@ -30,7 +30,8 @@ import (
 	"oriel/server"
 )
 
-// gathered gives what a registry shows, by name, with the samples of each.
+// gathered returns the metrics of a registry by name, with the samples of
+// each.
 func gathered(t *testing.T, text string) map[string]*dto.MetricFamily {
 	t.Helper()
 	p := expfmt.NewTextParser(model.UTF8Validation)
@@ -39,7 +40,7 @@ func gathered(t *testing.T, text string) map[string]*dto.MetricFamily {
 	return families
 }
 
-// value is the sample of a gauge or counter whose labels have the values given.
+// value returns the sample of a gauge or counter with these label values.
 func value(t *testing.T, f *dto.MetricFamily, labels ...string) float64 {
 	t.Helper()
 	require.NotNil(t, f)
@@ -59,7 +60,7 @@ func value(t *testing.T, f *dto.MetricFamily, labels ...string) float64 {
 	return 0
 }
 
-// scrape reads what a collector shows.
+// scrape returns the output of a collector.
 func scrape(t *testing.T, g prometheus.Gatherer) (map[string]*dto.MetricFamily, error) {
 	t.Helper()
 	list, err := g.Gather()
@@ -70,7 +71,7 @@ func scrape(t *testing.T, g prometheus.Gatherer) (map[string]*dto.MetricFamily, 
 	return families, err
 }
 
-// gaugeSource is a source that knows something of everything.
+// gaugeSource is a source with a value for everything.
 type gaugeSource struct {
 	feeds  func(context.Context) (clair.Feeds, error)
 	status server.StatusSource
@@ -185,7 +186,7 @@ func testGauges(t *testing.T) {
 	require.Equal(t, 2, source.asked)
 }
 
-// What was not counted yet is not shown, and least of all as none.
+// A metric that was not counted yet is missing, not zero.
 func TestGauges_NotCounted(t *testing.T) {
 	s := newGaugeSource()
 	s.status.Findings = func() *api.Findings { return nil }
@@ -197,7 +198,7 @@ func TestGauges_NotCounted(t *testing.T) {
 	require.EqualValues(t, 5, value(t, f["oriel_manifests"]))
 }
 
-// A source that fails says so and leaves the others as they are.
+// A failing source is reported and leaves the others as they are.
 func TestGauges_Failing(t *testing.T) {
 	s := newGaugeSource()
 	s.feeds = func(context.Context) (clair.Feeds, error) { return nil, errors.New("no feeds") }
@@ -211,13 +212,14 @@ func TestGauges_Failing(t *testing.T) {
 	require.Empty(t, f["oriel_feed_failed"].GetMetric())
 }
 
-// served gives what /metrics shows once something of each kind has happened.
+// served returns the output of /metrics after something of each kind has
+// happened.
 func served(t *testing.T) string {
 	t.Helper()
 	var text string
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
-	// The enricher has no time at all, and so fails.
+	// The enricher has no time, so it fails.
 	config := "[matcher]\nenrichers = ['kev']\n[matcher.kev]\ntimeout = '1ns'\n" + demoFeed(t, "demo", "osv", "osv") +
 		demoFeed(t, "demo/kev", "kev", "enrich/known_exploited_vulnerabilities.json") +
 		"[[feed]]\nname = 'dead'\nformat = 'osv'\nurl = '" + upstream.URL + "/all.zip'\n"
@@ -246,8 +248,8 @@ func served(t *testing.T) string {
 	return text
 }
 
-// OPS-02. What promtool would say of the metrics is nothing, and Clair's are
-// there under their names.
+// OPS-02: promtool has nothing to say about the metrics, and Clair's exist
+// under their names.
 func TestMetrics(t *testing.T) {
 	text := served(t)
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
@@ -278,8 +280,8 @@ func TestMetrics(t *testing.T) {
 	require.Greater(t, value(t, f["oriel_database_size_bytes"])+value(t, f["oriel_database_wal_size_bytes"]), 1e4)
 }
 
-// Every metric that the dashboard and the alerts speak of is there, and every
-// expression can be read.
+// Every metric in the dashboard and the alerts exists, and every expression
+// can be parsed.
 func TestMetrics_Docs(t *testing.T) {
 	f := gathered(t, served(t))
 	registry := prometheus.NewPedanticRegistry()

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a webhook with only_kev is told of is what the feeds of that format
-// have, by any of an advisory's ids.
+// A webhook with only_kev gets the vulnerabilities in feeds of that format, by
+// any of an advisory's ids.
 func TestExploited(t *testing.T) {
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: assets(t).Schema})
 	require.NoError(t, err)

@@ -93,7 +93,7 @@ func (b *Bundle) readHead(ctx context.Context) error {
 		return invalid("not a bundle, or damaged or truncated: %v", err)
 	}
 	if !Is(text) {
-		return invalid("it is not a bundle")
+		return invalid("not a bundle")
 	}
 	var v struct {
 		Version int `json:"oriel_bundle"`
@@ -103,7 +103,7 @@ func (b *Bundle) readHead(ctx context.Context) error {
 	}
 	switch {
 	case v.Version > version:
-		return invalid("it is of version %d, made by a newer Oriel; this one reads version %d", v.Version, version)
+		return invalid("version %d, made by a newer Oriel; this one reads version %d", v.Version, version)
 	case v.Version != version:
 		return invalid("%d is no version of bundles", v.Version)
 	}
@@ -146,14 +146,14 @@ func (b *Bundle) checkTrailer(ctx context.Context, keys []ed25519.PublicKey) err
 	signature, sum := t[trailerHead:trailerHead+ed25519.SignatureSize], t[trailerSize-sha256.Size:]
 	h.Write(t[:trailerSize-sha256.Size])
 	if binary.LittleEndian.Uint32(t[:]) != trailerMagic || !bytes.Equal(h.Sum(nil), sum) {
-		return invalid("it is damaged or cut off: its bytes do not have the sum that stands at its end")
+		return invalid("damaged or truncated: the checksum at its end does not match")
 	}
 	b.signed = !bytes.Equal(signature, make([]byte, len(signature)))
 	if len(keys) == 0 {
 		return nil
 	}
 	if !b.signed {
-		return invalid("it is not signed, and a signature is required here")
+		return invalid("not signed, but a signature is required")
 	}
 	text := signedText(frame)
 	if !slices.ContainsFunc(keys, func(k ed25519.PublicKey) bool { return ed25519.Verify(k, text, signature) }) {

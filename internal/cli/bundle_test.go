@@ -72,8 +72,8 @@ func (b box) refuse(args ...string) string {
 	return errs
 }
 
-// lines are the plain lines of a bundle of the box, without what differs
-// between two boxes with the same data.
+// lines returns the plain lines of a bundle of the box, without those that
+// differ between two boxes with the same data.
 func (b box) lines() []string {
 	b.Helper()
 	db, err := store.Open(b.Context(), b.db, store.Options{ReadOnly: true})
@@ -105,7 +105,7 @@ func (b box) lines() []string {
 	return out
 }
 
-// operations are the refs of all operations there are.
+// operations returns the refs of all operations.
 func (b box) operations() []string {
 	b.Helper()
 	db, err := store.Open(b.Context(), b.db, store.Options{ReadOnly: true})
@@ -129,8 +129,8 @@ const demoSBOM = `{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,"comp
 	{"type":"library","name":"lodash","version":"4.17.20","purl":"pkg:npm/lodash@4.17.20"},
 	{"type":"library","name":"requests","version":"2.30.0","purl":"pkg:pypi/requests@2.30.0"}]}`
 
-// What is exported on one box and imported on another gives the same reports
-// there, with all enrichments, although that box has no feeds at all.
+// A box without feeds that imports another box's export makes the same
+// reports, with all enrichments.
 func TestBundle_Carried(t *testing.T) {
 	a, b := newBox(t, "", demoFeeds(t)), newBox(t, "", "")
 	a.run("update")
@@ -159,12 +159,12 @@ func TestBundle_Carried(t *testing.T) {
 	}
 	require.Contains(t, b.run("report", sbom), "EXPLOITED", "the enrichments are used there")
 
-	// The same again makes nothing, in whatever way it comes.
+	// Importing the same again, in whatever way, changes nothing.
 	before := b.operations()
 	require.Equal(t, 4, strings.Count(b.run("import", file), ": unchanged"))
 	require.Equal(t, before, b.operations())
 
-	// A box that has the feeds itself goes on from there.
+	// A box that has the feeds itself continues from the imported state.
 	own := newBox(t, "", demoFeeds(t))
 	own.run("import", file)
 	require.Equal(t, 4, strings.Count(own.run("update"), ": unchanged"))
@@ -178,14 +178,14 @@ func TestBundle_Carried(t *testing.T) {
 	require.Equal(t, a.lines(), c.lines())
 }
 
-// sortedLines is a text whose elements come in no order.
+// sortedLines returns the lines of a text in order.
 func sortedLines(text string) string {
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '{' || r == '}' || r == '[' || r == ']' })
 	slices.Sort(parts)
 	return strings.Join(parts, "\n")
 }
 
-// A bundle that comes late, after a newer one, changes nothing.
+// A bundle that is older than the imported one changes nothing.
 func TestBundle_Older(t *testing.T) {
 	feed := filepath.Join(t.TempDir(), "all.zip")
 	a, b := newBox(t, "", fmt.Sprintf("[[feed]]\nname='osv/Go'\nformat='osv'\nurl='file:%s'\n", feed)), newBox(t, "", "")
@@ -203,7 +203,7 @@ func TestBundle_Older(t *testing.T) {
 	require.Contains(t, b.run("import", files[2]), "10 added, 10 removed, 20 unchanged")
 	require.Equal(t, a.lines(), b.lines())
 
-	// A file may be a feed, wherever bundles are put.
+	// A feed may be a file, wherever bundles are put.
 	put := filepath.Join(t.TempDir(), "feeds.bundle")
 	c := newBox(t, "", "[[feed]]\nname='carried'\nformat='bundle'\nurl='file:"+put+"'\n")
 	require.Contains(t, c.refuse("update"), "1 of 1 feeds failed")
@@ -218,15 +218,15 @@ func TestBundle_Older(t *testing.T) {
 	}
 	require.Equal(t, a.lines(), c.lines())
 
-	// The box where the feed is configured is ahead of all of them.
+	// The box with the feed in its configuration is newer than all of them.
 	require.Contains(t, a.run("import", files[0]), "older than what is here")
-	// A feed of that name but of another format is something else.
+	// A feed with the same name but another format is a different feed.
 	other := newBox(t, "", "[[feed]]\nname='osv/Go'\nformat='alpine'\nurl='file:"+feed+"'\n")
 	require.Contains(t, other.refuse("import", files[0]), `osv/Go is a feed of format "alpine" here, and one of format "osv" there`)
 	require.Empty(t, other.operations())
 }
 
-// writeKeys makes a pair of keys as openssl would and returns their files.
+// writeKeys writes a pair of keys as openssl does and returns their files.
 func writeKeys(t *testing.T) (private, public string) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(nil)
@@ -242,7 +242,8 @@ func writeKeys(t *testing.T) (private, public string) {
 	return private, public
 }
 
-// Where a key is trusted only what it signed is taken, and nothing of the rest.
+// If there are trusted keys, a bundle that none of them signed is refused as a
+// whole.
 func TestBundle_Signed(t *testing.T) {
 	private, public := writeKeys(t)
 	otherPrivate, _ := writeKeys(t)
@@ -284,7 +285,7 @@ func writeLines(t *testing.T, n int) string {
 	return path
 }
 
-// Clair's own export is taken too, and its enrichments are used.
+// Clair's own export can be imported, and its enrichments are used.
 func TestImport_Clair(t *testing.T) {
 	file, sbom := writeLines(t, 3), filepath.Join(t.TempDir(), "sbom.json")
 	require.NoError(t, os.WriteFile(sbom, []byte(demoSBOM), 0o600))
@@ -313,8 +314,8 @@ func TestExport_Nothing(t *testing.T) {
 	require.Contains(t, b.refuse("export", "-"), "no feed has data in")
 }
 
-// A process that is killed at any moment of an import leaves what was there,
-// and the next import brings all of it.
+// A process that is killed at any moment of an import leaves the previous
+// state, and the next import completes.
 func TestImport_Killed(t *testing.T) {
 	dir := t.TempDir()
 	var feeds strings.Builder
@@ -376,7 +377,7 @@ func (b box) serve() string {
 	}
 }
 
-// A server hands its bundle out, conditionally, and takes one in, and another
+// A server serves its bundle, conditionally, and imports one; another server
 // mirrors it as a feed.
 func TestBundle_Server(t *testing.T) {
 	private, public := writeKeys(t)
@@ -397,7 +398,7 @@ func TestBundle_Server(t *testing.T) {
 	require.True(t, bu.Signed())
 	require.Len(t, bu.States(), 4)
 	file := filepath.Join(t.TempDir(), "feeds.bundle")
-	a.run("export", file) // beside the server
+	a.run("export", file) // while the server runs
 	exported, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, body, exported, "the same states make the same bundle")
@@ -415,16 +416,16 @@ func TestBundle_Server(t *testing.T) {
 	require.NoError(t, packed.Body.Close())
 	require.Empty(t, packed.Header.Get("Content-Encoding"), "it is compressed as it is")
 
-	// In at another server, through the command.
+	// Import into another server, with the command.
 	b := newBox(t, "", "")
 	far := b.serve()
 	require.Equal(t, 4, strings.Count(b.run("import", file), ": operation "), "the server that owns the database takes it in")
 	require.Equal(t, 4, strings.Count(b.run("import", file, "--server", far), ": unchanged"))
 	require.Equal(t, a.lines(), b.lines())
 	require.NoError(t, os.WriteFile(file, body[:len(body)-1], 0o600))
-	require.Contains(t, b.refuse("import", file, "--server", far), "refuses: open the bundle: invalid: it is damaged or cut off")
+	require.Contains(t, b.refuse("import", file, "--server", far), "refuses: open the bundle: invalid: damaged or truncated")
 
-	// One that is too large is refused, wherever it comes.
+	// A bundle that is too large is refused on every way.
 	small := newBox(t, "[bundle]\nmax_size = '1KiB'\n", "")
 	require.NoError(t, os.WriteFile(file, body, 0o600))
 	require.Contains(t, small.refuse("import", file), "more than 1024 bytes")

@@ -19,7 +19,7 @@ func TestVersion(t *testing.T) {
 	require.Contains(t, out, app.Build())
 }
 
-// A shell is offered the commands and the names of feeds.
+// A shell completes the commands and the names of feeds.
 func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		code, out, _ := runOriel(t, "completion", shell)
@@ -33,7 +33,7 @@ func TestCompletion(t *testing.T) {
 	require.Contains(t, out, "backup\t")
 }
 
-// A secret or certificate that is missing is wrong usage, and names its key.
+// A missing secret or certificate is wrong usage, and the error names its key.
 func TestCheck_Secrets(t *testing.T) {
 	for text, message := range map[string]string{
 		"[auth]\npsk_file = 'missing'\n":                                      "auth.psk_file",
@@ -50,7 +50,7 @@ func TestCheck_Secrets(t *testing.T) {
 	}
 }
 
-// Commands that have nothing to do without a database do not make one.
+// Commands that need a database do not create one.
 func TestNoDatabase(t *testing.T) {
 	for _, args := range [][]string{
 		{"vacuum"}, {"notifications"}, {"notifications", "--redeliver", "6e0a9a3a-3f0c-4a3e-9a0b-1f1f1f1f1f1f"},
@@ -69,7 +69,7 @@ func TestNoDatabase(t *testing.T) {
 	}
 }
 
-// A report that cannot be written whole leaves what was there.
+// A report that cannot be written completely leaves the previous file.
 func TestWriteWhole(t *testing.T) {
 	t.Chdir(t.TempDir())
 	o := &oriel{stdout: io.Discard}

@@ -22,7 +22,7 @@ import (
 	"oriel/store"
 )
 
-// startProcess starts a real server process and gives its address.
+// startProcess starts a real server process and returns its address.
 func startProcess(t *testing.T, config, db string) (cmd *exec.Cmd, url string) {
 	t.Helper()
 	cmd = exec.Command(os.Args[0], "serve", "-c", config)
@@ -37,7 +37,7 @@ func startProcess(t *testing.T, config, db string) (cmd *exec.Cmd, url string) {
 	return cmd, url
 }
 
-// bill is an SBOM of some packages that a feed knows, and its digest.
+// bill returns an SBOM of some packages that a feed names, and its digest.
 func bill(i int) (body string, digest clair.Digest) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"bomFormat":"CycloneDX","specVersion":"1.5","version":%d,"components":[`, i+1)
@@ -92,7 +92,7 @@ func TestServe_Killed(t *testing.T) {
 		code, out, errs := runOriel(t, "check", "-c", config)
 		require.Zero(t, code, out+errs)
 		finished += wholeReports(t, db, sent)
-		// Nobody has to remove anything before the next may own the file.
+		// The next process can own the file without any clean-up.
 		code, _, errs = runOriel(t, "vacuum", "-c", config)
 		require.Zero(t, code, errs)
 		require.NoFileExists(t, db+".owner")
@@ -109,7 +109,7 @@ func TestServe_Killed(t *testing.T) {
 	t.Logf("%d of %d reports were finished before a kill", finished, sent)
 }
 
-// post gives the status of an answer, 0 where there is none.
+// post returns the status of an answer, or 0 if there is none.
 func post(ctx context.Context, url, body string) int {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
@@ -127,7 +127,7 @@ func post(ctx context.Context, url, body string) int {
 	return res.StatusCode
 }
 
-// wholeReports counts the finished reports, each of which must be whole.
+// wholeReports counts the finished reports, each of which must be complete.
 func wholeReports(t *testing.T, path string, sent int) (finished int) {
 	t.Helper()
 	db, err := store.Open(t.Context(), path, store.Options{ReadOnly: true})
@@ -149,7 +149,7 @@ func wholeReports(t *testing.T, path string, sent int) (finished int) {
 }
 
 // UPD-03 and UPD-07: an unchanged feed makes no operation, only the newest are
-// kept, and reports go by the current one.
+// kept, and reports use the current one.
 func TestUpdate_Keep(t *testing.T) {
 	dir := t.TempDir()
 	feed, sbom := filepath.Join(dir, "all.zip"), filepath.Join(dir, "sbom.json")

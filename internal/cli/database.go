@@ -19,7 +19,7 @@ func (o *oriel) openReadOnly(ctx context.Context, cfg *app.Config, memory app.Bu
 	return db, err
 }
 
-// noDatabase is the error of every command that needs a database where there
+// noDatabase returns the error of every command that needs a database if there
 // is none yet.
 func noDatabase(path string) error {
 	return fmt.Errorf("%w: there is no database yet at %s: run \"oriel update\" first", clair.ErrNotFound, path)

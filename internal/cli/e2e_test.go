@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr, assets()))
 	}
 	flag.Parse()
-	// Where the tests' own variables are set they are not keys to the program.
+	// The tests' own variables are not keys of the configuration.
 	for _, e := range os.Environ() {
 		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "ORIEL_") {
 			os.Unsetenv(name)
@@ -59,7 +59,7 @@ func osvRecord(id, pkg, fixed string) string {
 		"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":%q}]}]}]}`, id, id, pkg, fixed)
 }
 
-// writeZip writes a feed of n records, of which changed differ from those of
+// writeZip writes a feed of n records, some of which differ from those of
 // another round.
 func writeZip(t *testing.T, path string, n, changed, round int) {
 	t.Helper()

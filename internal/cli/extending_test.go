@@ -14,9 +14,9 @@ import (
 	"oriel/clair"
 )
 
-// The examples of docs/extending.md do what it says: its files are put into
-// the source beside the real ones, its lines are changed, and the program that
-// this builds runs its commands.
+// The examples of docs/extending.md work: the test adds their files to a copy
+// of the source, changes the lines that they change, builds the program and
+// runs their commands.
 func TestExtending(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/extending.md")
 	require.NoError(t, err)

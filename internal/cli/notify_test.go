@@ -36,9 +36,9 @@ const (
 	feedPackages   = 100
 )
 
-// fixedIn is the version in which an advisory of a feed's version is fixed; 0
-// is never, and negative means that the feed lacks the advisory. From one
-// version of the feed to the next about a tenth differ.
+// fixedIn returns the version in which an advisory of a feed's version is
+// fixed; 0 means never, and a negative one that the feed does not have the
+// advisory. From one version of the feed to the next about a tenth differ.
 func fixedIn(feed, advisory int) int {
 	last := feed
 	for last > 0 && rand.New(rand.NewPCG(uint64(last), uint64(advisory))).IntN(10) > 0 {
@@ -111,8 +111,8 @@ func putInventory(t *testing.T, db *store.DB) {
 	}
 }
 
-// affectedBy is the naive answer of what a version of the feed affects, and
-// where it is fixed.
+// affectedBy is the naive answer: which packages a version of the feed
+// affects, and where each is fixed.
 func affectedBy(version int) map[string]int {
 	out := map[string]int{}
 	for m, packages := range inventory() {
@@ -147,8 +147,8 @@ func differences(before, after map[string]int) []string {
 	return out
 }
 
-// unreliable is a receiver that fails at random. What it takes it has read
-// whole.
+// unreliable is a receiver that fails at random. It has read completely
+// whatever it accepts.
 type unreliable struct {
 	mu       sync.Mutex
 	r        *rand.Rand
@@ -183,7 +183,7 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deliveries is how many it took.
+// deliveries returns the number of accepted deliveries.
 func (u *unreliable) deliveries() (n int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -239,7 +239,7 @@ func notifyConfig(t *testing.T, feed, hook string) (config, db string) {
 	return config, db
 }
 
-// progress is what a database says of how far it has got.
+// progress returns how far a database has got.
 func notifyProgress(t *testing.T, path string) (operations, sets, undelivered int) {
 	t.Helper()
 	db, err := store.Open(t.Context(), path, store.Options{ReadOnly: true})
@@ -258,8 +258,8 @@ func notifyProgress(t *testing.T, path string) (operations, sets, undelivered in
 }
 
 // A process that is killed at any moment between an update and its delivery
-// loses nothing and tells of no operation under two ids, although the receiver
-// fails at random too.
+// loses nothing and announces no operation under two ids, although the
+// receiver fails at random, too.
 func TestNotify_Killed(t *testing.T) {
 	feed := filepath.Join(t.TempDir(), "all.zip")
 	rc := &unreliable{r: rand.New(rand.NewPCG(1, 2)), received: map[uuid.UUID][][]string{}}
@@ -291,15 +291,15 @@ func TestNotify_Killed(t *testing.T) {
 			return err == nil && ref != last
 		}, 2*time.Minute, time.Millisecond)
 	}
-	// made waits for a notification more.
+	// made waits for one more notification.
 	made := func(before int) {
 		require.Eventually(t, func() bool {
 			list, err := reader.Notifications(t.Context(), uuid.Nil, before+1)
 			return err == nil && len(list) > before
 		}, 2*time.Minute, time.Millisecond)
 	}
-	// whole serves until everything is delivered, and says how long that took
-	// since the operation.
+	// whole serves until everything is delivered, and returns how long that
+	// took since the operation.
 	whole := func(want int) time.Duration {
 		last, err := reader.GetLatestUpdateRef(t.Context(), clair.KindVulnerability)
 		require.NoError(t, err)
@@ -360,8 +360,8 @@ func TestNotify_Killed(t *testing.T) {
 	checkNotifications(t, path, rc)
 }
 
-// checkNotifications holds what was received to the naive answer, operation by
-// operation.
+// checkNotifications compares the received notifications with the naive
+// answer, operation by operation.
 func checkNotifications(t *testing.T, path string, rc *unreliable) {
 	t.Helper()
 	db, err := store.Open(t.Context(), path, store.Options{ReadOnly: true})
@@ -393,7 +393,7 @@ func checkNotifications(t *testing.T, path string, rc *unreliable) {
 	t.Logf("%d operations, as many notifications, %d rows, received %d times in all; %d deliveries failed", len(ops)-1, rows, deliveries, rc.failed)
 }
 
-// versionOf is the version of the feed that an operation has.
+// versionOf returns the version of the feed that an operation has.
 func versionOf(t *testing.T, db *store.DB, op clair.UpdateOperation) (version int) {
 	t.Helper()
 	d, err := db.GetUpdateDiff(t.Context(), uuid.Nil, op.Ref)

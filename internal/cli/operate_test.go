@@ -24,7 +24,7 @@ import (
 )
 
 // startDaemon serves a configuration until the test ends, or stop is called,
-// and gives the address.
+// and returns the address.
 func startDaemon(t *testing.T, config string) (url string, stop func()) {
 	t.Helper()
 	cfg, err := app.Load(config, nil, assets())
@@ -54,7 +54,7 @@ func startDaemon(t *testing.T, config string) (url string, stop func()) {
 	return url, stop
 }
 
-// get gives an answer without a body and its headers.
+// get returns an answer's status and headers.
 func get(t *testing.T, url string) *http.Response {
 	t.Helper()
 	res, err := http.Get(url)
@@ -69,7 +69,7 @@ func waitReady(t *testing.T, url string) {
 	require.Eventually(t, func() bool { return get(t, url+"/readyz").StatusCode == 200 }, time.Minute, 10*time.Millisecond)
 }
 
-// update, vacuum and backup beside a running daemon.
+// update, vacuum and backup while a daemon runs.
 func TestBesideDaemon(t *testing.T) {
 	feed := filepath.Join(t.TempDir(), "all.zip")
 	writeZip(t, feed, 300, 10, 1)
@@ -80,7 +80,7 @@ func TestBesideDaemon(t *testing.T) {
 	url, stop := startDaemon(t, config)
 	require.Equal(t, 503, get(t, url+"/readyz").StatusCode)
 
-	// What local commands say is said of the daemon's runs too.
+	// Commands print the same about the daemon's runs as about their own.
 	code, out, errs := runOriel(t, "update", "-c", config)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "asking the server at "+url)
@@ -122,7 +122,7 @@ func TestBesideDaemon(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "refused")
 
-	// A restored backup goes on, and is whole.
+	// A restored backup is complete and can be used.
 	for _, companion := range []string{"-wal", "-shm"} {
 		require.NoFileExists(t, db+companion)
 	}
@@ -136,8 +136,8 @@ func TestBesideDaemon(t *testing.T) {
 	require.Zero(t, code, out)
 }
 
-// What the far side says is passed on, and secrets only go where they are
-// meant for.
+// Errors of the far side are passed on, and secrets are sent only to whom they
+// are meant for.
 func TestDaemon_Refusals(t *testing.T) {
 	dir := t.TempDir()
 	config, _ := writeConfig(t)
@@ -176,8 +176,8 @@ func TestDaemon_Refusals(t *testing.T) {
 	}
 }
 
-// A server with TLS and tokens lets those in who may read what it says of
-// itself beside the database.
+// A server with TLS and tokens accepts those who can read the file next to the
+// database.
 func TestDaemon_TLS(t *testing.T) {
 	config, path := writeConfig(t)
 	var sent string
@@ -200,7 +200,7 @@ func TestDaemon_TLS(t *testing.T) {
 	require.Contains(t, out, "5.0 MB returned")
 	require.Equal(t, "Bearer s3cret", sent)
 
-	// Somebody else in its place gets nothing.
+	// Another server at its address gets nothing.
 	sent = ""
 	other := slices.Clone(srv.Certificate().Raw)
 	other[len(other)-1] ^= 1
@@ -214,7 +214,7 @@ func TestDaemon_TLS(t *testing.T) {
 	require.Contains(t, errs, "certificate")
 }
 
-// newFarSide is a server that a test plays.
+// newFarSide starts a server that the test controls.
 func newFarSide(t *testing.T, f http.HandlerFunc) (url string) {
 	t.Helper()
 	srv := httptest.NewServer(f)
@@ -222,8 +222,8 @@ func newFarSide(t *testing.T, f http.HandlerFunc) (url string) {
 	return srv.URL
 }
 
-// With one feed dead, one stale and one fine, everything that tells of feeds
-// says so.
+// With one failed, one stale and one good feed, every surface that shows feeds
+// shows their states.
 func TestFeedsBehind(t *testing.T) {
 	dir := t.TempDir()
 	feed, sbom := filepath.Join(dir, "all.zip"), filepath.Join(dir, "sbom.json")
@@ -242,7 +242,7 @@ func TestFeedsBehind(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Equal(t, 3, strings.Count(out, "ok"), out)
 
-	// The dead one fails again; the stale one has not been read for two days.
+	// The failed one fails again; the stale one has not been read for two days.
 	require.NoError(t, os.Remove(filepath.Join(dir, "dead.zip")))
 	code, _, _ = runOriel(t, "update", "-c", config, "osv/dead")
 	require.Equal(t, exitFailed, code)
@@ -287,8 +287,8 @@ func TestFeedsBehind(t *testing.T) {
 	require.Regexp(t, `^1728\d\d$`, report.Header.Get("Oriel-Data-Age"))
 }
 
-// A feed that is another server brings updaters of its own; what they did is
-// told, too.
+// A feed that is another server has updaters of its own; their results are
+// shown, too.
 func TestBesideDaemon_Set(t *testing.T) {
 	feed := filepath.Join(t.TempDir(), "all.zip")
 	writeZip(t, feed, 30, 0, 1)
@@ -314,8 +314,8 @@ func TestBesideDaemon_Set(t *testing.T) {
 	require.Regexp(t, `osv/Go +ok`, out)
 }
 
-// A disk that is too full for imports fails the feeds, in words that name the
-// key, and costs nothing that was there.
+// If the disk is too full for imports, the feeds fail with an error that names
+// the key, and the existing data stay.
 func TestUpdate_NoRoom(t *testing.T) {
 	dir := t.TempDir()
 	feed := filepath.Join(dir, "all.zip")

@@ -58,7 +58,8 @@ func (d *realDaemon) kill() {
 	_ = d.cmd.Wait()
 }
 
-// rowsRead is how many rows the window has read, -1 where nobody answers.
+// rowsRead returns how many rows the window has read, or -1 if the server does
+// not answer.
 func (d *realDaemon) rowsRead() int {
 	res, err := http.Get(d.url + "/patches/v1/status")
 	if err != nil {
@@ -74,7 +75,7 @@ func (d *realDaemon) rowsRead() int {
 	return st.Rows
 }
 
-// foundIn are the findings of a report in Clair's JSON.
+// foundIn returns the findings of a report in Clair's JSON.
 func foundIn(t *testing.T, text string) map[string][]string {
 	t.Helper()
 	var r struct {
@@ -177,7 +178,7 @@ func TestScan_Flags(t *testing.T) {
 		require.NotEmpty(t, errs)
 	}
 
-	// A server of one's own authority, which wants a token.
+	// A server with a private certificate authority that requires a token.
 	var authorized atomic.Int64
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer secret" {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The unit starts a command that there is, with a configuration and a database
-// where its directories are, and is locked down.
+// The unit starts an existing command, with a configuration and a database in
+// its directories, and is locked down.
 func TestService_Unit(t *testing.T) {
 	text, err := os.ReadFile("../../docs/service/oriel.service")
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestService_Unit(t *testing.T) {
 	if err != nil {
 		t.Skip("install systemd 250 or later to have the unit verified")
 	}
-	// verify wants the program to be there.
+	// verify needs the program to exist.
 	unit := filepath.Join(t.TempDir(), "oriel.service")
 	there := regexp.MustCompile(`(?m)^ExecStart=\S+`).ReplaceAllString(string(text), "ExecStart=/bin/sh")
 	require.NoError(t, os.WriteFile(unit, []byte(there), 0o600))
@@ -59,7 +59,7 @@ func TestService_Unit(t *testing.T) {
 	require.NoError(t, err, string(out))
 }
 
-// The image gets what the program needs beside itself.
+// The image contains the program and the files that it needs.
 func TestService_Dockerfile(t *testing.T) {
 	text, err := os.ReadFile("../../Dockerfile")
 	require.NoError(t, err)

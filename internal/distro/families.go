@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// family is one distribution: all that is needed to know its releases by any
-// of their names.
+// family is one distribution, with everything that is needed to recognize its
+// releases by any of their names.
 type family struct {
 	// id begins the platform; it is os-release's ID unless did is set.
 	id, did string
@@ -16,20 +16,20 @@ type family struct {
 	scheme string
 	// of is the id of the distribution that this one is rebuilt from.
 	of string
-	// aliases are the names it goes by, in lower case without separators:
-	// IDs, NAMEs, ecosystems of OSV, namespaces of package URLs.
+	// aliases are its names in lower case without separators: IDs, NAMEs,
+	// ecosystems of OSV, namespaces of package URLs.
 	aliases []string
-	// number reads a release as feeds number it, "" where there is none in
-	// the text. It is nil for a distribution without releases.
+	// number returns the release in a text as feeds number it, or "" if the
+	// text has none. It is nil for a distribution without releases.
 	number func(string) string
-	// system reads the number from the fields of an os-release, where its
-	// VERSION_ID alone does not tell; "" leaves it to the rest of the rules.
+	// system returns the number according to the fields of an os-release if
+	// VERSION_ID alone is not enough; "" leaves it to the other rules.
 	system func(*clair.Distribution) string
-	// moved names the family that releases of this number belong to, "" for
-	// this one.
+	// moved returns the family that releases of this number belong to, or ""
+	// for this family.
 	moved func(number string) string
-	// dist makes the distribution of a release; DID and whatever it leaves
-	// empty of NAME and code name are filled in from the family.
+	// dist returns the distribution of a release. An empty DID, NAME or code
+	// name is filled in from the family.
 	dist func(number string) clair.Distribution
 }
 
@@ -100,8 +100,8 @@ var families = [...]family{
 		aliases: []string{"alpaquita", "alpaquitalinux", "bellsoftalpaquitalinux"}},
 }
 
-// codeNames are the names of releases. An alias leads to a release without
-// being its code name. Nothing writes to it.
+// codeNames are the names of releases. An alias is another name that is not
+// the release's code name. Nothing writes to it.
 var codeNames = [...]struct {
 	family, name, number string
 	alias                bool
@@ -127,7 +127,7 @@ var codeNames = [...]struct {
 	{family: "alpine", name: "edge", number: "edge", alias: true},
 }
 
-// leading reads up to n numbers with dots between them from the start of a
+// leading returns up to n numbers with dots between them from the start of a
 // text, after a "v" if there is one.
 func leading(s string, n int) string {
 	if len(s) > 1 && (s[0] == 'v' || s[0] == 'V') {
@@ -151,8 +151,8 @@ func major(s string) string { return leading(s, 1) }
 
 func majorMinor(s string) string { return leading(s, 2) }
 
-// lastNumber reads the last word of the text, for products whose name goes on
-// before the number.
+// lastNumber returns the last word of the text, for products whose name
+// continues before the number.
 func lastNumber(s string) string {
 	if i := strings.LastIndexAny(s, " "); i >= 0 {
 		s = s[i+1:]
@@ -182,7 +182,8 @@ func alpineNumber(s string) string {
 	return number
 }
 
-// alpineSystem knows edge, whose VERSION_ID looks like the next release's.
+// alpineSystem recognizes edge, whose VERSION_ID looks like that of the next
+// release.
 func alpineSystem(d *clair.Distribution) string {
 	if strings.HasSuffix(d.PrettyName, " edge") || strings.Contains(d.VersionID, "_alpha") {
 		return "edge"
@@ -207,8 +208,8 @@ func debianNumber(s string) string {
 	return majorMinor(s)
 }
 
-// debianSystem knows unstable, whose os-release has no VERSION_ID but names
-// the next release and sid.
+// debianSystem recognizes unstable, whose os-release has no VERSION_ID but
+// names the next release and sid.
 func debianSystem(d *clair.Distribution) string {
 	if d.VersionID == "" && strings.HasSuffix(d.PrettyName, "/sid") {
 		return "unstable"
@@ -227,7 +228,8 @@ func debianDist(n string) clair.Distribution {
 	return clair.Distribution{VersionID: n, Version: version, PrettyName: "Debian GNU/Linux " + version}
 }
 
-// codeName is the code name of a release, "" where it has none or is unknown.
+// codeName returns the code name of a release, or "" if it has none or is
+// unknown.
 func codeName(family, number string) string {
 	for _, c := range codeNames {
 		if c.family == family && c.number == number && !c.alias {
@@ -272,8 +274,8 @@ func photonDist(n string) clair.Distribution {
 	return clair.Distribution{Version: n + ".0", VersionID: n + ".0", PrettyName: "VMware Photon OS/Linux"}
 }
 
-// amazonNumber gives the first Amazon Linux, which had dates for releases but
-// one feed, the number of its last.
+// amazonNumber returns the number of the last release for the first Amazon
+// Linux, which had dates as releases but one feed.
 func amazonNumber(s string) string {
 	switch number := major(s); {
 	case number == "1", number >= "2010" && number <= "2018" && len(number) == 4:
@@ -285,7 +287,7 @@ func amazonNumber(s string) string {
 
 const amazonLinux1 = "2018.03"
 
-// amazonAMI is the first Amazon Linux by its name, which needs no number.
+// amazonAMI recognizes the first Amazon Linux by its name, without a number.
 func amazonAMI(string) string { return amazonLinux1 }
 
 func amazonDist(n string) clair.Distribution {
@@ -297,7 +299,8 @@ func amazonDist(n string) clair.Distribution {
 	return d
 }
 
-// azureMoved knows that Azure Linux was CBL-Mariner before its third release.
+// azureMoved returns CBL-Mariner, which Azure Linux was called before its
+// third release.
 func azureMoved(number string) string {
 	if number == "1" || number == "2" {
 		return "mariner"
@@ -305,8 +308,8 @@ func azureMoved(number string) string {
 	return ""
 }
 
-// suseVersion is a release with its service pack. The names of modules may
-// have numbers of their own before it.
+// suseVersion returns a release with its service pack. The names of modules
+// may have numbers of their own before it.
 var suseVersion = regexp.MustCompile(`(?i)(?:^|[^0-9.])(1[0-9])(?:[ :-]*SP *([1-9])|\.([0-9]))?(?:$|[^0-9])`)
 
 func suseNumber(s string) string {
@@ -331,8 +334,8 @@ func suseDist(title string) func(string) clair.Distribution {
 	}
 }
 
-// eulerVersion is a release of openEuler, whose service packs are releases of
-// their own.
+// eulerVersion returns a release of openEuler, whose service packs are
+// releases of their own.
 var eulerVersion = regexp.MustCompile(`(?i)^([0-9]{2}\.[0-9]{2})(?:[ (:-]+(LTS(?:-SP[0-9]+)?))?`)
 
 func eulerNumber(s string) string {

@@ -6,40 +6,40 @@ import (
 	"strings"
 )
 
-// Release is one release of a distribution, told apart from every other by
-// its Platform alone. All the ways in which feeds, systems, package URLs and
-// scanners name the same release lead to the same value, so releases compare
-// with ==.
+// Release is one release of a distribution, identified by its Platform alone.
+// All the ways in which feeds, systems, package URLs and scanners name the
+// same release lead to the same value, so releases can be compared with ==.
 //
-// A release that the table has not heard of, such as next year's Debian, is
-// made by its distribution's rule. Only unknown distributions are refused.
+// A release that is not in the table, such as next year's Debian, is made by
+// its distribution's rule. Only unknown distributions are refused.
 type Release struct {
-	// Platform is the release's name towards scanners: ID:VERSION with the
-	// version that feeds speak of, such as "debian:12", or the ID alone for
-	// a distribution that has no releases, such as "wolfi".
+	// Platform is the release's name for scanners: ID:VERSION with the version
+	// as feeds have it, such as "debian:12", or the ID alone for a distribution
+	// without releases, such as "wolfi".
 	Platform string
-	// Of is the platform of another distribution whose advisories hold for
-	// this one too, such as "rhel:7" for "centos:7"; "" where there is none.
+	// Of is the platform of another distribution whose advisories hold for this
+	// one, too, such as "rhel:7" for "centos:7"; "" if there is none.
 	Of string
 	// Scheme is the ordering of its packages' versions: "dpkg", "rpm" or
 	// "apk".
 	Scheme string
-	// dist is the distribution as rows of vulnerabilities carry it.
+	// dist is the distribution as rows of vulnerabilities have it.
 	dist clair.Distribution
 }
 
-// Distribution returns the distribution that rows of this release carry, with
-// the very values that Clair's matchers compare. It is the caller's own copy.
+// Distribution returns a copy of the distribution in rows of this release,
+// with exactly the values that Clair's matchers compare.
 func (r Release) Distribution() *clair.Distribution {
 	d := r.dist
 	return &d
 }
 
-// CodeName is the release's code name, such as "bookworm", where it has one.
+// CodeName returns the release's code name, such as "bookworm", or "" if it
+// has none.
 func (r Release) CodeName() string { return r.dist.VersionCodeName }
 
-// Accepts says whether advisories for the release o hold on a system of the
-// release r: it is the same one, or the one that r is derived from.
+// Accepts reports whether advisories for the release o hold on a system of the
+// release r: whether it is the same one, or the one that r is derived from.
 func (r Release) Accepts(o Release) bool {
 	return o.Platform != "" && (o.Platform == r.Platform || o.Platform == r.Of)
 }
@@ -103,8 +103,9 @@ func ReleaseByPURL(namespace, distro string) (Release, bool) {
 	if r, ok := f.find(distro); ok {
 		return r, true
 	}
-	// Canonical writes the archive beside the code name, "esm-apps/xenial" or
-	// "trusty/esm". Other archives, such as "fips/xenial", are other streams.
+	// Canonical writes the archive together with the code name,
+	// "esm-apps/xenial" or "trusty/esm". Other archives, such as "fips/xenial",
+	// are other streams.
 	a, b, _ := strings.Cut(distro, "/")
 	switch {
 	case strings.HasPrefix(a, "esm"):
@@ -117,8 +118,8 @@ func ReleaseByPURL(namespace, distro string) (Release, bool) {
 
 // ReleaseByCPE finds the release that a CPE of a vendor's repository belongs
 // to, in the URI or the formatted form: "cpe:/o:redhat:rhel_eus:9.2::baseos"
-// is of "rhel:9", and so is "cpe:/a:redhat:openshift:4.13::el9". Products that
-// name no release have none.
+// belongs to "rhel:9", and so does "cpe:/a:redhat:openshift:4.13::el9". It
+// finds none for products that name no release.
 func ReleaseByCPE(cpe string) (Release, bool) {
 	rest, formatted := strings.CutPrefix(cpe, "cpe:2.3:")
 	if !formatted {
@@ -144,16 +145,16 @@ func ReleaseByCPE(cpe string) (Release, bool) {
 	return familyByID("rhel").find(number)
 }
 
-// maxReleaseName bounds what is looked at; real names are far shorter.
+// maxReleaseName limits the length of a name; real ones are far shorter.
 const maxReleaseName = 256
 
-// separators stand between the words of a release's name.
+// separators are the characters between the words of a release's name.
 const separators = " \t:-_/."
 
 func trimSeparators(s string) string { return strings.Trim(s, separators) }
 
 // familyOf finds the distribution whose alias the text begins with, the
-// longest alias winning, and gives what follows.
+// longest alias first, and returns the rest of the text.
 func familyOf(text string) (*family, string) {
 	var found *family
 	var rest string
@@ -171,7 +172,7 @@ func familyOf(text string) (*family, string) {
 	return found, rest
 }
 
-// familyNamed finds the distribution that a text names and says nothing else.
+// familyNamed finds the distribution that a text names and nothing else.
 func familyNamed(text string) *family {
 	f, rest := familyOf(text)
 	if trimSeparators(rest) != "" {
@@ -221,7 +222,8 @@ func familyByID(id string) *family {
 func (f *family) find(rest string) (Release, bool) {
 	rest = trimSeparators(rest)
 	if f.number == nil {
-		// Rolling: whatever number the system has is the day of its image.
+		// A rolling distribution: the number of a system is the day of its
+		// image.
 		return f.release("")
 	}
 	for _, c := range codeNames {

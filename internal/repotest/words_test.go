@@ -15,38 +15,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plain lists the packages whose comments and messages are in the plain
-// English that CONTRIBUTING.md asks for. Add a package once TestWords passes
-// for it; at the end the list is all of them.
-var plain = []string{
-	"clair",
-	"internal/render",
-	"internal/severity",
-	"internal/sanitize",
-	"internal/quantity",
-	"internal/psk",
-	"internal/finding",
-	"internal/golden",
-	"internal/purl",
-	"bench",
-	"index",
-	"index/lang",
-	"index/reader",
-	"index/reader/readertest",
-	"index/redhat",
-	"index/rpm",
-	"index/sbom",
-	"index/system",
-	"internal/api",
-	"internal/client",
-	"internal/corpus",
-	"internal/cpe",
-	"internal/measure",
-	"internal/release",
-	"internal/repotest",
-	"internal/version",
-	"scanner",
-	"server/patches",
+// notPlain lists the packages whose comments and messages are not yet in the
+// plain English that CONTRIBUTING.md asks for. Remove a package once TestWords
+// passes for it; at the end the list is empty.
+var notPlain = []string{
+	"enrich",
+	"internal/feed",
+	"internal/feed/feedtest",
+	"internal/fetch",
+	"match",
+	"notify",
+	"store",
+	"updater",
+	"updater/alpine",
+	"updater/debian",
+	"updater/mirror",
+	"updater/osv",
+	"updater/oval",
+	"updater/redhat",
 }
 
 // plainDocuments lists the documents, as patterns.
@@ -103,9 +89,15 @@ func unplains() []unplain {
 }
 
 // TestWords checks the comments and messages of the packages, and the texts
-// of the documents, in plain.
+// of the documents.
 func TestWords(t *testing.T) {
-	for _, pattern := range slices.Concat(plain, plainDocuments) {
+	patterns := slices.Clone(plainDocuments)
+	for name := range readRules(t) {
+		if name != "main" && !slices.Contains(notPlain, name) {
+			patterns = append(patterns, name)
+		}
+	}
+	for _, pattern := range patterns {
 		t.Run(pattern, func(t *testing.T) {
 			for _, text := range texts(t, filepath.Join(root, pattern)) {
 				for _, u := range unplains() {
