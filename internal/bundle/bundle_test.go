@@ -254,7 +254,7 @@ func TestOpen_Signature(t *testing.T) {
 	_, err = open(signed, other)
 	require.ErrorContains(t, err, "not by a key that is trusted here")
 	_, err = open(plain, public)
-	require.ErrorContains(t, err, "it is not signed")
+	require.ErrorContains(t, err, "not signed")
 	b, err = open(plain)
 	require.NoError(t, err)
 	require.False(t, b.Signed())
@@ -303,10 +303,10 @@ func TestOpen_Odd(t *testing.T) {
 		says  string
 		lines []string
 	}{
-		"newer":          {"it is of version 2, made by a newer Oriel; this one reads version 1", []string{`{"oriel_bundle":2,"feeds":"something else"}`, "and more"}},
+		"newer":          {"version 2, made by a newer Oriel; this one reads version 1", []string{`{"oriel_bundle":2,"feeds":"something else"}`, "and more"}},
 		"no version":     {"0 is no version", []string{`{"oriel_bundle":0}`}},
 		"not a number":   {"its head", []string{`{"oriel_bundle":"1"}`}},
-		"other":          {"it is not a bundle", []string{`{"Updater":"x"}`}},
+		"other":          {"not a bundle", []string{`{"Updater":"x"}`}},
 		"bad feeds":      {"its head", []string{`{"oriel_bundle":1,"feeds":3}`}},
 		"no end":         {"it has no end", []string{headA, advisory}},
 		"other end":      {"not those that its end speaks of", []string{headA, advisory, strings.Replace(endOf(v, 1, 1, advisory), `"a"`, `"b"`, 1)}},

@@ -255,7 +255,7 @@ func TestBundle_Signed(t *testing.T) {
 		a.run("export", file)
 	}
 	b := newBox(t, "[bundle]\npublic_keys = ['"+public+"']\n", "")
-	require.Contains(t, b.refuse("import", plain), "it is not signed, and a signature is required here")
+	require.Contains(t, b.refuse("import", plain), "not signed, but a signature is required")
 	require.Contains(t, b.refuse("import", other), "its signature is not by a key that is trusted here")
 	require.Contains(t, b.refuse("import", writeLines(t, 3)), "a signature is required here")
 	require.Empty(t, b.operations())
