@@ -423,7 +423,7 @@ func TestBundle_Server(t *testing.T) {
 	require.Equal(t, 4, strings.Count(b.run("import", file, "--server", far), ": unchanged"))
 	require.Equal(t, a.lines(), b.lines())
 	require.NoError(t, os.WriteFile(file, body[:len(body)-1], 0o600))
-	require.Contains(t, b.refuse("import", file, "--server", far), "refuses: open the bundle: invalid: damaged or truncated")
+	require.Contains(t, b.refuse("import", file, "--server", far), "refuses: open the bundle: invalid: not a bundle, or damaged or truncated")
 
 	// A bundle that is too large is refused on every way.
 	small := newBox(t, "[bundle]\nmax_size = '1KiB'\n", "")
