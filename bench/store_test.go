@@ -19,6 +19,7 @@ import (
 
 	"oriel/clair"
 	"oriel/store"
+	"oriel/store/storetest"
 )
 
 // sizes are the feeds to measure, in rows.
@@ -39,9 +40,7 @@ func sizes(b *testing.B) []int {
 
 func open(b *testing.B, path string) *store.DB {
 	b.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(b, err)
-	db, err := store.Open(b.Context(), path, store.Options{Schema: string(schema)})
+	db, err := store.Open(b.Context(), path, store.Options{Schema: storetest.Schema(b)})
 	require.NoError(b, err)
 	return db
 }

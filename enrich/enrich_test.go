@@ -21,6 +21,7 @@ import (
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
+	"oriel/store/storetest"
 )
 
 const (
@@ -52,11 +53,7 @@ func named(t testing.TB, name string) enrich.Enrichment {
 
 func openDB(t testing.TB) *store.DB {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := storetest.Open(t)
 	return db
 }
 

@@ -3,25 +3,19 @@ package match_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
 	"oriel/match"
-	"oriel/store"
+	"oriel/store/storetest"
 )
 
 // Count comes to what asking about each package of each manifest and each
 // vulnerability by itself comes to.
 func TestCount(t *testing.T) {
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
-	require.NoError(t, err)
-	defer db.Close()
+	db := storetest.Open(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	debian := &clair.Distribution{ID: "1", DID: "debian", Name: "Debian GNU/Linux", VersionID: "12", Version: "12 (bookworm)", PrettyName: "Debian GNU/Linux 12 (bookworm)"}
 	npm := &clair.Repository{ID: "1", Name: "npm"}
@@ -36,7 +30,7 @@ func TestCount(t *testing.T) {
 		}
 		vulns = append(vulns, v)
 	}
-	_, err = db.UpdateVulnerabilities(t.Context(), "u", "fp", func(yield func(*clair.Vulnerability, error) bool) {
+	_, err := db.UpdateVulnerabilities(t.Context(), "u", "fp", func(yield func(*clair.Vulnerability, error) bool) {
 		for _, v := range vulns {
 			if !yield(v, nil) {
 				return

@@ -3,7 +3,6 @@ package match_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -23,6 +22,7 @@ import (
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/store"
+	"oriel/store/storetest"
 	"oriel/updater"
 )
 
@@ -33,11 +33,7 @@ import (
 // openStore opens a new database.
 func openStore(t testing.TB) *store.DB {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := storetest.Open(t)
 	return db
 }
 

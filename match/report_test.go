@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,17 +11,14 @@ import (
 	"oriel/clair"
 	"oriel/match"
 	"oriel/store"
+	"oriel/store/storetest"
 )
 
 // newStore is a database with the rows as one feed's operation.
 func newStore(t *testing.T, rows ...*clair.Vulnerability) *store.DB {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	_, err = db.UpdateVulnerabilities(t.Context(), "feed", "", func(yield func(*clair.Vulnerability, error) bool) {
+	db := storetest.Open(t)
+	_, err := db.UpdateVulnerabilities(t.Context(), "feed", "", func(yield func(*clair.Vulnerability, error) bool) {
 		for _, v := range rows {
 			if !yield(v, nil) {
 				return

@@ -3,23 +3,17 @@ package notify
 import (
 	"fmt"
 	"iter"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/store"
+	"oriel/store/storetest"
 )
 
 // A summary of more manifests than are summed up at once says the same.
 func TestPlanner_Parts(t *testing.T) {
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
-	require.NoError(t, err)
-	defer db.Close()
+	db := storetest.Open(t)
 	for i := range 20 {
 		m := clair.Digest(fmt.Sprintf("sha256:%064x", i))
 		_, err := db.PutIndexReport(t.Context(), &clair.IndexReport{

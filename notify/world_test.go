@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"oriel/internal/quantity"
 	"oriel/notify"
 	"oriel/store"
+	"oriel/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,9 +48,8 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open() {
 	w.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(w, err)
-	w.db, err = store.Open(context.Background(), w.path, store.Options{Schema: string(schema)})
+	var err error
+	w.db, err = store.Open(context.Background(), w.path, store.Options{Schema: storetest.Schema(w)})
 	require.NoError(w, err)
 }
 

@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +29,7 @@ import (
 	"oriel/server"
 	"oriel/server/patches"
 	"oriel/store"
+	"oriel/store/storetest"
 	"oriel/window"
 )
 
@@ -50,13 +49,9 @@ func (s snapshots) Snapshot(ctx context.Context) (patches.Snapshot, error) {
 // newStore returns a database with rows for a distribution and a language.
 func newStore(t *testing.T, rows int) *store.DB {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := storetest.Open(t)
 	release, _ := distro.ReleaseByName("debian:12")
-	_, err = db.UpdateVulnerabilities(t.Context(), "feed", "", func(yield func(*clair.Vulnerability, error) bool) {
+	_, err := db.UpdateVulnerabilities(t.Context(), "feed", "", func(yield func(*clair.Vulnerability, error) bool) {
 		for i := range rows {
 			v := &clair.Vulnerability{
 				Name: fmt.Sprint("CVE-", i), Description: strings.Repeat("word ", 50), NormalizedSeverity: clair.High,

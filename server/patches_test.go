@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -31,6 +30,7 @@ import (
 	"oriel/server"
 	"oriel/server/patches"
 	"oriel/store"
+	"oriel/store/storetest"
 	"oriel/window"
 )
 
@@ -76,9 +76,7 @@ func newWindowsHandler(t *testing.T, change func(*window.Config)) world {
 // newWindowsFetching is newWindowsHandler with a fetcher.
 func newWindowsFetching(t *testing.T, change func(*window.Config), fetcher patches.Fetcher) world {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: storetest.Schema(t)})
 	require.NoError(t, err)
 	cfg := window.Default()
 	cfg.PaneRows, cfg.PageRows = 50, 16

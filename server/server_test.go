@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +30,7 @@ import (
 	"oriel/server"
 	"oriel/server/patches"
 	"oriel/store"
+	"oriel/store/storetest"
 	"oriel/window"
 )
 
@@ -89,9 +89,7 @@ func worldInBubble(t *testing.T, test func(*testing.T, world)) {
 // newWorldHandler is newWorldWith without a listener.
 func newWorldHandler(t *testing.T, timeout time.Duration, indexing int) world {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
+	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: storetest.Schema(t)})
 	require.NoError(t, err)
 	cfg := index.Default()
 	cfg.AllowPrivate = true // the tests' layers are on loopback

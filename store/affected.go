@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // Affects decides whether a vulnerability affects a package in a distribution
@@ -150,7 +151,7 @@ func (a *affected) held(ctx context.Context, names []string, manifest int64) ([]
 		return nil, err
 	}
 	rows, err := a.r.query(ctx, find, string(list), manifest)
-	return scanAll(rows, err, scanHeld)
+	return sqlitedb.ScanAll(rows, err, scanHeld)
 }
 
 func scanHeld(rows *sql.Rows) (held, error) {
@@ -166,7 +167,7 @@ func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]c
 	// times as long.
 	const find = `SELECT i.place_id, group_concat(i.manifest_id) FROM json_each(?) AS j
 		CROSS JOIN manifest_index_row AS i ON i.place_id = j.value GROUP BY i.place_id`
-	rows, err := a.r.query(ctx, find, idList(places))
+	rows, err := a.r.query(ctx, find, sqlitedb.JSONList(places))
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +179,7 @@ func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]c
 		var place int64
 		var list string
 		if err := rows.Scan(&place, &list); err != nil {
-			return nil, classify(err)
+			return nil, sqlitedb.Classify(err)
 		}
 		for text := range strings.SplitSeq(list, ",") {
 			id, err := strconv.ParseInt(text, 10, 64)
@@ -193,7 +194,7 @@ func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]c
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, classify(err)
+		return nil, sqlitedb.Classify(err)
 	}
 	return a.resolve(ctx, ids, unknown)
 }
@@ -211,7 +212,7 @@ func (a *affected) resolve(ctx context.Context, ids map[int64][]int64, unknown [
 		unknown = slices.Compact(unknown)
 	}
 	if len(unknown) > 0 {
-		rows, err := a.r.query(ctx, find, idList(unknown))
+		rows, err := a.r.query(ctx, find, sqlitedb.JSONList(unknown))
 		if err != nil {
 			return nil, err
 		}
@@ -220,12 +221,12 @@ func (a *affected) resolve(ctx context.Context, ids map[int64][]int64, unknown [
 			var id int64
 			var hash string
 			if err := rows.Scan(&id, &hash); err != nil {
-				return nil, classify(err)
+				return nil, sqlitedb.Classify(err)
 			}
 			a.digests[id] = clair.Digest(hash)
 		}
 		if err := rows.Err(); err != nil {
-			return nil, classify(err)
+			return nil, sqlitedb.Classify(err)
 		}
 	}
 	out := make(map[int64][]clair.Digest, len(ids))

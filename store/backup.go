@@ -10,6 +10,9 @@ import (
 	"slices"
 
 	"oriel/clair"
+	"oriel/store/migrate"
+	"oriel/store/owner"
+	"oriel/store/sqlitedb"
 )
 
 // Backup writes a copy of the database, as it is at this moment, in place of
@@ -33,7 +36,7 @@ func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, removeIfThere(partial.Name())) }()
+	defer func() { err = errors.Join(err, sqlitedb.RemoveIfExists(partial.Name())) }()
 	if err := partial.Close(); err != nil {
 		return 0, err
 	}
@@ -43,7 +46,7 @@ func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
 	if err := checkCopy(ctx, partial.Name()); err != nil {
 		return 0, err
 	}
-	if size, err = syncFile(partial.Name()); err != nil {
+	if size, err = sqlitedb.SyncFile(partial.Name()); err != nil {
 		return 0, err
 	}
 	return size, os.Rename(partial.Name(), file)
@@ -52,7 +55,7 @@ func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
 // copyTo writes a copy through a connection of its own: the readers' may write
 // nothing at all.
 func (db *DB) copyTo(ctx context.Context, file string) (err error) {
-	src := sql.OpenDB(connector(db.path, "ro", defaultMemory/2, false))
+	src := sql.OpenDB(sqlitedb.Connector(db.path, "ro", defaultMemory/2, false))
 	defer func() { err = errors.Join(err, src.Close()) }()
 	src.SetMaxOpenConns(1)
 	for _, q := range []struct {
@@ -60,7 +63,7 @@ func (db *DB) copyTo(ctx context.Context, file string) (err error) {
 		args  []any
 	}{{`PRAGMA query_only = 0`, nil}, {`VACUUM INTO ?`, []any{file}}} {
 		if _, err := src.ExecContext(ctx, q.query, q.args...); err != nil {
-			return classify(err)
+			return sqlitedb.Classify(err)
 		}
 	}
 	return nil
@@ -77,7 +80,7 @@ func (db *DB) checkBackup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains([]string{own, own + "-wal", own + "-shm", own + ".lock", ownerFile(own)}, there) {
+	if slices.Contains([]string{own, own + "-wal", own + "-shm", own + ".lock", owner.File(own)}, there) {
 		return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
 	}
 	if a, err := os.Stat(file); err == nil {
@@ -85,55 +88,24 @@ func (db *DB) checkBackup(ctx context.Context, file string) error {
 			return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
 		}
 	}
-	free, err := diskFree(filepath.Dir(there))
+	free, err := sqlitedb.DiskFree(filepath.Dir(there))
 	if err != nil {
 		return err
 	}
-	used, err := db.used(ctx)
+	used, err := db.Used(ctx)
 	if err == nil && used > free {
 		return fmt.Errorf("%w: it takes %d MB and %d MB are free on the disk", clair.ErrUnavailable, used>>20, free>>20)
 	}
 	return err
 }
 
-// used is how much of the database's file is in use, in bytes.
-func (db *DB) used(ctx context.Context) (used int64, err error) {
-	const pages = `SELECT (p.page_count - f.freelist_count) * s.page_size
-		FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s`
-	err = db.read.QueryRowContext(ctx, pages).Scan(&used)
-	return used, classify(err)
-}
-
 // checkCopy reads all of a copy.
 func checkCopy(ctx context.Context, file string) (err error) {
-	db := &DB{path: file, read: sql.OpenDB(connector(file, "ro", defaultMemory, false))}
+	db := &DB{path: file, DB: &sqlitedb.DB{}}
+	db.OpenRead(file, 1, defaultMemory)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := db.checkVersion(ctx, true); err != nil {
+	if err := migrate.Check(ctx, db.DB, true); err != nil {
 		return err
 	}
 	return db.Check(ctx)
-}
-
-// syncFile makes what was written to a file last, and gives its size.
-func syncFile(name string) (size int64, err error) {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
-}
-
-func removeIfThere(name string) error {
-	if err := os.Remove(name); !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

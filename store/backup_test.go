@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store/migrate"
 )
 
 func TestDB_Backup(t *testing.T) {
@@ -39,8 +40,8 @@ func TestDB_Backup(t *testing.T) {
 	// It is a database to go on with, one that can give space back, too.
 	restored := openAt(t, copyOf)
 	update(t, restored, "u", "D")
-	require.Equal(t, shape(t, db.read), shape(t, restored.read))
-	require.Equal(t, []string{"2"}, list(t, restored.read, `SELECT auto_vacuum FROM pragma_auto_vacuum`))
+	require.Equal(t, shape(t, db.Read), shape(t, restored.Read))
+	require.Equal(t, []string{"2"}, list(t, restored.Read, `SELECT auto_vacuum FROM pragma_auto_vacuum`))
 	require.NoError(t, restored.Close())
 
 	for _, bad := range []string{path, path + "-wal", filepath.Join(dir, "nowhere", "b.db"), filepath.Join(dir, ".", "oriel.db")} {
@@ -85,11 +86,11 @@ func TestMigrate_NewestAdvisory(t *testing.T) {
 	for _, u := range []string{"u", "none"} {
 		require.NoError(t, db.SetUpdateStatus(ctx, clair.UpdateStatus{Updater: u, Kind: clair.KindVulnerability}))
 	}
-	text, err := steps.ReadFile("migrate/008_feed_health.sql")
+	text, err := migrate.Steps.ReadFile("008_feed_health.sql")
 	require.NoError(t, err)
-	require.NoError(t, db.exec(ctx, `ALTER TABLE updater_status DROP COLUMN newest_advisory`))
-	require.NoError(t, db.exec(ctx, `ALTER TABLE updater_status DROP COLUMN next_run`))
-	require.NoError(t, db.exec(ctx, string(text)))
+	require.NoError(t, db.Exec(ctx, `ALTER TABLE updater_status DROP COLUMN newest_advisory`))
+	require.NoError(t, db.Exec(ctx, `ALTER TABLE updater_status DROP COLUMN next_run`))
+	require.NoError(t, db.Exec(ctx, string(text)))
 	all, err := db.UpdateStatuses(ctx)
 	require.NoError(t, err)
 	require.Len(t, all, 2)

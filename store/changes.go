@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // Changes finds what the current state means for manifests, or for one where
@@ -17,12 +18,12 @@ import (
 func (db *DB) Changes(ctx context.Context, since clair.Since, manifest clair.Digest, affects Affects) (*clair.ChangeSet, error) {
 	of := scope{hash: manifest}
 	if manifest != "" {
-		err := db.read.QueryRowContext(ctx, `SELECT id FROM manifest WHERE hash = ?`, string(manifest)).Scan(&of.id)
+		err := db.Read.QueryRowContext(ctx, `SELECT id FROM manifest WHERE hash = ?`, string(manifest)).Scan(&of.id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("manifest %s: %w", manifest, clair.ErrNotFound)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("manifest %s: %w", manifest, classify(err))
+			return nil, fmt.Errorf("manifest %s: %w", manifest, sqlitedb.Classify(err))
 		}
 	}
 	db.opening.RLock()
@@ -63,7 +64,7 @@ func (db *DB) then(ctx context.Context, since clair.Since, now *Snapshot) (s *Sn
 		db.hold(s)
 		return s, nil, nil
 	}
-	partial, err = readPage(ctx, db.read, young, func(rows *sql.Rows) (name string, err error) {
+	partial, err = sqlitedb.ReadPage(ctx, db.Read, young, func(rows *sql.Rows) (name string, err error) {
 		err = rows.Scan(&name)
 		return name, err
 	}, since.Time.UnixMilli())

@@ -5,20 +5,20 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"oriel/clair"
 	"oriel/internal/quantity"
+	"oriel/store/compress"
+	"oriel/store/migrate"
+	"oriel/store/outbox"
+	"oriel/store/owner"
+	"oriel/store/sqlitedb"
 )
 
 // Config is the [store] table of the configuration.
@@ -66,26 +66,20 @@ type Options struct {
 const (
 	readers       = 4
 	defaultMemory = 16 << 20
-	// walPages is the length of the write-ahead log, in pages of 4 KiB, at
-	// which a commit copies it into the database. Longer would save writing
-	// pages twice, at the price of a longer pause for whoever commits.
-	walPages = 3000
-	// walLimit truncates the log's file after a burst.
-	walLimit = 16 << 20
 	// minMaxSize is what an empty database and its log may take.
-	minMaxSize = 2 * walLimit
+	minMaxSize = 2 * sqlitedb.WALLimit
 )
 
 // DB is an open database. Its methods may be called from many goroutines. The
 // opener closes it.
 type DB struct {
-	path  string
-	write *sql.DB // one connection
-	read  *sql.DB
-	lock  *flock.Flock
-	log   *slog.Logger
-	now   func() time.Time
-	zip   zipper
+	*sqlitedb.DB
+	*outbox.Outbox
+	path string
+	lock *flock.Flock
+	log  *slog.Logger
+	now  func() time.Time
+	zip  *compress.Codec
 	// recall remembers the enrichments that were looked up last.
 	recall recall
 	// maxSize and minFree are those of Options.
@@ -119,10 +113,6 @@ type DB struct {
 	// were last counted at.
 	counting chan struct{}
 	counted  map[int64]countedSections
-
-	// preparing guards statements, and is held while one is prepared.
-	preparing  sync.Mutex
-	statements map[string]*sql.Stmt // by query; only constant queries get in
 }
 
 // Open opens the database at path, making or migrating it as needed, and owns
@@ -131,8 +121,9 @@ type DB struct {
 // untouched.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db := &DB{
+		DB:   &sqlitedb.DB{Statements: map[string]*sql.Stmt{}},
 		path: path, maxSize: o.MaxSize, minFree: o.MinFree, log: o.Log, now: o.Now, importing: map[string]bool{},
-		snapshots: map[*Snapshot]time.Time{}, statements: map[string]*sql.Stmt{}, manifests: make(chan struct{}, 1),
+		snapshots: map[*Snapshot]time.Time{}, manifests: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1),
 		counting:  make(chan struct{}, 1), counted: map[int64]countedSections{},
 	}
@@ -145,23 +136,23 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.Memory <= 0 {
 		o.Memory = defaultMemory
 	}
+	db.zip = &compress.Codec{}
+	db.Outbox = outbox.New(db.DB, db.zip, db.now)
 	if err := db.open(ctx, path, o); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, classify(err)), db.Close())
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, sqlitedb.Classify(err)), db.Close())
 	}
 	return db, nil
 }
 
 func (db *DB) open(ctx context.Context, path string, o Options) error {
-	fresh, err := checkFile(path)
+	fresh, err := sqlitedb.CheckFile(path)
 	if err != nil {
 		return err
 	}
 	if fresh && o.ReadOnly {
 		return fmt.Errorf("%w: there is no database yet", clair.ErrNotFound)
 	}
-	db.read = sql.OpenDB(connector(path, "ro", o.Memory/2/readers, false))
-	db.read.SetMaxOpenConns(readers)
-	db.read.SetMaxIdleConns(readers)
+	db.OpenRead(path, readers, o.Memory/2/readers)
 	if !o.ReadOnly {
 		if err := db.own(path); err != nil {
 			return err
@@ -169,41 +160,15 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 	}
 	if !fresh {
 		// Before anything is written: opening for writing alone may do so.
-		if err := db.checkVersion(ctx, o.ReadOnly); err != nil {
+		if err := migrate.Check(ctx, db.DB, o.ReadOnly); err != nil {
 			return err
 		}
 	}
 	if o.ReadOnly {
 		return nil
 	}
-	db.write = sql.OpenDB(connector(path, "rwc", o.Memory/2, fresh))
-	db.write.SetMaxOpenConns(1)
-	db.write.SetMaxIdleConns(1)
-	return db.migrate(ctx, o.Schema)
-}
-
-// checkFile refuses what is plainly no database before SQLite or the lock
-// leave traces beside it. fresh says that there is no database yet.
-func checkFile(path string) (fresh bool, err error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	head := make([]byte, 16)
-	n, err := io.ReadFull(f, head)
-	switch {
-	case errors.Is(err, io.EOF):
-		return true, nil // SQLite takes an empty file for a new database
-	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return false, err
-	case string(head[:n]) != "SQLite format 3\x00":
-		return false, fmt.Errorf("%w: the file is not an SQLite database", clair.ErrInvalid)
-	}
-	return false, nil
+	db.OpenWrite(path, o.Memory/2, fresh)
+	return migrate.Up(ctx, db.DB, o.Schema)
 }
 
 // own takes the lock beside the database.
@@ -218,47 +183,16 @@ func (db *DB) own(path string) error {
 	}
 	db.lock = l
 	// What a killed owner announced is true no more.
-	return removeIfThere(ownerFile(path))
-}
-
-// connector describes connections with a page cache of the given bytes each.
-// Everything is set in the name, since a PRAGMA reaches one connection only.
-func connector(path, mode string, cache int64, fresh bool) *dsn {
-	v := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", // first, so that it covers the others
-		fmt.Sprintf("cache_size(-%d)", max(cache>>10, 256)),
-		"foreign_keys(1)",
-		"mmap_size(0)", // mapped pages count as resident memory
-	}}
-	if mode == "ro" {
-		v.Add("_pragma", "query_only(1)")
-	} else {
-		if fresh {
-			v.Add("_pragma", "auto_vacuum(incremental)") // works only before the first table
-		}
-		v.Add("_pragma", "journal_mode(wal)")
-		v.Add("_pragma", "synchronous(normal)")
-		v.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", walPages))
-		v.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
-	}
-	return &dsn{name: (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: v.Encode()}).String()}
+	return sqlitedb.RemoveIfExists(owner.File(path))
 }
 
 // Close ends the connections, readers first, and gives up the file. Whoever
 // calls it has ended all use of the database before.
 func (db *DB) Close() error {
 	var errs []error
-	for _, stmt := range db.statements {
-		errs = append(errs, stmt.Close())
-	}
-	if db.read != nil {
-		errs = append(errs, db.read.Close())
-	}
-	if db.write != nil {
-		errs = append(errs, db.write.Close())
-	}
+	errs = append(errs, db.ClosePools())
 	if db.announced {
-		errs = append(errs, os.Remove(ownerFile(db.path)))
+		errs = append(errs, os.Remove(owner.File(db.path)))
 	}
 	if db.lock != nil {
 		errs = append(errs, db.lock.Unlock())
@@ -266,133 +200,13 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Check asks SQLite whether the file is sound, reading all of it.
-func (db *DB) Check(ctx context.Context) error {
-	var answer string
-	if err := db.read.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&answer); err != nil {
-		return fmt.Errorf("check the database: %w", classify(err))
-	}
-	if answer != "ok" {
-		return fmt.Errorf("check the database: %s", answer)
-	}
-	return nil
-}
-
-var errReadOnly = fmt.Errorf("%w: the database is open for reading only", clair.ErrConflict)
-
-// tx runs one write transaction.
-func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
-	if db.write == nil {
-		return errReadOnly
-	}
-	tx, err := db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return classify(err)
-	}
-	if err := f(tx); err != nil {
-		return errors.Join(classify(err), ignoreDone(tx.Rollback()))
-	}
-	return classify(tx.Commit())
-}
-
-// exec runs one statement in a transaction of its own.
-func (db *DB) exec(ctx context.Context, query string, args ...any) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, query, args...)
-		return err
-	})
-}
-
-// prepare prepares a statement for writing, for the caller to close.
-func (db *DB) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if db.write == nil {
-		return nil, errReadOnly
-	}
-	stmt, err := db.write.PrepareContext(ctx, query)
-	return stmt, classify(err)
-}
-
-// prepared gives the statement of a constant query for reading, compiled once.
-// It stays the database's.
-func (db *DB) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	db.preparing.Lock()
-	defer db.preparing.Unlock()
-	if stmt, ok := db.statements[query]; ok {
-		return stmt, nil
-	}
-	stmt, err := db.read.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, classify(err)
-	}
-	db.statements[query] = stmt
-	return stmt, nil
-}
-
-// ignoreDone drops the complaint of a rollback that SQLite made by itself.
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
-}
-
-// slice is how long one of many transactions of a long piece of work holds the
-// writer, so that no other write waits long.
-const slice = 25 * time.Millisecond
-
-// inSlices calls f for 0 to n-1 in as many transactions as it takes for none
-// to hold the writer much longer than a slice.
-func (db *DB) inSlices(ctx context.Context, n int, f func(tx *sql.Tx, i int) error) error {
-	for i := 0; i < n; {
-		err := db.tx(ctx, func(tx *sql.Tx) error {
-			for start := time.Now(); i < n; i++ {
-				if err := f(tx, i); err != nil {
-					return err
-				}
-				if time.Since(start) > slice {
-					i++
-					return nil
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// classify turns SQLite's codes into the errors that callers tell apart.
-func classify(err error) error {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
+// Announce writes who owns the database beside it, until Close. A process that
+// is killed leaves the file behind, so it means something only while the lock
+// is held.
+func (db *DB) Announce(o owner.Owner) error {
+	if err := owner.Write(db.path, o); err != nil {
 		return err
 	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_FULL:
-		return fmt.Errorf("%w: the disk is full: %w", clair.ErrUnavailable, err)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Errorf("%w: another process is writing to the database: %w", clair.ErrUnavailable, err)
-	case sqlite3.SQLITE_IOERR:
-		return fmt.Errorf("%w: the disk failed: %w", clair.ErrUnavailable, err)
-	case sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: the file is not an SQLite database: %w", clair.ErrInvalid, err)
-	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		return fmt.Errorf("%w: the file cannot be opened or written: %w", clair.ErrUnavailable, err)
-	}
-	return err
-}
-
-// millis and fromMillis turn times into the integers that the schema keeps;
-// the zero time is NULL.
-func millis(t time.Time) sql.NullInt64 {
-	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
-}
-
-func fromMillis(n sql.NullInt64) time.Time {
-	if !n.Valid {
-		return time.Time{}
-	}
-	return time.UnixMilli(n.Int64).UTC()
+	db.announced = true
+	return nil
 }

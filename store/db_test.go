@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store/migrate"
+	"oriel/store/sqlitedb"
 )
 
 // shape describes every table, view and index column by column. ALTER TABLE
@@ -56,7 +58,7 @@ func list(t *testing.T, db *sql.DB, query string, args ...any) (out []string) {
 // rawDB opens a file without Oriel's help.
 func rawDB(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db := sql.OpenDB(connector(path, "rwc", 1<<20, true))
+	db := sql.OpenDB(sqlitedb.Connector(path, "rwc", 1<<20, true))
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db
@@ -68,20 +70,20 @@ func TestOpen_MigratingGivesTheSchema(t *testing.T) {
 	migrated, err := Open(t.Context(), path, Options{}) // no schema: every step is taken
 	require.NoError(t, err)
 	defer migrated.Close()
-	require.Equal(t, shape(t, fresh.read), shape(t, migrated.read))
-	require.Contains(t, shape(t, fresh.read), "kind TEXT 1 'vulnerability'")
+	require.Equal(t, shape(t, fresh.Read), shape(t, migrated.Read))
+	require.Contains(t, shape(t, fresh.Read), "kind TEXT 1 'vulnerability'")
 }
 
 // oldDB makes a database as the first version made it, with rows.
 func oldDB(t *testing.T, path string) {
 	t.Helper()
-	text, err := steps.ReadFile("migrate/001_vulnerabilities.sql")
+	text, err := migrate.Steps.ReadFile("001_vulnerabilities.sql")
 	require.NoError(t, err)
-	db := sql.OpenDB(connector(path, "rwc", 1<<20, true))
+	db := sql.OpenDB(sqlitedb.Connector(path, "rwc", 1<<20, true))
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	for _, q := range []string{
-		string(text), fmt.Sprintf("PRAGMA user_version = 1; PRAGMA application_id = %d", applicationID),
+		string(text), fmt.Sprintf("PRAGMA user_version = 1; PRAGMA application_id = %d", migrate.ApplicationID),
 		`INSERT INTO updater (id, name, last_seq) VALUES (1, 'old', 1)`,
 		`INSERT INTO update_operation (ref, updater, seq, fingerprint, date)
 			VALUES ('6b2ff4a7-2a9f-4e2a-9e0b-9f9d3ed2a0a1', 'old', 1, 'etag', 1700000000000)`,
@@ -113,7 +115,7 @@ func TestOpen_DatabaseFromBeforeEnrichment(t *testing.T) {
 	_, more, err := db.NextOperation(t.Context())
 	require.NoError(t, err)
 	require.False(t, more, "what is there already counts as told")
-	require.Equal(t, []string{"old 1"}, list(t, db.read, `SELECT updater || ' ' || seq FROM pin WHERE owner = 'notifier'`))
+	require.Equal(t, []string{"old 1"}, list(t, db.Read, `SELECT updater || ' ' || seq FROM pin WHERE owner = 'notifier'`))
 	s, err := db.Snapshot(t.Context())
 	require.NoError(t, err)
 	defer s.Close()
@@ -138,7 +140,7 @@ func TestOpen_Refuses(t *testing.T) {
 		}, is: clair.ErrInvalid, says: "not Oriel's"},
 		{name: "newer", make: func(t *testing.T, p string) {
 			db := openAt(t, p)
-			_, err := db.write.Exec("PRAGMA user_version = 99")
+			_, err := db.Write.Exec("PRAGMA user_version = 99")
 			require.NoError(t, errors.Join(err, db.Close()))
 		}, is: clair.ErrInvalid, says: "made by a newer Oriel"},
 		{name: "in_use", make: func(t *testing.T, p string) {
@@ -184,8 +186,8 @@ func TestDB_FullDisk(t *testing.T) {
 	db := openNew(t)
 	update(t, db, "u", "A1")
 	var pages int
-	require.NoError(t, db.read.QueryRow("PRAGMA page_count").Scan(&pages))
-	_, err := db.write.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+	require.NoError(t, db.Read.QueryRow("PRAGMA page_count").Scan(&pages))
+	_, err := db.Write.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 	require.NoError(t, err)
 	big := func(yield func(*clair.Vulnerability, error) bool) {
 		for i := range 3000 {
@@ -203,7 +205,7 @@ func TestDB_FullDisk(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"A1"}, names(t, s.Vulnerabilities(t.Context(), "u")))
 	s.Close()
-	_, err = db.write.Exec("PRAGMA max_page_count = 1000000")
+	_, err = db.Write.Exec("PRAGMA max_page_count = 1000000")
 	require.NoError(t, err)
 	_, err = db.UpdateVulnerabilities(t.Context(), "u", "", big)
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 const (
@@ -120,12 +121,12 @@ func (db *DB) operation(ctx context.Context, field string, ref uuid.UUID) (opera
 	const find = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, o.seq, u.id
 		FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE o.ref = ?`
 	var o operation
-	err := scanOperation(db.read.QueryRowContext(ctx, find, ref.String()), &o.UpdateOperation, &o.seq, &o.updaterID)
+	err := scanOperation(db.Read.QueryRowContext(ctx, find, ref.String()), &o.UpdateOperation, &o.seq, &o.updaterID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return o, fmt.Errorf("update operation %s: %w", ref, clair.ErrNotFound)
 	}
 	if err != nil {
-		return o, fmt.Errorf("update operation %s: %w", ref, classify(err))
+		return o, fmt.Errorf("update operation %s: %w", ref, sqlitedb.Classify(err))
 	}
 	if o.Kind != clair.KindVulnerability {
 		return o, clair.Invalid(field, "is an operation of kind %s; only vulnerability operations can be compared", o.Kind)

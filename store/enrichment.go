@@ -11,45 +11,47 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/store/history"
+	"oriel/store/sqlitedb"
 )
 
-var enrichmentRelation = relation{
-	kind: clair.KindEnrichment,
-	known: `SELECT j.key, o.row_id FROM json_each(?) AS j
+var enrichmentRelation = history.Relation{
+	Kind: clair.KindEnrichment,
+	Known: `SELECT j.key, o.row_id FROM json_each(?) AS j
 		CROSS JOIN enrichment_open AS o ON o.updater_id = ?2 AND o.hash = unhex(j.value)`,
-	fresh: `SELECT NOT EXISTS (SELECT 1 FROM enrichment_row WHERE updater_id = ?)`,
-	own:   `SELECT hash, id FROM enrichment_row WHERE updater_id = ?1 AND added = ?2 AND id > ?3 AND removed IS NULL ORDER BY id LIMIT ?4`,
-	orphans: `SELECT r.hash, r.id FROM enrichment_row AS r
+	Fresh: `SELECT NOT EXISTS (SELECT 1 FROM enrichment_row WHERE updater_id = ?)`,
+	Own:   `SELECT hash, id FROM enrichment_row WHERE updater_id = ?1 AND added = ?2 AND id > ?3 AND removed IS NULL ORDER BY id LIMIT ?4`,
+	Orphans: `SELECT r.hash, r.id FROM enrichment_row AS r
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		ORDER BY r.id LIMIT ?4`,
-	missing: `SELECT r.hash, r.id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+	Missing: `SELECT r.hash, r.id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
 		WHERE r.updater_id = ?1 AND r.removed > ?2 AND r.added <= ?2
 		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
 		LIMIT ?3`,
-	again: `INSERT INTO enrichment_row (updater_id, hash, added, tags, data)
+	Again: `INSERT INTO enrichment_row (updater_id, hash, added, tags, data)
 		SELECT updater_id, hash, ?, tags, data FROM enrichment_row WHERE id = ? RETURNING id`,
-	withTags: `INSERT INTO enrichment_tag (updater_id, tag, row_id)
+	WithTags: `INSERT INTO enrichment_tag (updater_id, tag, row_id)
 		SELECT r.updater_id, j.value, r.id FROM enrichment_row AS r CROSS JOIN json_each(r.tags) AS j WHERE r.id = ?`,
 	// Rows of one hash have the same tags, by which they are found.
-	surplus: `SELECT r.hash, r.id FROM enrichment_row AS r
+	Surplus: `SELECT r.hash, r.id FROM enrichment_row AS r
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
 		AND NOT EXISTS (SELECT 1 FROM enrichment_tag AS t CROSS JOIN enrichment_row AS x ON x.id = t.row_id
 			WHERE t.updater_id = r.updater_id AND t.tag = r.tags->>0 AND x.hash = r.hash
 			AND x.added <= ?2 AND (x.removed IS NULL OR x.removed > ?2))
 		ORDER BY r.id LIMIT ?4`,
-	named: `SELECT r.hash, r.id FROM json_each(?1) AS j
+	Named: `SELECT r.hash, r.id FROM json_each(?1) AS j
 		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?2 AND t.tag BETWEEN j.value->>0 AND j.value->>1
 		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.removed IS NULL`,
-	openAll:    `SELECT count(*) FROM enrichment_open WHERE updater_id = ?`,
-	open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
-	insertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) VALUES `,
-	deleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ?1 AND hash IN (SELECT unhex(value) FROM json_each(?2))`,
-	closeRow:   `UPDATE OR FAIL enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
-	halfClosed: `SELECT o.hash, o.row_id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+	OpenAll:    `SELECT count(*) FROM enrichment_open WHERE updater_id = ?`,
+	Open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
+	InsertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) VALUES `,
+	DeleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ?1 AND hash IN (SELECT unhex(value) FROM json_each(?2))`,
+	CloseRow:   `UPDATE OR FAIL enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
+	HalfClosed: `SELECT o.hash, o.row_id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
 		CROSS JOIN enrichment_open AS o ON o.updater_id = r.updater_id AND o.hash = r.hash AND o.row_id = r.id
 		WHERE r.updater_id = ?1 AND r.removed > ?2 LIMIT ?3`,
-	hashes: `SELECT hash, id FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
+	Hashes: `SELECT hash, id FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
 }
 
 // UpdateEnrichments is to enrichments what UpdateVulnerabilities is to
@@ -63,8 +65,8 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", updater, err)
 	}
 	defer t.close()
-	h := &hasher{}
-	return runImport(ctx, db, enrichmentRelation, t, feedState{updater: updater, fingerprint: fp}, func(add func(incoming[enrichmentRow]) error) error {
+	h := &history.Hasher{}
+	return history.Import(ctx, db.engine(), enrichmentRelation, t, history.State{Updater: updater, Fingerprint: fp}, func(add func(history.Row[enrichmentRow]) error) error {
 		for rec, err := range records {
 			if err != nil {
 				return err
@@ -73,7 +75,7 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 			if err != nil {
 				return err
 			}
-			if len(in.row.tags) == 0 {
+			if len(in.Row.tags) == 0 {
 				continue
 			}
 			if err := add(in); err != nil {
@@ -94,9 +96,9 @@ func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOpera
 		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
 	}
 	defer t.close()
-	h := &hasher{}
-	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
-	return runImport(ctx, db, enrichmentRelation, t, f, func(add func(incoming[enrichmentRow]) error) error {
+	h := &history.Hasher{}
+	f := history.State{Updater: base.Updater, Fingerprint: fp, Delta: &history.Delta{Base: base.Ref}}
+	return history.Import(ctx, db.engine(), enrichmentRelation, t, f, func(add func(history.Row[enrichmentRow]) error) error {
 		for c, err := range changes {
 			if err != nil {
 				return err
@@ -105,7 +107,7 @@ func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOpera
 			if err != nil {
 				return err
 			}
-			if in.verb == adds && len(in.row.tags) == 0 {
+			if in.Verb == history.Adds && len(in.Row.tags) == 0 {
 				continue
 			}
 			if err := add(in); err != nil {
@@ -116,12 +118,12 @@ func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOpera
 	})
 }
 
-func hashEnrichmentChange(h *hasher, c clair.EnrichmentChange) (incoming[enrichmentRow], error) {
+func hashEnrichmentChange(h *history.Hasher, c clair.EnrichmentChange) (history.Row[enrichmentRow], error) {
 	if c.Added != nil {
 		return hashEnrichment(h, *c.Added)
 	}
 	tags, err := json.Marshal([]string{c.ReplacedFrom, c.ReplacedTo})
-	return incoming[enrichmentRow]{verb: replaces, name: string(tags)}, err
+	return history.Row[enrichmentRow]{Verb: history.Replaces, Name: string(tags)}, err
 }
 
 // enrichmentRow is a record with its tags sorted, each once.
@@ -130,28 +132,28 @@ type enrichmentRow struct {
 	data string
 }
 
-func hashEnrichment(h *hasher, rec clair.EnrichmentRecord) (incoming[enrichmentRow], error) {
+func hashEnrichment(h *history.Hasher, rec clair.EnrichmentRecord) (history.Row[enrichmentRow], error) {
 	if !json.Valid(rec.Enrichment) {
-		return incoming[enrichmentRow]{}, fmt.Errorf("enrichment of %.100q: %w", rec.Tags, clair.Invalid("Enrichment", "is not JSON"))
+		return history.Row[enrichmentRow]{}, fmt.Errorf("enrichment of %.100q: %w", rec.Tags, clair.Invalid("Enrichment", "is not JSON"))
 	}
 	row := enrichmentRow{tags: slices.Compact(slices.Sorted(slices.Values(rec.Tags))), data: string(rec.Enrichment)}
-	h.number(int64(len(row.tags)))
-	h.text(row.tags...)
-	h.text(row.data)
-	return incoming[enrichmentRow]{hash: h.sum(), row: row, size: 200 + len(row.data)}, nil
+	h.Number(int64(len(row.tags)))
+	h.Text(row.tags...)
+	h.Text(row.data)
+	return history.Row[enrichmentRow]{Hash: h.Sum(), Row: row, Size: 200 + len(row.data)}, nil
 }
 
 // enrichmentTable writes enrichments.
-type enrichmentTable struct{ rows, tags *inserter }
+type enrichmentTable struct{ rows, tags *sqlitedb.Inserter }
 
 func newEnrichmentTable(ctx context.Context, db *DB) (*enrichmentTable, error) {
 	t := &enrichmentTable{}
 	var err error
-	t.rows, err = newInserter(ctx, db, `INSERT OR FAIL INTO enrichment_row (updater_id, hash, added, tags, data) VALUES `, `(?, ?, ?, ?, ?)`)
+	t.rows, err = sqlitedb.NewInserter(ctx, db.DB, `INSERT OR FAIL INTO enrichment_row (updater_id, hash, added, tags, data) VALUES `, `(?, ?, ?, ?, ?)`)
 	if err != nil {
 		return nil, err
 	}
-	t.tags, err = newInserter(ctx, db, `INSERT OR FAIL INTO enrichment_tag (updater_id, tag, row_id) VALUES `, `(?, ?, ?)`)
+	t.tags, err = sqlitedb.NewInserter(ctx, db.DB, `INSERT OR FAIL INTO enrichment_tag (updater_id, tag, row_id) VALUES `, `(?, ?, ?)`)
 	if err != nil {
 		t.close()
 		return nil, err
@@ -160,49 +162,49 @@ func newEnrichmentTable(ctx context.Context, db *DB) (*enrichmentTable, error) {
 }
 
 func (t *enrichmentTable) close() {
-	for _, in := range []*inserter{t.rows, t.tags} {
+	for _, in := range []*sqlitedb.Inserter{t.rows, t.tags} {
 		if in != nil {
-			in.close()
+			in.Close()
 		}
 	}
 }
 
-func (t *enrichmentTable) prepare([]incoming[enrichmentRow]) {}
+func (t *enrichmentTable) Prepare([]history.Row[enrichmentRow]) {}
 
-func (t *enrichmentTable) share(_ context.Context, rows []incoming[enrichmentRow]) (int, error) {
+func (t *enrichmentTable) Share(_ context.Context, rows []history.Row[enrichmentRow]) (int, error) {
 	size := 0
 	for _, in := range rows {
-		size += in.size
+		size += in.Size
 	}
 	return size, nil
 }
 
 // compare orders rows by their first tag, so that the index of tags grows
 // evenly.
-func (t *enrichmentTable) compare(a, b enrichmentRow) int {
+func (t *enrichmentTable) Compare(a, b enrichmentRow) int {
 	return strings.Compare(a.tags[0], b.tags[0])
 }
 
-func (t *enrichmentTable) insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in []incoming[enrichmentRow]) (int64, error) {
-	args := make([]any, 0, len(in)*t.rows.columns)
+func (t *enrichmentTable) Insert(ctx context.Context, tx *sql.Tx, updater, seq int64, in []history.Row[enrichmentRow]) (int64, error) {
+	args := make([]any, 0, len(in)*t.rows.Columns)
 	for i := range in {
-		tags, err := json.Marshal(in[i].row.tags)
+		tags, err := json.Marshal(in[i].Row.tags)
 		if err != nil {
 			return 0, err
 		}
-		args = append(args, updater, in[i].hash[:], seq, string(tags), in[i].row.data)
+		args = append(args, updater, in[i].Hash[:], seq, string(tags), in[i].Row.data)
 	}
-	last, err := t.rows.insert(ctx, tx, args)
+	last, err := t.rows.Insert(ctx, tx, args)
 	if err != nil {
 		return 0, err
 	}
 	args = args[:0]
 	for i := range in {
-		for _, tag := range in[i].row.tags {
+		for _, tag := range in[i].Row.tags {
 			args = append(args, updater, tag, last-int64(len(in)-1-i))
 		}
 	}
-	_, err = t.tags.insert(ctx, tx, args)
+	_, err = t.tags.Insert(ctx, tx, args)
 	return last, err
 }
 
@@ -268,12 +270,12 @@ func (db *DB) readEnrichments(ctx context.Context, v view, tags []string) ([]tag
 	if err != nil {
 		return nil, err
 	}
-	stmt, err := db.prepared(ctx, find)
+	stmt, err := db.Prepared(ctx, find)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := stmt.QueryContext(ctx, v.updater, string(list), v.seq)
-	return scanAll(rows, err, scanEnrichment)
+	return sqlitedb.ScanAll(rows, err, scanEnrichment)
 }
 
 func scanEnrichment(rows *sql.Rows) (r taggedEnrichment, err error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // gcRows is how many rows one step of garbage collection takes.
@@ -45,7 +46,7 @@ func (db *DB) GC(ctx context.Context, keep int) (int64, error) {
 
 // retire deletes the listings of operations beyond the newest keep.
 func (db *DB) retire(ctx context.Context, keep int) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.Tx(ctx, func(tx *sql.Tx) error {
 		const retire = `DELETE FROM update_operation WHERE id IN (
 			SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY updater, kind ORDER BY seq DESC) AS place FROM update_operation)
 			WHERE place > ?)`
@@ -100,7 +101,7 @@ var enrichmentGarbage = collector{
 
 // collect takes the garbage of one relation, updater by updater.
 func (db *DB) collect(ctx context.Context, c collector) (int64, error) {
-	updaters, err := readPage(ctx, db.read, `SELECT id FROM updater ORDER BY id`, scanID)
+	updaters, err := sqlitedb.ReadPage(ctx, db.Read, `SELECT id FROM updater ORDER BY id`, sqlitedb.ScanID)
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +131,7 @@ func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n in
 	if err != nil {
 		return 0, false, err
 	}
-	err = db.tx(ctx, func(tx *sql.Tx) error {
+	err = db.Tx(ctx, func(tx *sql.Tx) error {
 		after := int64(0)
 		for _, upTo := range append(held, math.MaxInt64) {
 			got, err := c.gap(ctx, tx, updater, after, upTo)
@@ -153,7 +154,7 @@ func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n in
 func (db *DB) held(ctx context.Context, kind clair.Kind, updater int64) ([]int64, error) {
 	const list = `SELECT o.seq FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE u.id = ?1 AND o.kind = ?2
 		UNION SELECT p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE u.id = ?1`
-	seqs, err := readPage(ctx, db.read, list, scanID, updater, string(kind))
+	seqs, err := sqlitedb.ReadPage(ctx, db.Read, list, sqlitedb.ScanID, updater, string(kind))
 	if err != nil {
 		return nil, err
 	}
@@ -195,12 +196,12 @@ func (c collector) gap(ctx context.Context, tx *sql.Tx, updater, after, upTo int
 		drops = append([]string{c.unlist}, drops...)
 	}
 	for _, drop := range drops {
-		if _, err := tx.ExecContext(ctx, drop, idList(ids)); err != nil {
+		if _, err := tx.ExecContext(ctx, drop, sqlitedb.JSONList(ids)); err != nil {
 			return 0, err
 		}
 	}
 	if c.last != "" {
-		if _, err := tx.ExecContext(ctx, c.last, idList(advisories)); err != nil {
+		if _, err := tx.ExecContext(ctx, c.last, sqlitedb.JSONList(advisories)); err != nil {
 			return 0, err
 		}
 	}
@@ -215,9 +216,9 @@ func (db *DB) sweepAdvisories(ctx context.Context) (int64, error) {
 	}
 	defer db.imports.Unlock()
 	var unfinished bool
-	err := db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM updater WHERE unfinished > 0)`).Scan(&unfinished)
+	err := db.Read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM updater WHERE unfinished > 0)`).Scan(&unfinished)
 	if err != nil || !unfinished {
-		return 0, classify(err)
+		return 0, sqlitedb.Classify(err)
 	}
 	const find = `SELECT id FROM advisory AS a WHERE id > ?
 		AND NOT EXISTS (SELECT 1 FROM vuln_row AS r WHERE r.advisory_id = a.id) ORDER BY id LIMIT ?`
@@ -225,14 +226,14 @@ func (db *DB) sweepAdvisories(ctx context.Context) (int64, error) {
 	const swept = `UPDATE updater SET unfinished = 0 WHERE unfinished > 0`
 	var total int64
 	for after := int64(0); ; {
-		ids, err := readPage(ctx, db.read, find, scanID, after, gcRows)
+		ids, err := sqlitedb.ReadPage(ctx, db.Read, find, sqlitedb.ScanID, after, gcRows)
 		if err != nil {
 			return total, err
 		}
 		if len(ids) == 0 {
-			return total, db.exec(ctx, swept)
+			return total, db.Exec(ctx, swept)
 		}
-		if err := db.exec(ctx, drop, idList(ids)); err != nil {
+		if err := db.Exec(ctx, drop, sqlitedb.JSONList(ids)); err != nil {
 			return total, err
 		}
 		total += int64(len(ids))
@@ -244,52 +245,19 @@ const (
 	// shrinkShare is the part of the file that may be free before space is
 	// given back: pages are soon filled again by the next import.
 	shrinkShare = 0.25
-	// shrinkPages is how many one step gives back.
-	shrinkPages = 256
 )
 
 // shrink gives free pages back to the file system, where they are a good part
 // of the file.
 func (db *DB) shrink(ctx context.Context) error {
 	var free, all int64
-	err := db.read.QueryRowContext(ctx, `SELECT (SELECT freelist_count FROM pragma_freelist_count),
+	err := db.Read.QueryRowContext(ctx, `SELECT (SELECT freelist_count FROM pragma_freelist_count),
 		(SELECT page_count FROM pragma_page_count)`).Scan(&free, &all)
 	if err != nil || float64(free) <= shrinkShare*float64(all) {
-		return classify(err)
+		return sqlitedb.Classify(err)
 	}
-	_, err = db.giveBack(ctx, int64(shrinkShare*float64(all)))
+	_, err = db.GiveBack(ctx, int64(shrinkShare*float64(all)))
 	return err
-}
-
-// giveBack gives free pages back in short steps until no more than some are
-// left, and says how many it gave.
-func (db *DB) giveBack(ctx context.Context, leave int64) (given int64, err error) {
-	for {
-		var before, after int64
-		err := db.tx(ctx, func(tx *sql.Tx) error {
-			const free = `SELECT freelist_count FROM pragma_freelist_count`
-			if err := tx.QueryRowContext(ctx, free).Scan(&before); err != nil || before <= leave {
-				after = before
-				return err
-			}
-			rows, err := tx.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, min(shrinkPages, before-leave)))
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-			}
-			if err := rows.Err(); err != nil {
-				return err
-			}
-			rows.Close()
-			return tx.QueryRowContext(ctx, free).Scan(&after)
-		})
-		given += before - after
-		if err != nil || before == after {
-			return given, err
-		}
-	}
 }
 
 // Vacuum deletes operations and garbage as GC does, then gives all the space
@@ -308,12 +276,12 @@ func (db *DB) Vacuum(ctx context.Context, keep int) (int64, error) {
 	if _, err := db.GC(ctx, keep); err != nil {
 		return 0, err
 	}
-	if _, err := db.giveBack(ctx, 0); err != nil {
+	if _, err := db.GiveBack(ctx, 0); err != nil {
 		return 0, fmt.Errorf("vacuum the database: %w", err)
 	}
 	// A reader of an old state keeps part of the log; a later commit cuts it.
-	if _, err := db.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
-		return 0, fmt.Errorf("vacuum the database: %w", classify(err))
+	if _, err := db.Write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+		return 0, fmt.Errorf("vacuum the database: %w", sqlitedb.Classify(err))
 	}
 	after, err := db.Stats(ctx)
 	return max(0, before.File+before.WAL-after.File-after.WAL), err

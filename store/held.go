@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // HeldPackages streams the packages that manifests hold, each once for each
@@ -20,7 +21,7 @@ func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage
 		r := db.newReading(nil)
 		for after := int64(0); ; {
 			rows, err := r.query(ctx, page, after, streamRows)
-			found, err := scanAll(rows, err, scanCounted)
+			found, err := sqlitedb.ScanAll(rows, err, scanCounted)
 			if err != nil {
 				yield(clair.InstalledPackage{}, fmt.Errorf("list packages: %w", err))
 				return

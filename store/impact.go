@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"oriel/clair"
+	"oriel/store/history"
+	"oriel/store/sqlitedb"
 )
 
 // impacts finds out what the difference between two snapshots means for
@@ -121,7 +123,7 @@ type group struct {
 // grouped is a row with what it is put into groups and compared by.
 type grouped struct {
 	stored
-	hash     Hash
+	hash     history.Hash
 	advisory string
 }
 
@@ -141,8 +143,8 @@ func (im *impacts) groups(ctx context.Context, names []string, differ []stored, 
 	for _, s := range differ {
 		advisories = append(advisories, s.advisory)
 	}
-	rows, err := im.r.query(ctx, read, string(list), idList(advisories))
-	all, err := scanAll(rows, err, scanGrouped)
+	rows, err := im.r.query(ctx, read, string(list), sqlitedb.JSONList(advisories))
+	all, err := sqlitedb.ScanAll(rows, err, scanGrouped)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +180,7 @@ func scanGrouped(rows *sql.Rows) (g grouped, err error) {
 func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 	type key struct {
 		updater int64
-		hash    Hash
+		hash    history.Hash
 	}
 	seen := map[key]int{}
 	const before, after = 1, 2

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"oriel/clair"
+	"oriel/store/history"
+	"oriel/store/sqlitedb"
 )
 
 // Latest is the newest operation of each updater and kind, all as of one
@@ -35,7 +37,7 @@ func (db *DB) Latest(ctx context.Context) (*Latest, error) {
 		FROM update_operation AS o JOIN updater AS u ON u.name = o.updater LEFT JOIN updater_status AS s ON s.updater = o.updater
 		WHERE NOT EXISTS (SELECT 1 FROM update_operation AS n WHERE n.updater = o.updater AND n.kind = o.kind AND n.seq > o.seq)
 		ORDER BY o.updater, o.kind`
-	states, err := readPage(ctx, db.read, current, scanLatest)
+	states, err := sqlitedb.ReadPage(ctx, db.Read, current, scanLatest)
 	if err != nil {
 		return nil, fmt.Errorf("take the latest operations: %w", err)
 	}
@@ -57,7 +59,7 @@ func (db *DB) Latest(ctx context.Context) (*Latest, error) {
 func scanLatest(rows *sql.Rows) (s latestState, err error) {
 	var checked sql.NullInt64
 	err = scanOperation(rows, &s.UpdateOperation, &s.seq, &s.updater, &s.Format, &checked)
-	s.Checked = fromMillis(checked)
+	s.Checked = sqlitedb.FromMillis(checked)
 	return s, err
 }
 
@@ -99,15 +101,15 @@ func (l *Latest) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 // another process, against which nothing here can hold them. While the
 // operation is listed none is.
 func (l *Latest) stillThere(ctx context.Context, s latestState) error {
-	if l.db.write != nil {
+	if l.db.Write != nil {
 		return nil
 	}
 	var there bool
-	err := l.db.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM update_operation WHERE ref = ?)`, s.Ref.String()).Scan(&there)
+	err := l.db.Read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM update_operation WHERE ref = ?)`, s.Ref.String()).Scan(&there)
 	if err == nil && !there {
 		return fmt.Errorf("%w: operation %s of %s was deleted while it was read; try again", clair.ErrUnavailable, s.Ref, s.Updater)
 	}
-	return classify(err)
+	return sqlitedb.Classify(err)
 }
 
 const (
@@ -130,7 +132,7 @@ func (l *Latest) vulnerabilities(ctx context.Context, s latestState) iter.Seq2[*
 		}
 		r := l.db.newReading(l.names)
 		r.aliases = true
-		for ids := range advisories.pages(advisoryPage) {
+		for ids := range advisories.Pages(advisoryPage) {
 			for after := int64(0); len(ids) > 0; {
 				rows, left, err := l.advisoryRows(ctx, s, r, ids, after)
 				if err != nil {
@@ -154,28 +156,28 @@ func (l *Latest) vulnerabilities(ctx context.Context, s latestState) iter.Seq2[*
 }
 
 // advisoriesOf gives the ids of the advisories of a state.
-func (l *Latest) advisoriesOf(ctx context.Context, s latestState) (*bitmap, error) {
+func (l *Latest) advisoriesOf(ctx context.Context, s latestState) (*history.Bitmap, error) {
 	const find = `SELECT id, advisory_id FROM vuln_row
 		WHERE updater_id = ? AND added = ? AND (removed IS NULL OR removed > ?) AND id > ? ORDER BY id LIMIT ?`
-	found := &bitmap{}
+	found := &history.Bitmap{}
 	for seq := int64(0); ; {
 		var next sql.NullInt64
-		if err := l.db.read.QueryRowContext(ctx, nextAdded, s.updater, seq, s.seq).Scan(&next); err != nil {
-			return nil, classify(err)
+		if err := l.db.Read.QueryRowContext(ctx, nextAdded, s.updater, seq, s.seq).Scan(&next); err != nil {
+			return nil, sqlitedb.Classify(err)
 		}
 		if !next.Valid {
 			return found, nil
 		}
 		seq = next.Int64
 		for after := int64(0); ; {
-			page, err := readPage(ctx, l.db.read, find, scanPair, s.updater, seq, s.seq, after, pageRows)
+			page, err := sqlitedb.ReadPage(ctx, l.db.Read, find, scanPair, s.updater, seq, s.seq, after, history.PageRows)
 			if err != nil {
 				return nil, err
 			}
 			for _, p := range page {
-				found.set(p[1])
+				found.Set(p[1])
 			}
-			if len(page) < pageRows {
+			if len(page) < history.PageRows {
 				break
 			}
 			after = page[len(page)-1][0]
@@ -195,7 +197,7 @@ func (l *Latest) advisoryRows(ctx context.Context, s latestState, r *reading, id
 		CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = j.value
 		WHERE r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) AND (j.key > 0 OR r.id > ?4)
 		ORDER BY j.key, r.id LIMIT ?5`
-	rows, err = l.db.readRows(ctx, find, idList(ids), s.updater, s.seq, after, advisoryPageRows)
+	rows, err = l.db.readRows(ctx, find, sqlitedb.JSONList(ids), s.updater, s.seq, after, advisoryPageRows)
 	if err != nil || len(rows) == 0 {
 		return nil, nil, err
 	}
@@ -234,8 +236,8 @@ func (l *Latest) enrichments(ctx context.Context, s latestState) iter.Seq2[clair
 	return func(yield func(clair.EnrichmentRecord, error) bool) {
 		for seq := int64(0); ; {
 			var next sql.NullInt64
-			if err := l.db.read.QueryRowContext(ctx, nextSeq, s.updater, seq, s.seq).Scan(&next); err != nil {
-				yield(clair.EnrichmentRecord{}, classify(err))
+			if err := l.db.Read.QueryRowContext(ctx, nextSeq, s.updater, seq, s.seq).Scan(&next); err != nil {
+				yield(clair.EnrichmentRecord{}, sqlitedb.Classify(err))
 				return
 			}
 			if !next.Valid {
@@ -243,7 +245,7 @@ func (l *Latest) enrichments(ctx context.Context, s latestState) iter.Seq2[clair
 			}
 			seq = next.Int64
 			for after := int64(0); ; {
-				page, err := readPage(ctx, l.db.read, find, scanRecord, s.updater, seq, s.seq, after, streamRows)
+				page, err := sqlitedb.ReadPage(ctx, l.db.Read, find, scanRecord, s.updater, seq, s.seq, after, streamRows)
 				if err != nil {
 					yield(clair.EnrichmentRecord{}, err)
 					return

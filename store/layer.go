@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"oriel/clair"
+	"oriel/store/intern"
+	"oriel/store/sqlitedb"
 )
 
 // FinishedReport gives the report of a manifest that the readers of a state
@@ -15,8 +17,8 @@ func (db *DB) FinishedReport(ctx context.Context, hash clair.Digest, state strin
 	const made = `SELECT EXISTS (SELECT 1 FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)
 		AND state = ? AND indexer_state = ?)`
 	var is bool
-	if err := db.read.QueryRowContext(ctx, made, string(hash), clair.StateIndexFinished, state).Scan(&is); err != nil {
-		return nil, fmt.Errorf("finished report of %s: %w", hash, classify(err))
+	if err := db.Read.QueryRowContext(ctx, made, string(hash), clair.StateIndexFinished, state).Scan(&is); err != nil {
+		return nil, fmt.Errorf("finished report of %s: %w", hash, sqlitedb.Classify(err))
 	}
 	if !is {
 		return nil, fmt.Errorf("finished report of %s: %w", hash, clair.ErrNotFound)
@@ -30,7 +32,7 @@ func (db *DB) PutManifest(ctx context.Context, m *clair.Manifest) error {
 	if err != nil {
 		return fmt.Errorf("put manifest %s: %w", m.Hash, err)
 	}
-	err = db.inSlices(ctx, len(m.Layers), func(tx *sql.Tx, i int) error {
+	err = db.InSlices(ctx, len(m.Layers), func(tx *sql.Tx, i int) error {
 		layer, err := internLayer(ctx, tx, m.Layers[i].Hash)
 		if err != nil {
 			return err
@@ -48,8 +50,8 @@ func (db *DB) PutManifest(ctx context.Context, m *clair.Manifest) error {
 // manifestID finds a manifest or makes it, with a report that says that
 // nothing is known of it yet.
 func (db *DB) manifestID(ctx context.Context, hash clair.Digest) (id int64, err error) {
-	err = db.tx(ctx, func(tx *sql.Tx) error {
-		id, err = findOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
+	err = db.Tx(ctx, func(tx *sql.Tx) error {
+		id, err = intern.FindOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
 			`INSERT INTO manifest (hash) VALUES (?) RETURNING id`, string(hash))
 		if err != nil {
 			return err
@@ -65,7 +67,7 @@ func (db *DB) manifestID(ctx context.Context, hash clair.Digest) (id int64, err 
 }
 
 func internLayer(ctx context.Context, tx *sql.Tx, hash clair.Digest) (int64, error) {
-	return findOrInsert(ctx, tx, `SELECT id FROM layer WHERE hash = ?`, `INSERT INTO layer (hash) VALUES (?) RETURNING id`, string(hash))
+	return intern.FindOrInsert(ctx, tx, `SELECT id FROM layer WHERE hash = ?`, `INSERT INTO layer (hash) VALUES (?) RETURNING id`, string(hash))
 }
 
 // LayerResult gives what the readers of a state found in a layer, or an
@@ -73,27 +75,27 @@ func internLayer(ctx context.Context, tx *sql.Tx, hash clair.Digest) (int64, err
 func (db *DB) LayerResult(ctx context.Context, layer clair.Digest, state string) ([]byte, error) {
 	const read = `SELECT r.result FROM layer AS l JOIN layer_result AS r ON r.layer_id = l.id WHERE l.hash = ? AND r.indexer_state = ?`
 	var packed []byte
-	err := db.read.QueryRowContext(ctx, read, string(layer), state).Scan(&packed)
+	err := db.Read.QueryRowContext(ctx, read, string(layer), state).Scan(&packed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("result of layer %s: %w", layer, clair.ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("result of layer %s: %w", layer, classify(err))
+		return nil, fmt.Errorf("result of layer %s: %w", layer, sqlitedb.Classify(err))
 	}
-	return db.zip.unpackBytes(packed)
+	return db.zip.UnpackBytes(packed)
 }
 
 // PutLayerResult keeps what the readers of a state found in a layer, in place
 // of what others found.
 func (db *DB) PutLayerResult(ctx context.Context, layer clair.Digest, state string, result []byte) error {
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		id, err := internLayer(ctx, tx, layer)
 		if err != nil {
 			return err
 		}
 		const put = `INSERT INTO layer_result (layer_id, indexer_state, result) VALUES (?, ?, ?)
 			ON CONFLICT (layer_id) DO UPDATE SET indexer_state = excluded.indexer_state, result = excluded.result`
-		_, err = tx.ExecContext(ctx, put, id, state, db.zip.packBytes(result))
+		_, err = tx.ExecContext(ctx, put, id, state, db.zip.PackBytes(result))
 		return err
 	})
 	if err != nil {
@@ -111,7 +113,7 @@ func (db *DB) PutReport(ctx context.Context, r *clair.IndexReport, state string)
 			return err
 		}
 		const made = `UPDATE index_report SET indexer_state = ? WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?) AND state = ?`
-		if err := db.exec(ctx, made, state, string(r.Hash), r.State); err != nil {
+		if err := db.Exec(ctx, made, state, string(r.Hash), r.State); err != nil {
 			return fmt.Errorf("put report of %s: %w", r.Hash, err)
 		}
 		return nil
@@ -119,7 +121,7 @@ func (db *DB) PutReport(ctx context.Context, r *clair.IndexReport, state string)
 	id, err := db.manifestID(ctx, r.Hash)
 	if err == nil {
 		const enter = `UPDATE index_report SET state = ?, err = ?, indexer_state = '', date = ? WHERE manifest_id = ?`
-		err = db.exec(ctx, enter, r.State, r.Err, db.now().UnixMilli(), id)
+		err = db.Exec(ctx, enter, r.State, r.Err, db.now().UnixMilli(), id)
 	}
 	if err != nil {
 		return fmt.Errorf("put report of %s: %w", r.Hash, err)
@@ -129,17 +131,17 @@ func (db *DB) PutReport(ctx context.Context, r *clair.IndexReport, state string)
 
 // dropManifest deletes a manifest, and the layers that no other one has.
 func (db *DB) dropManifest(ctx context.Context, manifest int64) error {
-	layers, err := readPage(ctx, db.read, `SELECT layer_id FROM manifest_layer WHERE manifest_id = ?`, scanID, manifest)
+	layers, err := sqlitedb.ReadPage(ctx, db.Read, `SELECT layer_id FROM manifest_layer WHERE manifest_id = ?`, sqlitedb.ScanID, manifest)
 	if err != nil {
 		return err
 	}
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM manifest WHERE id = ?`, manifest); err != nil {
 			return err
 		}
 		const drop = `DELETE FROM layer WHERE id IN (SELECT value FROM json_each(?))
 			AND NOT EXISTS (SELECT 1 FROM manifest_layer AS m WHERE m.layer_id = layer.id)`
-		_, err := tx.ExecContext(ctx, drop, idList(layers))
+		_, err := tx.ExecContext(ctx, drop, sqlitedb.JSONList(layers))
 		return err
 	})
 }

@@ -2,15 +2,14 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 	"sync"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // Candidates streams the current vulnerabilities that the lookups ask for, all
@@ -197,28 +196,11 @@ func (l *lookup) ids(ctx context.Context, query string, fields ...clair.Field) (
 	if !constrained {
 		return "", nil
 	}
-	list, err := readPage(ctx, l.r.db, query, scanID, args...)
+	list, err := sqlitedb.ReadPage(ctx, l.r.db, query, sqlitedb.ScanID, args...)
 	if err != nil {
 		return "", err
 	}
-	return idList(list), nil
-}
-
-func scanID(rows *sql.Rows) (id int64, err error) {
-	err = rows.Scan(&id)
-	return id, err
-}
-
-// idList is a JSON array of ids.
-func idList(ids []int64) string {
-	b := []byte{'['}
-	for i, id := range ids {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, id, 10)
-	}
-	return string(append(b, ']'))
+	return sqlitedb.JSONList(list), nil
 }
 
 func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) bool) bool {
@@ -283,13 +265,13 @@ func (l *lookup) scan(ctx context.Context, query string, args ...any) (found []s
 	for rows.Next() {
 		row, err := scanNarrow(rows)
 		if err != nil {
-			return nil, classify(err)
+			return nil, sqlitedb.Classify(err)
 		}
 		if l.asked(&row) {
 			found = append(found, row)
 		}
 	}
-	return found, classify(rows.Err())
+	return found, sqlitedb.Classify(rows.Err())
 }
 
 // asked says whether a row is visible in the snapshot and asked for.

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"oriel/clair"
+	"oriel/store/intern"
+	"oriel/store/sqlitedb"
 )
 
 // PutIndexReport stores a finished index report and indexes what the manifest
@@ -62,15 +64,15 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 }
 
 func (db *DB) putReport(ctx context.Context, manifest int64, state string, body []byte) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.Tx(ctx, func(tx *sql.Tx) error {
 		const put = `UPDATE index_report SET state = ?, report = ?, date = ?, err = '', indexer_state = '' WHERE manifest_id = ?`
-		_, err := tx.ExecContext(ctx, put, state, db.zip.packBytes(body), db.now().UnixMilli(), manifest)
+		_, err := tx.ExecContext(ctx, put, state, db.zip.PackBytes(body), db.now().UnixMilli(), manifest)
 		return err
 	})
 }
 
 func (db *DB) setState(ctx context.Context, manifest int64, state string) error {
-	return db.exec(ctx, `UPDATE index_report SET state = ? WHERE manifest_id = ?`, state, manifest)
+	return db.Exec(ctx, `UPDATE index_report SET state = ? WHERE manifest_id = ?`, state, manifest)
 }
 
 // writeManifests waits until the caller is the only one to write manifests;
@@ -89,8 +91,8 @@ func (db *DB) manifestsWritten() { <-db.manifests }
 // beginManifest marks a manifest as being indexed and returns the report that
 // says what its index holds, if there is one.
 func (db *DB) beginManifest(ctx context.Context, hash clair.Digest) (id int64, old *clair.IndexReport, created bool, err error) {
-	err = db.tx(ctx, func(tx *sql.Tx) error {
-		id, err = findOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
+	err = db.Tx(ctx, func(tx *sql.Tx) error {
+		id, err = intern.FindOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
 			`INSERT INTO manifest (hash) VALUES (?) RETURNING id`, string(hash))
 		if err != nil {
 			return err
@@ -120,17 +122,12 @@ func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash c
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO index_report (manifest_id, state, report, date) VALUES (?, ?, ?, ?)`,
-		id, empty.State, db.zip.packBytes(body), db.now().UnixMilli())
+		id, empty.State, db.zip.PackBytes(body), db.now().UnixMilli())
 	return err
 }
 
-// querier is a *sql.DB, a *sql.Tx or *statements.
-type querier interface {
-	QueryRowContext(context.Context, string, ...any) *sql.Row
-}
-
 // reportOf reads the report of a manifest; sql.ErrNoRows if there is none.
-func (db *DB) reportOf(ctx context.Context, q querier, manifest int64) (*clair.IndexReport, error) {
+func (db *DB) reportOf(ctx context.Context, q sqlitedb.Querier, manifest int64) (*clair.IndexReport, error) {
 	var state, failure string
 	var packed []byte
 	err := q.QueryRowContext(ctx, `SELECT state, err, report FROM index_report WHERE manifest_id = ?`, manifest).Scan(&state, &failure, &packed)
@@ -141,7 +138,7 @@ func (db *DB) reportOf(ctx context.Context, q querier, manifest int64) (*clair.I
 }
 
 func (db *DB) decodeReport(state, failure string, packed []byte) (*clair.IndexReport, error) {
-	body, err := db.zip.unpackBytes(packed)
+	body, err := db.zip.UnpackBytes(packed)
 	if err != nil {
 		return nil, err
 	}
@@ -160,12 +157,12 @@ func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexR
 	const read = `SELECT state, err, report FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
 	var state, failure string
 	var packed []byte
-	err := db.read.QueryRowContext(ctx, read, string(hash)).Scan(&state, &failure, &packed)
+	err := db.Read.QueryRowContext(ctx, read, string(hash)).Scan(&state, &failure, &packed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("index report %s: %w", hash, clair.ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("index report %s: %w", hash, classify(err))
+		return nil, fmt.Errorf("index report %s: %w", hash, sqlitedb.Classify(err))
 	}
 	r, err := db.decodeReport(state, failure, packed)
 	if err != nil {
@@ -202,28 +199,28 @@ func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int
 		p := rec.Package
 		list = append(list, triple{
 			clair.Package{Name: p.Name, Version: p.Version, Kind: p.Kind, Module: p.Module, Arch: p.Arch, NormalizedVersion: p.NormalizedVersion},
-			distKey(rec.Dist), repoKey(rec.Repo),
+			intern.DistKey(rec.Dist), intern.RepoKey(rec.Repo),
 		})
 	}
 	dists, repos := map[clair.Distribution]int64{}, map[clair.Repository]int64{}
-	var q statements
-	err := db.inSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
-		q.in(tx)
-		pkg, err := internPackage(ctx, &q, list[i].p)
+	var q sqlitedb.Statements
+	err := db.InSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
+		q.In(tx)
+		pkg, err := intern.Package(ctx, &q, list[i].p)
 		if err != nil {
 			return err
 		}
-		dist, err := internOnce(ctx, &q, dists, list[i].d, internDist)
+		dist, err := internOnce(ctx, &q, dists, list[i].d, intern.Dist)
 		if err != nil {
 			return err
 		}
-		repo, err := internOnce(ctx, &q, repos, list[i].r, internRepo)
+		repo, err := internOnce(ctx, &q, repos, list[i].r, intern.Repo)
 		if err != nil {
 			return err
 		}
 		const find = `SELECT id FROM place WHERE package_id = ? AND dist_id = ? AND repo_id = ?`
 		const insert = `INSERT INTO place (package_id, dist_id, repo_id) VALUES (?, ?, ?) RETURNING id`
-		id, err := findOrInsert(ctx, &q, find, insert, pkg, dist, repo)
+		id, err := intern.FindOrInsert(ctx, &q, find, insert, pkg, dist, repo)
 		out[id] = true
 		return err
 	})
@@ -231,8 +228,8 @@ func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int
 }
 
 // internOnce interns, asking the database once for each value.
-func internOnce[K comparable](ctx context.Context, q querier, cache map[K]int64, key K,
-	intern func(context.Context, querier, K) (int64, error),
+func internOnce[K comparable](ctx context.Context, q sqlitedb.Querier, cache map[K]int64, key K,
+	intern func(context.Context, sqlitedb.Querier, K) (int64, error),
 ) (id int64, err error) {
 	if id, ok := cache[key]; ok {
 		return id, nil
@@ -244,10 +241,10 @@ func internOnce[K comparable](ctx context.Context, q querier, cache map[K]int64,
 }
 
 func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
-	var q statements
-	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
+	var q sqlitedb.Statements
+	return db.InSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
 		const insert = `INSERT OR IGNORE INTO manifest_index_row (place_id, manifest_id) VALUES (?, ?)`
-		q.in(tx)
+		q.In(tx)
 		_, err := q.ExecContext(ctx, insert, places[i], manifest)
 		return err
 	})
@@ -256,13 +253,13 @@ func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
 // unindex takes places away from a manifest, and places and packages that are
 // then in no manifest.
 func (db *DB) unindex(ctx context.Context, manifest int64, places []int64) error {
-	var q statements
-	return db.inSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
+	var q sqlitedb.Statements
+	return db.InSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
 		const remove = `DELETE FROM manifest_index_row WHERE place_id = ? AND manifest_id = ?`
 		const unused = `DELETE FROM place WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM manifest_index_row WHERE place_id = ?1)
 			RETURNING package_id`
 		const unheld = `DELETE FROM package WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM place WHERE package_id = ?1)`
-		q.in(tx)
+		q.In(tx)
 		if _, err := q.ExecContext(ctx, remove, places[i], manifest); err != nil {
 			return err
 		}
@@ -301,12 +298,12 @@ func (db *DB) DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]cl
 
 func (db *DB) deleteManifest(ctx context.Context, hash clair.Digest) (bool, error) {
 	var id int64
-	err := db.read.QueryRowContext(ctx, `SELECT id FROM manifest WHERE hash = ?`, string(hash)).Scan(&id)
+	err := db.Read.QueryRowContext(ctx, `SELECT id FROM manifest WHERE hash = ?`, string(hash)).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
-		return false, classify(err)
+		return false, sqlitedb.Classify(err)
 	}
 	_, old, _, err := db.beginManifest(ctx, hash)
 	if err != nil {

@@ -42,13 +42,13 @@ func TestDB_PutIndexReport(t *testing.T) {
 	got, err := db.IndexReport(t.Context(), digest("a"))
 	require.NoError(t, err)
 	require.Equal(t, report(digest("a"), "bash", "curl"), got)
-	require.Equal(t, []string{"a bash 1 debian main", "a bash-src 1 debian main", "a curl 1 debian main", "a curl-src 1 debian main"}, list(t, db.read, indexed1))
+	require.Equal(t, []string{"a bash 1 debian main", "a bash-src 1 debian main", "a curl 1 debian main", "a curl-src 1 debian main"}, list(t, db.Read, indexed1))
 
 	created, err = db.PutIndexReport(t.Context(), report(digest("a"), "curl", "dpkg"))
 	require.NoError(t, err)
 	require.False(t, created)
-	require.Equal(t, []string{"a curl 1 debian main", "a curl-src 1 debian main", "a dpkg 1 debian main", "a dpkg-src 1 debian main"}, list(t, db.read, indexed1))
-	require.Equal(t, []string{"curl", "curl-src", "dpkg", "dpkg-src"}, list(t, db.read, `SELECT name FROM package ORDER BY 1`))
+	require.Equal(t, []string{"a curl 1 debian main", "a curl-src 1 debian main", "a dpkg 1 debian main", "a dpkg-src 1 debian main"}, list(t, db.Read, indexed1))
+	require.Equal(t, []string{"curl", "curl-src", "dpkg", "dpkg-src"}, list(t, db.Read, `SELECT name FROM package ORDER BY 1`))
 }
 
 // A report need not say what its packages are; matching takes them so too.
@@ -58,7 +58,7 @@ func TestDB_PutIndexReport_KindsNotNamed(t *testing.T) {
 	r.Packages["bash"].Kind, r.Packages["bash"].Source.Kind = "", ""
 	_, err := db.PutIndexReport(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, []string{"bash binary", "bash-src source"}, list(t, db.read, `SELECT name || ' ' || kind FROM package ORDER BY 1`))
+	require.Equal(t, []string{"bash binary", "bash-src source"}, list(t, db.Read, `SELECT name || ' ' || kind FROM package ORDER BY 1`))
 }
 
 func TestDB_DeleteManifests(t *testing.T) {
@@ -72,11 +72,11 @@ func TestDB_DeleteManifests(t *testing.T) {
 	require.Equal(t, []clair.Digest{digest("a")}, deleted)
 	_, err = db.IndexReport(t.Context(), digest("a"))
 	require.ErrorIs(t, err, clair.ErrNotFound)
-	require.Equal(t, []string{"b curl 1 debian main", "b curl-src 1 debian main"}, list(t, db.read, indexed1))
-	require.Equal(t, []string{"curl", "curl-src"}, list(t, db.read, `SELECT name FROM package ORDER BY 1`))
+	require.Equal(t, []string{"b curl 1 debian main", "b curl-src 1 debian main"}, list(t, db.Read, indexed1))
+	require.Equal(t, []string{"curl", "curl-src"}, list(t, db.Read, `SELECT name FROM package ORDER BY 1`))
 	_, err = db.DeleteManifests(t.Context(), digest("b"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"0 0 0 0"}, list(t, db.read, `SELECT (SELECT count(*) FROM manifest) || ' ' || (SELECT count(*) FROM index_report)
+	require.Equal(t, []string{"0 0 0 0"}, list(t, db.Read, `SELECT (SELECT count(*) FROM manifest) || ' ' || (SELECT count(*) FROM index_report)
 		|| ' ' || (SELECT count(*) FROM package) || ' ' || (SELECT count(*) FROM manifest_index_row)`))
 }
 
@@ -96,14 +96,14 @@ func TestDB_ManifestCrashes(t *testing.T) {
 		ctx.cancel()
 		_ = err // whether it got to its end is not the question
 		const stray = `SELECT count(*) FROM manifest_index_row AS i WHERE NOT EXISTS (SELECT 1 FROM index_report AS r WHERE r.manifest_id = i.manifest_id)`
-		require.Equal(t, []string{"0"}, list(t, db.read, stray))
+		require.Equal(t, []string{"0"}, list(t, db.Read, stray))
 		if got, err := db.IndexReport(t.Context(), digest("a")); err == nil && got.State == clair.StateIndexFinished {
-			require.Len(t, list(t, db.read, indexed1), 2*len(got.Packages))
+			require.Len(t, list(t, db.Read, indexed1), 2*len(got.Packages))
 		}
 	}
 	_, err := db.PutIndexReport(t.Context(), report(digest("a"), "bash"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"a bash 1 debian main", "a bash-src 1 debian main"}, list(t, db.read, indexed1))
+	require.Equal(t, []string{"a bash 1 debian main", "a bash-src 1 debian main"}, list(t, db.Read, indexed1))
 }
 
 func TestDB_PutIndexReport_AtOnce(t *testing.T) {
@@ -120,5 +120,5 @@ func TestDB_PutIndexReport_AtOnce(t *testing.T) {
 	wg.Wait()
 	got, err := db.IndexReport(t.Context(), digest("a"))
 	require.NoError(t, err)
-	require.Len(t, list(t, db.read, indexed1), 2*len(got.Packages))
+	require.Len(t, list(t, db.Read, indexed1), 2*len(got.Packages))
 }

@@ -10,19 +10,17 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
-// scanner is a *sql.Row or a *sql.Rows.
-type scanner interface{ Scan(...any) error }
-
 // scanOperation reads ref, updater, fingerprint, date and kind, then the rest.
-func scanOperation(row scanner, o *clair.UpdateOperation, rest ...any) error {
+func scanOperation(row sqlitedb.Scanner, o *clair.UpdateOperation, rest ...any) error {
 	var ref, fp, kind string
 	var date sql.NullInt64
 	if err := row.Scan(append([]any{&ref, &o.Updater, &fp, &date, &kind}, rest...)...); err != nil {
 		return err
 	}
-	o.Fingerprint, o.Kind, o.Date = clair.Fingerprint(fp), clair.Kind(kind), fromMillis(date)
+	o.Fingerprint, o.Kind, o.Date = clair.Fingerprint(fp), clair.Kind(kind), sqlitedb.FromMillis(date)
 	var err error
 	o.Ref, err = uuid.Parse(ref)
 	return err
@@ -58,7 +56,7 @@ func (db *DB) operations(ctx context.Context, query string, kind clair.Kind, upd
 	if err != nil {
 		return nil, fmt.Errorf("list update operations: %w", err)
 	}
-	list, err := readPage(ctx, db.read, query, scanOneOperation, string(kind), string(names))
+	list, err := sqlitedb.ReadPage(ctx, db.Read, query, scanOneOperation, string(kind), string(names))
 	if err != nil {
 		return nil, fmt.Errorf("list update operations: %w", err)
 	}
@@ -74,12 +72,12 @@ func (db *DB) operations(ctx context.Context, query string, kind clair.Kind, upd
 func (db *DB) GetLatestUpdateRef(ctx context.Context, kind clair.Kind) (uuid.UUID, error) {
 	const latest = `SELECT ref FROM update_operation WHERE ?1 = '' OR kind = ?1 ORDER BY id DESC LIMIT 1`
 	var ref string
-	err := db.read.QueryRowContext(ctx, latest, string(kind)).Scan(&ref)
+	err := db.Read.QueryRowContext(ctx, latest, string(kind)).Scan(&ref)
 	if errors.Is(err, sql.ErrNoRows) {
 		return uuid.Nil, nil
 	}
 	if err != nil {
-		return uuid.Nil, fmt.Errorf("find the latest update operation: %w", classify(err))
+		return uuid.Nil, fmt.Errorf("find the latest update operation: %w", sqlitedb.Classify(err))
 	}
 	return uuid.Parse(ref)
 }
@@ -89,7 +87,7 @@ func (db *DB) GetLatestUpdateRef(ctx context.Context, kind clair.Kind) (uuid.UUI
 // newest, the one before is current again.
 func (db *DB) DeleteUpdateOperations(ctx context.Context, refs ...uuid.UUID) (int64, error) {
 	var deleted int64
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		for _, ref := range refs {
 			res, err := tx.ExecContext(ctx, `DELETE FROM update_operation WHERE ref = ?`, ref.String())
 			if err != nil {
@@ -115,8 +113,8 @@ func (db *DB) Initialized(ctx context.Context) (bool, error) {
 	const ever = `SELECT EXISTS (SELECT 1 FROM update_operation WHERE kind = 'vulnerability')
 		OR EXISTS (SELECT 1 FROM updater_status WHERE last_success IS NOT NULL AND kind = 'vulnerability')`
 	var yes bool
-	if err := db.read.QueryRowContext(ctx, ever).Scan(&yes); err != nil {
-		return false, fmt.Errorf("ask whether there is data: %w", classify(err))
+	if err := db.Read.QueryRowContext(ctx, ever).Scan(&yes); err != nil {
+		return false, fmt.Errorf("ask whether there is data: %w", sqlitedb.Classify(err))
 	}
 	return yes, nil
 }

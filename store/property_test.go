@@ -426,7 +426,7 @@ func (r *run) checkSnapshot(s *Snapshot, want map[string]set) {
 // checkPin reads what the pinned number sees, as the notifier will.
 func (r *run) checkPin(owner, updater string, want set) {
 	var id, seq int64
-	err := r.db.read.QueryRow(`SELECT u.id, p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE p.owner = ? AND p.updater = ?`, owner, updater).Scan(&id, &seq)
+	err := r.db.Read.QueryRow(`SELECT u.id, p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE p.owner = ? AND p.updater = ?`, owner, updater).Scan(&id, &seq)
 	require.NoError(r.t, err)
 	require.Equal(r.t, want.minus(nil), names(r.t, r.db.stream(context.Background(), allVisible(id, seq), nil)))
 }
@@ -457,7 +457,7 @@ func (r *run) checkGarbage() {
 }
 
 func (r *run) number(query string, args ...any) (n int) {
-	require.NoError(r.t, r.db.read.QueryRow(query, args...).Scan(&n))
+	require.NoError(r.t, r.db.Read.QueryRow(query, args...).Scan(&n))
 	return n
 }
 

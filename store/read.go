@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/store/compress"
+	"oriel/store/sqlitedb"
 )
 
 // streamRows is how many rows a stream reads at a time.
@@ -59,7 +61,7 @@ type reading struct {
 	repos map[int64]*clair.Repository
 	names map[int64]string
 	// description and links are where texts are unpacked.
-	description, links packed
+	description, links compress.Text
 	// aliases says whether the other ids of advisories are read too.
 	aliases bool
 	// prepared gives the statement of a query.
@@ -68,8 +70,8 @@ type reading struct {
 
 func (db *DB) newReading(names map[int64]string) *reading {
 	return &reading{
-		db: db.read, names: names, prepared: db.prepared,
-		description: packed{zip: &db.zip}, links: packed{zip: &db.zip},
+		db: db.Read, names: names, prepared: db.Prepared,
+		description: compress.Text{Zip: db.zip}, links: compress.Text{Zip: db.zip},
 		dists: map[int64]*clair.Distribution{}, repos: map[int64]*clair.Repository{},
 	}
 }
@@ -82,7 +84,7 @@ func (r *reading) query(ctx context.Context, query string, args ...any) (*sql.Ro
 		return nil, err
 	}
 	rows, err := stmt.QueryContext(ctx, args...)
-	return rows, classify(err)
+	return rows, sqlitedb.Classify(err)
 }
 
 // complete fills in all that the rows of a page refer to.
@@ -108,7 +110,7 @@ func (r *reading) refer(ctx context.Context, s *stored) (err error) {
 // advisories fills in the advisories of the rows of one page.
 func (r *reading) advisories(ctx context.Context, page []stored) error {
 	return r.readAdvisories(ctx, page, &r.description, &r.links, func(i int) {
-		page[i].v.Description, page[i].v.Links = r.description.text, r.links.text
+		page[i].v.Description, page[i].v.Links = r.description.Text, r.links.Text
 	})
 }
 
@@ -130,7 +132,7 @@ func (r *reading) unpack(page []stored, texts []storedTexts) error {
 		if err := cmp.Or(r.description.Scan(t.description), r.links.Scan(t.links)); err != nil {
 			return err
 		}
-		page[i].v.Description, page[i].v.Links = r.description.text, r.links.text
+		page[i].v.Description, page[i].v.Links = r.description.Text, r.links.Text
 	}
 	return nil
 }
@@ -160,12 +162,12 @@ func (r *reading) readAdvisories(ctx context.Context, page []stored, description
 	for rows.Next() {
 		i, err := scanAdvisory(rows, page, description, links)
 		if err != nil {
-			return classify(err)
+			return sqlitedb.Classify(err)
 		}
 		scanned(i)
 	}
 	if err := rows.Err(); err != nil {
-		return classify(err)
+		return sqlitedb.Classify(err)
 	}
 	return r.readAliases(ctx, page, string(list))
 }
@@ -186,11 +188,11 @@ func (r *reading) readAliases(ctx context.Context, page []stored, list string) e
 		var i int
 		var alias string
 		if err := rows.Scan(&i, &alias); err != nil {
-			return classify(err)
+			return sqlitedb.Classify(err)
 		}
 		page[i].v.Aliases = append(page[i].v.Aliases, alias)
 	}
-	return classify(rows.Err())
+	return sqlitedb.Classify(rows.Err())
 }
 
 func scanAdvisory(rows *sql.Rows, page []stored, description, links any) (i int, err error) {
@@ -334,8 +336,8 @@ func (db *DB) walk(ctx context.Context, w walk, pages chan<- rowsPage) {
 	}
 	for seq := w.from; ; {
 		var next sql.NullInt64
-		if err := db.read.QueryRowContext(ctx, w.next, w.updater, seq, w.hi).Scan(&next); err != nil {
-			send(rowsPage{err: classify(err)})
+		if err := db.Read.QueryRowContext(ctx, w.next, w.updater, seq, w.hi).Scan(&next); err != nil {
+			send(rowsPage{err: sqlitedb.Classify(err)})
 			return
 		}
 		if !next.Valid {
@@ -350,12 +352,12 @@ func (db *DB) walk(ctx context.Context, w walk, pages chan<- rowsPage) {
 
 // readRows runs one short query for rows.
 func (db *DB) readRows(ctx context.Context, query string, args ...any) ([]stored, error) {
-	stmt, err := db.prepared(ctx, query)
+	stmt, err := db.Prepared(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := stmt.QueryContext(ctx, args...)
-	return scanAll(rows, err, scanNarrow)
+	return sqlitedb.ScanAll(rows, err, scanNarrow)
 }
 
 // walkAt sends the pages of one seq and says whether to go on. The first page
@@ -371,4 +373,39 @@ func (db *DB) walkAt(ctx context.Context, w walk, seq int64, send func(rowsPage)
 		}
 		after = rows[len(rows)-1].id
 	}
+}
+
+// readDist and readRepo load what an id stands for; 0 is nil.
+func (r *reading) dist(ctx context.Context, id int64) (*clair.Distribution, error) {
+	if d, ok := r.dists[id]; ok || id == 0 {
+		return d, nil
+	}
+	d := &clair.Distribution{}
+	err := r.db.QueryRowContext(ctx, `SELECT did, name, version, version_code_name, version_id, arch, cpe, pretty_name FROM dist WHERE id = ?`, id).
+		Scan(&d.DID, &d.Name, &d.Version, &d.VersionCodeName, &d.VersionID, &d.Arch, &d.CPE, &d.PrettyName)
+	if err != nil {
+		return nil, sqlitedb.Classify(err)
+	}
+	remember(r.dists, id, d)
+	return d, nil
+}
+
+func (r *reading) repo(ctx context.Context, id int64) (*clair.Repository, error) {
+	if p, ok := r.repos[id]; ok || id == 0 {
+		return p, nil
+	}
+	p := &clair.Repository{}
+	err := r.db.QueryRowContext(ctx, `SELECT name, key, uri, cpe FROM repo WHERE id = ?`, id).Scan(&p.Name, &p.Key, &p.URI, &p.CPE)
+	if err != nil {
+		return nil, sqlitedb.Classify(err)
+	}
+	remember(r.repos, id, p)
+	return p, nil
+}
+
+func remember[V any](cache map[int64]V, id int64, v V) {
+	if len(cache) >= InternKept {
+		clear(cache)
+	}
+	cache[id] = v
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"oriel/clair"
+	"oriel/store/compress"
+	"oriel/store/sqlitedb"
 )
 
 // countedSections are an updater's sections as an operation sees them.
@@ -56,7 +58,7 @@ func (db *DB) Sections(ctx context.Context) ([]clair.Section, error) {
 func (s *Snapshot) countSections(ctx context.Context, r *reading, updater int64) ([]clair.Section, error) {
 	const count = `SELECT updater_id, dist_id, repo_id, count(*) FROM vuln_row INDEXED BY vuln_row_section
 		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2) GROUP BY dist_id, repo_id`
-	list, err := readPage(ctx, s.db.read, count, scanSection, updater, s.seqs[updater])
+	list, err := sqlitedb.ReadPage(ctx, s.db.Read, count, scanSection, updater, s.seqs[updater])
 	if err != nil {
 		return nil, err
 	}
@@ -183,5 +185,5 @@ func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64)
 // rowSize is about what a row takes as JSON.
 func rowSize(r sectionRow) int64 {
 	const rest = 700 // names, numbers, distribution and repository
-	return rest + unpackedLen(r.texts.description) + unpackedLen(r.texts.links) + int64(len(r.v.FixedInVersion)+len(r.v.Package.Name))
+	return rest + compress.UnpackedLen(r.texts.description) + compress.UnpackedLen(r.texts.links) + int64(len(r.v.FixedInVersion)+len(r.v.Package.Name))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // snapshotLife is how long a snapshot holds its rows if nobody closes it. It
@@ -48,25 +49,25 @@ func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) 
 // garbage from being collected meanwhile.
 func (db *DB) snapshotOf(ctx context.Context, kind clair.Kind, query string, args ...any) (*Snapshot, error) {
 	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
-	stmt, err := db.prepared(ctx, query)
+	stmt, err := db.Prepared(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", err)
 	}
 	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
-		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
+		return nil, fmt.Errorf("take a snapshot: %w", sqlitedb.Classify(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id, seq int64
 		var name string
 		if err := rows.Scan(&id, &name, &seq); err != nil {
-			return nil, fmt.Errorf("take a snapshot: %w", classify(err))
+			return nil, fmt.Errorf("take a snapshot: %w", sqlitedb.Classify(err))
 		}
 		s.seqs[id], s.names[id] = seq, name
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("take a snapshot: %w", classify(err))
+		return nil, fmt.Errorf("take a snapshot: %w", sqlitedb.Classify(err))
 	}
 	db.hold(s)
 	return s, nil
@@ -128,7 +129,7 @@ func (s *Snapshot) visible(updater, added int64, removed sql.NullInt64) bool {
 // owner's name, in place of what the owner pinned for that updater before. It
 // lasts across restarts, until Unpin. An unknown operation is an ErrNotFound.
 func (db *DB) Pin(ctx context.Context, owner string, op clair.UpdateOperation) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+	return db.Tx(ctx, func(tx *sql.Tx) error {
 		const pin = `INSERT INTO pin (owner, updater, seq)
 			SELECT ?, updater, seq FROM update_operation WHERE ref = ? AND true
 			ON CONFLICT (owner, updater) DO UPDATE SET seq = excluded.seq`
@@ -145,5 +146,5 @@ func (db *DB) Pin(ctx context.Context, owner string, op clair.UpdateOperation) e
 
 // Unpin takes back what Pin did.
 func (db *DB) Unpin(ctx context.Context, owner, updater string) error {
-	return db.exec(ctx, `DELETE FROM pin WHERE owner = ? AND updater = ?`, owner, updater)
+	return db.Exec(ctx, `DELETE FROM pin WHERE owner = ? AND updater = ?`, owner, updater)
 }

@@ -3,12 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // Stats is how large a database is.
@@ -29,7 +27,7 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 		n    int64
 	}
 	const operations = `SELECT kind, count(*) FROM update_operation GROUP BY kind`
-	counts, err := readPage(ctx, db.read, operations, func(rows *sql.Rows) (c count, err error) {
+	counts, err := sqlitedb.ReadPage(ctx, db.Read, operations, func(rows *sql.Rows) (c count, err error) {
 		var kind string
 		err = rows.Scan(&kind, &c.n)
 		c.kind = clair.Kind(kind)
@@ -43,24 +41,12 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	}
 	const sizes = `SELECT (SELECT count(*) FROM manifest), f.freelist_count * p.page_size
 		FROM pragma_freelist_count AS f, pragma_page_size AS p`
-	if err := db.read.QueryRowContext(ctx, sizes).Scan(&s.Manifests, &s.Free); err != nil {
-		return s, fmt.Errorf("measure the database: %w", classify(err))
+	if err := db.Read.QueryRowContext(ctx, sizes).Scan(&s.Manifests, &s.Free); err != nil {
+		return s, fmt.Errorf("measure the database: %w", sqlitedb.Classify(err))
 	}
-	if s.File, err = fileSize(db.path); err != nil {
+	if s.File, err = sqlitedb.FileSize(db.path); err != nil {
 		return s, err
 	}
-	s.WAL, err = fileSize(db.path + "-wal")
+	s.WAL, err = sqlitedb.FileSize(db.path + "-wal")
 	return s, err
-}
-
-// fileSize is 0 where there is no file: SQLite removes its log when it can.
-func fileSize(path string) (int64, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("measure the database: %w", err)
-	}
-	return info.Size(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // SetUpdateStatus records how an updater's run went, in place of the last one.
@@ -23,9 +24,9 @@ func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 			fingerprint = excluded.fingerprint, records = excluded.records, skipped = excluded.skipped,
 			skipped_sample = excluded.skipped_sample, added = excluded.added, removed = excluded.removed, took = excluded.took,
 			format = iif(excluded.format = '', format, excluded.format), newest_advisory = excluded.newest_advisory`
-	err := db.exec(ctx, set, s.Updater, string(s.Kind), millis(s.LastAttempt), millis(s.LastSuccess), s.Error,
+	err := db.Exec(ctx, set, s.Updater, string(s.Kind), sqlitedb.Millis(s.LastAttempt), sqlitedb.Millis(s.LastSuccess), s.Error,
 		string(s.Fingerprint), s.Records, s.Skipped, s.SkippedSample, s.Added, s.Removed, s.Took.Milliseconds(), s.Format,
-		millis(s.NewestAdvisory))
+		sqlitedb.Millis(s.NewestAdvisory))
 	if err != nil {
 		return fmt.Errorf("record the status of %s: %w", s.Updater, err)
 	}
@@ -38,7 +39,7 @@ func (db *DB) SetNextRun(ctx context.Context, next time.Time, updaters ...string
 	const set = `UPDATE updater_status SET next_run = ? WHERE updater IN (SELECT value FROM json_each(?))`
 	names, err := json.Marshal(updaters)
 	if err == nil {
-		err = db.exec(ctx, set, millis(next), string(names))
+		err = db.Exec(ctx, set, sqlitedb.Millis(next), string(names))
 	}
 	if err != nil {
 		return fmt.Errorf("record the next run: %w", err)
@@ -50,7 +51,7 @@ func (db *DB) SetNextRun(ctx context.Context, next time.Time, updaters ...string
 func (db *DB) UpdateStatuses(ctx context.Context) ([]clair.UpdateStatus, error) {
 	const list = `SELECT updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample,
 		added, removed, took, format, newest_advisory, next_run FROM updater_status ORDER BY updater`
-	all, err := readPage(ctx, db.read, list, scanStatus)
+	all, err := sqlitedb.ReadPage(ctx, db.Read, list, scanStatus)
 	if err != nil {
 		return nil, fmt.Errorf("list the status of updaters: %w", err)
 	}
@@ -64,8 +65,8 @@ func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
 	err = rows.Scan(&s.Updater, &kind, &attempt, &success, &s.Error, &fp, &s.Records, &s.Skipped, &s.SkippedSample,
 		&s.Added, &s.Removed, &took, &s.Format, &newest, &next)
 	s.Kind, s.Fingerprint = clair.Kind(kind), clair.Fingerprint(fp)
-	s.LastAttempt, s.LastSuccess = fromMillis(attempt), fromMillis(success)
-	s.NewestAdvisory, s.NextRun = fromMillis(newest), fromMillis(next)
+	s.LastAttempt, s.LastSuccess = sqlitedb.FromMillis(attempt), sqlitedb.FromMillis(success)
+	s.NewestAdvisory, s.NextRun = sqlitedb.FromMillis(newest), sqlitedb.FromMillis(next)
 	s.Took = time.Duration(took) * time.Millisecond
 	return s, err
 }
@@ -75,12 +76,12 @@ func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
 func (db *DB) EnrichmentUpdaters(ctx context.Context, format string) ([]string, error) {
 	const list = `SELECT s.updater FROM updater_status AS s WHERE s.format = ? AND EXISTS
 		(SELECT 1 FROM update_operation AS o WHERE o.updater = s.updater AND o.kind = 'enrichment') ORDER BY s.updater`
-	stmt, err := db.prepared(ctx, list)
+	stmt, err := db.Prepared(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("list feeds of format %s: %w", format, err)
 	}
 	rows, err := stmt.QueryContext(ctx, format)
-	names, err := scanAll(rows, err, scanName)
+	names, err := sqlitedb.ScanAll(rows, err, scanName)
 	if err != nil {
 		return nil, fmt.Errorf("list feeds of format %s: %w", format, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store/history"
 )
 
 func TestDB_UpdateVulnerabilities_KeepsEverything(t *testing.T) {
@@ -38,9 +39,9 @@ func TestDB_UpdateVulnerabilities_KeepsEverything(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	require.Equal(t, 1, n)
-	require.Equal(t, []string{"CVE-2024-A1"}, list(t, db.read, `SELECT alias FROM advisory_alias`))
+	require.Equal(t, []string{"CVE-2024-A1"}, list(t, db.Read, `SELECT alias FROM advisory_alias`))
 	require.Equal(t, []string{"A1 debian Debian 12 go 1"},
-		list(t, db.read, `SELECT format('%s %s %s %s %s', name, dist_id, dist_pretty_name, repo_name, active) FROM vuln`))
+		list(t, db.Read, `SELECT format('%s %s %s %s %s', name, dist_id, dist_pretty_name, repo_name, active) FROM vuln`))
 }
 
 func TestDB_UpdateVulnerabilities_SharesAdvisories(t *testing.T) {
@@ -55,16 +56,16 @@ func TestDB_UpdateVulnerabilities_SharesAdvisories(t *testing.T) {
 		}
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"2500 1"}, list(t, db.read, `SELECT (SELECT count(*) FROM vuln_row) || ' ' || count(*) FROM advisory`))
+	require.Equal(t, []string{"2500 1"}, list(t, db.Read, `SELECT (SELECT count(*) FROM vuln_row) || ' ' || count(*) FROM advisory`))
 }
 
 // The hash is stored, so it may never change for a row that has not.
 func TestHashVulnerability(t *testing.T) {
-	h := &hasher{}
+	h := &history.Hasher{}
 	v := vuln("A1")
-	base := hashVulnerability(h, v).hash
+	base := hashVulnerability(h, v).Hash
 	require.Equal(t, "4cff", fmt.Sprintf("%x", base[:2]), "the hash of a row has changed: every stored row would be written anew")
-	require.Equal(t, base, hashVulnerability(h, vuln("A1")).hash)
+	require.Equal(t, base, hashVulnerability(h, vuln("A1")).Hash)
 	same := map[string]func(v *clair.Vulnerability){
 		"id":                  func(v *clair.Vulnerability) { v.ID = "7" },
 		"updater":             func(v *clair.Vulnerability) { v.Updater = "x" },
@@ -76,9 +77,9 @@ func TestHashVulnerability(t *testing.T) {
 	for name, change := range same {
 		v := vuln("A1")
 		change(v)
-		require.Equal(t, base, hashVulnerability(h, v).hash, name)
+		require.Equal(t, base, hashVulnerability(h, v).Hash, name)
 	}
-	seen := map[Hash]string{base: "the row itself"}
+	seen := map[history.Hash]string{base: "the row itself"}
 	differ := map[string]func(v *clair.Vulnerability){
 		"name":        func(v *clair.Vulnerability) { v.Name += "x" },
 		"description": func(v *clair.Vulnerability) { v.Description += "x" },
@@ -102,7 +103,7 @@ func TestHashVulnerability(t *testing.T) {
 	for name, change := range differ {
 		v := vuln("A1")
 		change(v)
-		got := hashVulnerability(h, v).hash
+		got := hashVulnerability(h, v).Hash
 		require.Empty(t, seen[got], name)
 		seen[got] = name
 	}
@@ -205,7 +206,7 @@ func TestDB_Enrichments(t *testing.T) {
 	n, err := db.GC(t.Context(), 1)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n)
-	require.Equal(t, []string{"CVE-2", "CVE-3", "CVE-9"}, list(t, db.read, `SELECT tag FROM enrichment_tag ORDER BY tag`))
+	require.Equal(t, []string{"CVE-2", "CVE-3", "CVE-9"}, list(t, db.Read, `SELECT tag FROM enrichment_tag ORDER BY tag`))
 
 	_, err = db.UpdateEnrichments(t.Context(), "epss", "3", func(yield func(clair.EnrichmentRecord, error) bool) {
 		yield(clair.EnrichmentRecord{Tags: []string{"x"}, Enrichment: json.RawMessage(`{`)}, nil)

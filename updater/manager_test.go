@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"oriel/internal/fetch"
 	"oriel/internal/quantity"
 	"oriel/store"
+	"oriel/store/storetest"
 )
 
 var _ Store = (*store.DB)(nil)
@@ -32,9 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func openStore(t testing.TB) *store.DB {
 	t.Helper()
-	schema, err := os.ReadFile("../schema.sql")
-	require.NoError(t, err)
-	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: string(schema)})
+	db, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "oriel.db"), store.Options{Schema: storetest.Schema(t)})
 	require.NoError(t, err)
 	return db
 }

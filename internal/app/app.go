@@ -21,6 +21,7 @@ import (
 	"oriel/server"
 	"oriel/server/patches"
 	"oriel/store"
+	"oriel/store/owner"
 	"oriel/updater"
 )
 
@@ -132,7 +133,7 @@ func (a *App) URL() string { return a.listener.url }
 // announce writes the server's address for commands on this machine, and makes
 // the notifier, which needs the address for its callbacks.
 func (a *App) announce() (err error) {
-	owner := store.Owner{PID: os.Getpid(), URL: a.listener.local, Token: a.listener.auth.NewToken("this machine")}
+	owner := owner.Owner{PID: os.Getpid(), URL: a.listener.local, Token: a.listener.auth.NewToken("this machine")}
 	if a.cfg.TLS.Cert != "" {
 		if owner.Certificate, err = filepath.Abs(a.cfg.TLS.Cert); err != nil {
 			return err

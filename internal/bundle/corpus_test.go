@@ -18,15 +18,14 @@ import (
 	feedtoolkit "oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/store"
+	"oriel/store/storetest"
 	"oriel/updater"
 )
 
 func openStore(t *testing.T) (*store.DB, string) {
 	t.Helper()
-	schema, err := os.ReadFile("../../schema.sql")
-	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "oriel.db")
-	db, err := store.Open(context.Background(), path, store.Options{Schema: string(schema)})
+	db, err := store.Open(context.Background(), path, store.Options{Schema: storetest.Schema(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db, path

@@ -20,6 +20,7 @@ import (
 
 	"oriel/clair"
 	"oriel/store"
+	"oriel/store/owner"
 )
 
 // startProcess starts a real server process and returns its address.
@@ -30,7 +31,7 @@ func startProcess(t *testing.T, config, db string) (cmd *exec.Cmd, url string) {
 	cmd.Stderr = os.Stderr
 	require.NoError(t, cmd.Start())
 	require.Eventually(t, func() bool {
-		o, err := store.ReadOwner(db)
+		o, err := owner.Read(db)
 		url = o.URL
 		return err == nil && o.PID == cmd.Process.Pid
 	}, time.Minute, 5*time.Millisecond)

@@ -21,6 +21,7 @@ import (
 	"oriel/internal/api"
 	"oriel/internal/app"
 	"oriel/store"
+	"oriel/store/owner"
 )
 
 // startDaemon serves a configuration until the test ends, or stop is called,
@@ -191,7 +192,7 @@ func TestDaemon_TLS(t *testing.T) {
 	db, err := store.Open(t.Context(), path, store.Options{})
 	require.NoError(t, err)
 	defer db.Close()
-	require.NoError(t, db.Announce(store.Owner{PID: 1, URL: srv.URL, Token: "s3cret", Certificate: cert}))
+	require.NoError(t, db.Announce(owner.Owner{PID: 1, URL: srv.URL, Token: "s3cret", Certificate: cert}))
 	info, err := os.Stat(path + ".owner")
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm(), "it holds a token")

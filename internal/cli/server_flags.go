@@ -16,6 +16,7 @@ import (
 	"oriel/internal/app"
 	"oriel/internal/client"
 	"oriel/store"
+	"oriel/store/owner"
 )
 
 // serverFlags describe how a command reaches a running server.
@@ -60,7 +61,7 @@ func (o *oriel) openOrAsk(ctx context.Context, cfg *app.Config, log *slog.Logger
 	if !errors.Is(err, clair.ErrConflict) {
 		return db, nil, err
 	}
-	owner, oerr := store.ReadOwner(cfg.Store.Path)
+	owner, oerr := owner.Read(cfg.Store.Path)
 	if errors.Is(oerr, clair.ErrNotFound) {
 		return nil, nil, err // another command owns it, and cannot be asked
 	}

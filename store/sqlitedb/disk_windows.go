@@ -1,4 +1,4 @@
-package store
+package sqlitedb
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// diskFree is how many bytes a user may still write to the file system of a
+// DiskFree is how many bytes a user may still write to the file system of a
 // directory.
-func diskFree(dir string) (int64, error) {
+func DiskFree(dir string) (int64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, fmt.Errorf("ask how much of the disk is free: %w", err)

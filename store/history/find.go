@@ -1,17 +1,18 @@
-package store
+package history
 
 import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"oriel/store/sqlitedb"
 	"slices"
 )
 
 // find takes the batches of the feed and hands on what is new of each.
-func (im *importer[R]) find(ctx context.Context, batches <-chan []incoming[R], fresh chan<- []incoming[R]) error {
+func (im *importer[R]) find(ctx context.Context, batches <-chan []Row[R], fresh chan<- []Row[R]) error {
 	defer close(fresh)
 	for batch := range batches {
-		if err := im.db.checkRoom(ctx); err != nil {
+		if err := im.db.CheckRoom(ctx); err != nil {
 			return err
 		}
 		batch, err := im.dropAll(ctx, batch)
@@ -24,7 +25,7 @@ func (im *importer[R]) find(ctx context.Context, batches <-chan []incoming[R], f
 		if len(batch) == 0 {
 			continue
 		}
-		im.table.prepare(batch)
+		im.table.Prepare(batch)
 		if err := send(ctx, fresh, batch); err != nil {
 			return err
 		}
@@ -33,13 +34,13 @@ func (im *importer[R]) find(ctx context.Context, batches <-chan []incoming[R], f
 }
 
 // dropAll drops what a delta takes away and returns the rest of the batch.
-func (im *importer[R]) dropAll(ctx context.Context, batch []incoming[R]) ([]incoming[R], error) {
+func (im *importer[R]) dropAll(ctx context.Context, batch []Row[R]) ([]Row[R], error) {
 	if im.delta == nil {
 		return batch, nil
 	}
 	rest := batch[:0]
 	for _, in := range batch {
-		if in.verb == adds {
+		if in.Verb == Adds {
 			rest = append(rest, in)
 		} else if err := im.drop(ctx, in); err != nil {
 			return nil, err
@@ -52,9 +53,9 @@ func (im *importer[R]) dropAll(ctx context.Context, batch []incoming[R]) ([]inco
 // resolve marks the known rows of the batch as seen and returns the others.
 // What is neither waiting at first nor found then is new: a row that is
 // written meanwhile waits until it can be found.
-func (im *importer[R]) resolve(ctx context.Context, batch []incoming[R]) ([]incoming[R], error) {
+func (im *importer[R]) resolve(ctx context.Context, batch []Row[R]) ([]Row[R], error) {
 	batch = im.await(batch)
-	ids, err := im.lookup(ctx, im.rel.known, batch)
+	ids, err := im.lookup(ctx, im.rel.Known, batch)
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +64,13 @@ func (im *importer[R]) resolve(ctx context.Context, batch []incoming[R]) ([]inco
 }
 
 // await drops the rows that wait already and lets the others wait.
-func (im *importer[R]) await(batch []incoming[R]) []incoming[R] {
+func (im *importer[R]) await(batch []Row[R]) []Row[R] {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	rest := batch[:0]
 	for _, in := range batch {
-		if _, twice := im.waiting[in.hash]; !twice {
-			im.waiting[in.hash] = struct{}{}
+		if _, twice := im.waiting[in.Hash]; !twice {
+			im.waiting[in.Hash] = struct{}{}
 			rest = append(rest, in)
 		}
 	}
@@ -78,7 +79,7 @@ func (im *importer[R]) await(batch []incoming[R]) []incoming[R] {
 }
 
 // settle marks the rows that have ids as seen and returns the others.
-func (im *importer[R]) settle(batch []incoming[R], ids []int64) []incoming[R] {
+func (im *importer[R]) settle(batch []Row[R], ids []int64) []Row[R] {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	fresh := batch[:0]
@@ -87,8 +88,8 @@ func (im *importer[R]) settle(batch []incoming[R], ids []int64) []incoming[R] {
 			fresh = append(fresh, in)
 			continue
 		}
-		delete(im.waiting, in.hash)
-		if im.seen.set(ids[i]) {
+		delete(im.waiting, in.Hash)
+		if im.seen.Set(ids[i]) {
 			im.count(ids[i])
 		}
 	}
@@ -97,20 +98,20 @@ func (im *importer[R]) settle(batch []incoming[R], ids []int64) []incoming[R] {
 }
 
 // markReturned finds out which new rows have been there before.
-func (im *importer[R]) markReturned(ctx context.Context, fresh []incoming[R]) error {
-	if im.rel.closed == "" {
+func (im *importer[R]) markReturned(ctx context.Context, fresh []Row[R]) error {
+	if im.rel.Closed == "" {
 		return nil
 	}
-	ids, err := im.lookup(ctx, im.rel.closed, fresh)
+	ids, err := im.lookup(ctx, im.rel.Closed, fresh)
 	for i, id := range ids {
-		fresh[i].returned = id != 0
+		fresh[i].Returned = id != 0
 	}
 	return err
 }
 
 // lookup runs a query that gives ids for hashes; 0 is for those it does not
 // give.
-func (im *importer[R]) lookup(ctx context.Context, query string, batch []incoming[R]) ([]int64, error) {
+func (im *importer[R]) lookup(ctx context.Context, query string, batch []Row[R]) ([]int64, error) {
 	ids := make([]int64, len(batch))
 	places := im.mayBeThere(batch)
 	if len(places) == 0 {
@@ -121,35 +122,35 @@ func (im *importer[R]) lookup(ctx context.Context, query string, batch []incomin
 		if i > 0 {
 			list = append(list, ',')
 		}
-		list = append(hex.AppendEncode(append(list, '"'), batch[place].hash[:]), '"')
+		list = append(hex.AppendEncode(append(list, '"'), batch[place].Hash[:]), '"')
 	}
-	rows, err := im.db.read.QueryContext(ctx, query, string(append(list, ']')), im.id)
+	rows, err := im.db.Read.QueryContext(ctx, query, string(append(list, ']')), im.id)
 	if err != nil {
-		return nil, classify(err)
+		return nil, sqlitedb.Classify(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var i int
 		var id int64
 		if err := rows.Scan(&i, &id); err != nil {
-			return nil, classify(err)
+			return nil, sqlitedb.Classify(err)
 		}
 		ids[places[i]] = id
 	}
-	return ids, classify(rows.Err())
+	return ids, sqlitedb.Classify(rows.Err())
 }
 
 // mayBeThere gives the places of the rows that need be looked for, by hash, so
 // that each page is read once for all of them.
-func (im *importer[R]) mayBeThere(batch []incoming[R]) []int {
+func (im *importer[R]) mayBeThere(batch []Row[R]) []int {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	places := make([]int, 0, len(batch))
 	for i, in := range batch {
-		if im.written == nil || im.written.may(in.hash) {
+		if im.written == nil || im.written.may(in.Hash) {
 			places = append(places, i)
 		}
 	}
-	slices.SortFunc(places, func(a, b int) int { return bytes.Compare(batch[a].hash[:], batch[b].hash[:]) })
+	slices.SortFunc(places, func(a, b int) int { return bytes.Compare(batch[a].Hash[:], batch[b].Hash[:]) })
 	return places
 }

@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -11,29 +11,30 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // receiptColumns are what scanReceipt reads, from receipt AS r.
 const receiptColumns = `r.webhook, r.view, r.status, r.rows, r.attempts, r.since, r.last_attempt, r.next_attempt, r.error`
 
 // scanReceipt reads what comes before, then receiptColumns.
-func scanReceipt(row scanner, r *clair.Receipt, before ...any) error {
+func scanReceipt(row sqlitedb.Scanner, r *clair.Receipt, before ...any) error {
 	var since, last, next sql.NullInt64
 	var status string
 	err := row.Scan(append(before, &r.Webhook, &r.View, &status, &r.Rows, &r.Attempts, &since, &last, &next, &r.Error)...)
 	r.Status = clair.ReceiptStatus(status)
-	r.Since, r.LastAttempt, r.NextAttempt = fromMillis(since), fromMillis(last), fromMillis(next)
+	r.Since, r.LastAttempt, r.NextAttempt = sqlitedb.FromMillis(since), sqlitedb.FromMillis(last), sqlitedb.FromMillis(next)
 	return err
 }
 
 // NextDelivery gives the delivery to a webhook that is due first, whether its
 // time has come or not. ok is false where none is to come.
-func (db *DB) NextDelivery(ctx context.Context, webhook string) (d clair.Delivery, ok bool, err error) {
+func (db *Outbox) NextDelivery(ctx context.Context, webhook string) (d clair.Delivery, ok bool, err error) {
 	const next = `SELECT n.ref, n.updater, ` + receiptColumns + ` FROM receipt AS r INDEXED BY receipt_next
 		JOIN notification AS n ON n.id = r.notification_id
 		WHERE r.webhook = ? AND r.next_attempt IS NOT NULL ORDER BY r.next_attempt, r.notification_id LIMIT 1`
 	var ref string
-	err = scanReceipt(db.read.QueryRowContext(ctx, next, webhook), &d.Receipt, &ref, &d.Updater)
+	err = scanReceipt(db.Read.QueryRowContext(ctx, next, webhook), &d.Receipt, &ref, &d.Updater)
 	if errors.Is(err, sql.ErrNoRows) {
 		return d, false, nil
 	}
@@ -41,14 +42,14 @@ func (db *DB) NextDelivery(ctx context.Context, webhook string) (d clair.Deliver
 		d.ID, err = uuid.Parse(ref)
 	}
 	if err != nil {
-		return d, false, fmt.Errorf("find the next delivery to %s: %w", webhook, classify(err))
+		return d, false, fmt.Errorf("find the next delivery to %s: %w", webhook, sqlitedb.Classify(err))
 	}
 	return d, true, nil
 }
 
 // BeginDelivery records that an attempt begins. ok is false where it should
 // not: the receipt was deleted meanwhile.
-func (db *DB) BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (ok bool, err error) {
+func (db *Outbox) BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (ok bool, err error) {
 	const begin = `UPDATE receipt SET attempts = attempts + 1, under_way = 1, last_attempt = ?3
 		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND next_attempt IS NOT NULL`
 	n, err := db.count(ctx, begin, id.String(), webhook, db.now().UnixMilli())
@@ -60,11 +61,11 @@ func (db *DB) BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (
 
 // EndDelivery records how an attempt ended. A zero next says that no other is
 // to come. A receipt that was deleted meanwhile stays deleted.
-func (db *DB) EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error {
+func (db *Outbox) EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error {
 	const end = `UPDATE receipt SET status = iif(under_way = 2 AND ?3 = 'delivered', 'deleted', ?3), next_attempt = ?4, error = ?5, under_way = 0
 		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND status <> 'deleted'`
-	err := db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, end, id.String(), webhook, string(status), millis(next), reason); err != nil {
+	err := db.Tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, end, id.String(), webhook, string(status), sqlitedb.Millis(next), reason); err != nil {
 			return err
 		}
 		return allDeleted(ctx, tx, id)
@@ -86,11 +87,11 @@ func allDeleted(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 // Redeliver makes a set due again for one of its webhooks, or for all where
 // none is named, whatever became of it before. One that is not there is an
 // ErrNotFound.
-func (db *DB) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error {
+func (db *Outbox) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error {
 	const again = `UPDATE receipt SET status = 'created', attempts = 0, under_way = 0, since = ?3, next_attempt = ?3, error = ''
 		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1 AND complete) AND (?2 = '' OR webhook = ?2)`
 	const keep = `UPDATE notification SET deleted = 0 WHERE ref = ?`
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, again, id.String(), webhook, db.now().UnixMilli())
 		if err != nil {
 			return err
@@ -116,13 +117,13 @@ func (db *DB) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error
 // is those who have it: to whom it was delivered, or is being delivered at this
 // moment if that succeeds. Others are still told of it. It can be read until it
 // is dropped. An unknown set is an ErrNotFound.
-func (db *DB) DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error {
+func (db *Outbox) DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error {
 	const find = `SELECT n.id, (SELECT count(*) FROM receipt AS r WHERE r.notification_id = n.id) FROM notification AS n WHERE n.ref = ? AND n.complete`
 	const one = `UPDATE receipt SET status = 'deleted', next_attempt = NULL, under_way = 0, error = ''
 		WHERE notification_id = ?1 AND (?2 = '' OR webhook = ?2)`
 	const some = `UPDATE receipt SET status = iif(status = 'delivered', 'deleted', status), under_way = iif(under_way, 2, 0)
 		WHERE notification_id = ?1 AND (status = 'delivered' OR under_way)`
-	err := db.tx(ctx, func(tx *sql.Tx) error {
+	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		var set, receipts int64
 		err := tx.QueryRowContext(ctx, find, id.String()).Scan(&set, &receipts)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -151,7 +152,7 @@ func (db *DB) DeleteNotification(ctx context.Context, id uuid.UUID, webhook stri
 // older than a time of which no delivery to any of the webhooks is to come,
 // with their receipts. What keeps an operation from being told of twice is its
 // mark, which stays.
-func (db *DB) DropNotifications(ctx context.Context, before time.Time, webhooks ...string) error {
+func (db *Outbox) DropNotifications(ctx context.Context, before time.Time, webhooks ...string) error {
 	const old = `SELECT id FROM notification AS n WHERE complete AND (deleted OR date < ?1 AND NOT EXISTS
 		(SELECT 1 FROM receipt AS r WHERE r.notification_id = n.id AND r.next_attempt IS NOT NULL
 			AND r.webhook IN (SELECT value FROM json_each(?2))))`
@@ -166,12 +167,12 @@ func (db *DB) DropNotifications(ctx context.Context, before time.Time, webhooks 
 }
 
 // ReceiptCounts counts the deliveries of all notifications by their status.
-func (db *DB) ReceiptCounts(ctx context.Context) (map[string]int64, error) {
+func (db *Outbox) ReceiptCounts(ctx context.Context) (map[string]int64, error) {
 	type count struct {
 		status string
 		n      int64
 	}
-	all, err := readPage(ctx, db.read, `SELECT status, count(*) FROM receipt GROUP BY status`, func(rows *sql.Rows) (c count, err error) {
+	all, err := sqlitedb.ReadPage(ctx, db.Read, `SELECT status, count(*) FROM receipt GROUP BY status`, func(rows *sql.Rows) (c count, err error) {
 		err = rows.Scan(&c.status, &c.n)
 		return c, err
 	})
@@ -187,8 +188,8 @@ func (db *DB) ReceiptCounts(ctx context.Context) (map[string]int64, error) {
 
 // count runs one statement in a transaction of its own and says how many rows
 // it changed.
-func (db *DB) count(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = db.tx(ctx, func(tx *sql.Tx) error {
+func (db *Outbox) count(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = db.Tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, query, args...)
 		if err == nil {
 			n, err = res.RowsAffected()
@@ -196,4 +197,41 @@ func (db *DB) count(ctx context.Context, query string, args ...any) (n int64, er
 		return err
 	})
 	return n, err
+}
+
+// dropSets deletes the sets that a query names by id, their rows in short
+// transactions first.
+func (db *Outbox) dropSets(ctx context.Context, which string, args ...any) error {
+	ids, err := sqlitedb.ReadPage(ctx, db.Read, which, sqlitedb.ScanID, args...)
+	if err != nil {
+		return err
+	}
+	const bodies = `DELETE FROM notification_body WHERE (notification_id, view, n) IN
+		(SELECT notification_id, view, n FROM notification_body WHERE notification_id = ? LIMIT 500)`
+	const vulns = `DELETE FROM notification_vuln WHERE (notification_id, vuln_id) IN
+		(SELECT notification_id, vuln_id FROM notification_vuln WHERE notification_id = ? LIMIT 500)`
+	for _, id := range ids {
+		// Readers stop seeing it before its rows go.
+		if err := db.Exec(ctx, `UPDATE notification SET complete = 0 WHERE id = ?`, id); err != nil {
+			return err
+		}
+		for _, q := range []string{bodies, vulns} {
+			for n := int64(1); n > 0; {
+				err := db.Tx(ctx, func(tx *sql.Tx) error {
+					res, err := tx.ExecContext(ctx, q, id)
+					if err == nil {
+						n, err = res.RowsAffected()
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+		}
+		if err := db.Exec(ctx, `DELETE FROM notification WHERE id = ?`, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package store
+package sqlitedb
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskFree is how many bytes a user may still write to the file system of a
+// DiskFree is how many bytes a user may still write to the file system of a
 // directory.
-func diskFree(dir string) (int64, error) {
+func DiskFree(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, fmt.Errorf("ask how much of the disk is free: %w", err)

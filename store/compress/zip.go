@@ -1,4 +1,4 @@
-package store
+package compress
 
 import (
 	"bytes"
@@ -24,16 +24,16 @@ const zstdMagic = "\x28\xb5\x2f\xfd"
 // zstdMin is the length from which a text is worth zstd's time.
 const zstdMin = 2 << 10
 
-// zipper compresses for storing: the many short texts of advisories with s2,
+// Codec compresses for storing: the many short texts of advisories with s2,
 // which costs a third of zstd's time or less for a quarter more space, and
 // long ones and whole documents with zstd. It makes zstd's coders at first use.
-type zipper struct {
+type Codec struct {
 	once sync.Once
 	enc  *zstd.Encoder
 	dec  *zstd.Decoder
 }
 
-func (z *zipper) init() {
+func (z *Codec) init() {
 	z.once.Do(func() {
 		// With these options neither constructor fails. Few at a time:
 		// each coder has its own window in memory.
@@ -43,15 +43,15 @@ func (z *zipper) init() {
 	})
 }
 
-// pack gives what to store for a text: the text itself, or its compressed
+// Pack gives what to store for a text: the text itself, or its compressed
 // bytes where they are shorter.
-func (z *zipper) pack(text string) any {
+func (z *Codec) Pack(text string) any {
 	if len(text) < zipMin {
 		return text
 	}
 	var b []byte
 	if len(text) >= zstdMin {
-		b = z.packBytes([]byte(text))
+		b = z.PackBytes([]byte(text))
 	} else {
 		b = s2.EncodeBetter(nil, []byte(text))
 	}
@@ -61,31 +61,31 @@ func (z *zipper) pack(text string) any {
 	return text
 }
 
-// packBytes compresses a document.
-func (z *zipper) packBytes(b []byte) []byte {
+// PackBytes compresses a document.
+func (z *Codec) PackBytes(b []byte) []byte {
 	z.init()
 	return z.enc.EncodeAll(b, make([]byte, 0, len(b)/2+64))
 }
 
-// packed is a column that holds what pack returned. It implements sql.Scanner.
-type packed struct {
-	zip *zipper
+// Text is a column that holds what pack returned. It implements sql.Scanner.
+type Text struct {
+	Zip *Codec
 	// text is what was read last.
-	text    string
+	Text    string
 	scratch []byte
 }
 
 // Scan unpacks a stored text.
-func (p *packed) Scan(stored any) (err error) {
+func (p *Text) Scan(stored any) (err error) {
 	switch s := stored.(type) {
 	case string:
-		p.text = s
+		p.Text = s
 		return nil
 	case []byte:
-		if p.scratch, err = p.zip.unpackText(p.scratch[:0], s); err != nil {
+		if p.scratch, err = p.Zip.unpackText(p.scratch[:0], s); err != nil {
 			return fmt.Errorf("unpack a stored text of %d bytes: %w", len(s), err)
 		}
-		p.text = string(p.scratch)
+		p.Text = string(p.scratch)
 		return nil
 	default:
 		return fmt.Errorf("a stored text is of type %T", stored)
@@ -93,7 +93,7 @@ func (p *packed) Scan(stored any) (err error) {
 }
 
 // unpackText appends the text for bytes that pack returned.
-func (z *zipper) unpackText(to, b []byte) ([]byte, error) {
+func (z *Codec) unpackText(to, b []byte) ([]byte, error) {
 	if bytes.HasPrefix(b, []byte(zstdMagic)) {
 		z.init()
 		return z.dec.DecodeAll(b, to)
@@ -105,8 +105,8 @@ func (z *zipper) unpackText(to, b []byte) ([]byte, error) {
 	return s2.Decode(slices.Grow(to, n)[:n], b)
 }
 
-// unpackedLen is how many bytes unpack will give, as the stored text says.
-func unpackedLen(stored any) int64 {
+// UnpackedLen is how many bytes unpack will give, as the stored text says.
+func UnpackedLen(stored any) int64 {
 	switch s := stored.(type) {
 	case string:
 		return int64(len(s))
@@ -127,8 +127,8 @@ func unpackedLen(stored any) int64 {
 	return 0
 }
 
-// unpackBytes reads what packBytes wrote.
-func (z *zipper) unpackBytes(b []byte) ([]byte, error) {
+// UnpackBytes reads what packBytes wrote.
+func (z *Codec) UnpackBytes(b []byte) ([]byte, error) {
 	z.init()
 	out, err := z.dec.DecodeAll(b, nil)
 	if err != nil {

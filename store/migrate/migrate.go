@@ -1,4 +1,4 @@
-package store
+package migrate
 
 import (
 	"context"
@@ -8,45 +8,46 @@ import (
 	"io/fs"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // The steps are numbered from 1 in the order of their names. A step that has
 // been released never changes.
 //
-//go:embed migrate/*.sql
-var steps embed.FS
+//go:embed *.sql
+var Steps embed.FS
 
-// applicationID marks a file as Oriel's: "ORIL".
-const applicationID = 0x4f52494c
+// ApplicationID marks a file as Oriel's: "ORIL".
+const ApplicationID = 0x4f52494c
 
 // version of a database file: how many steps it has taken.
-func (db *DB) version(ctx context.Context, q querier) (version, app, tables int, err error) {
+func version(ctx context.Context, q sqlitedb.Querier) (version, app, tables int, err error) {
 	err = q.QueryRowContext(ctx, `SELECT (SELECT user_version FROM pragma_user_version),
 		(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)`).
 		Scan(&version, &app, &tables)
 	return version, app, tables, err
 }
 
-// migrate brings the database to the current schema: a new one by the schema
+// Up brings the database to the current schema: a new one by the schema
 // itself, an older one step by step, each in a transaction of its own.
-func (db *DB) migrate(ctx context.Context, schema string) error {
-	names, err := fs.Glob(steps, "migrate/*.sql")
+func Up(ctx context.Context, db *sqlitedb.DB, schema string) error {
+	names, err := fs.Glob(Steps, "*.sql")
 	if err != nil {
 		return err
 	}
-	version, _, tables, err := db.version(ctx, db.write)
+	version, _, tables, err := version(ctx, db.Write)
 	if err != nil {
 		return err
 	}
 	if tables == 0 && schema != "" {
-		return db.step(ctx, schema, len(names))
+		return step(ctx, db, schema, len(names))
 	}
 	for i := version; i < len(names); i++ {
-		text, err := steps.ReadFile(names[i])
+		text, err := Steps.ReadFile(names[i])
 		if err != nil {
 			return err
 		}
-		if err := db.step(ctx, string(text), i+1); err != nil {
+		if err := step(ctx, db, string(text), i+1); err != nil {
 			return fmt.Errorf("migrate to version %d: %w", i+1, err)
 		}
 	}
@@ -54,24 +55,24 @@ func (db *DB) migrate(ctx context.Context, schema string) error {
 }
 
 // step runs one text and records the version it leads to, or does neither.
-func (db *DB) step(ctx context.Context, text string, version int) error {
-	return db.tx(ctx, func(tx *sql.Tx) error {
+func step(ctx context.Context, db *sqlitedb.DB, text string, version int) error {
+	return db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version, applicationID))
+		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", version, ApplicationID))
 		return err
 	})
 }
 
-// checkVersion refuses a database that is not Oriel's or too new, and for
+// Check refuses a database that is not Oriel's or too new, and for
 // reading one that would have to be migrated.
-func (db *DB) checkVersion(ctx context.Context, readOnly bool) error {
-	names, err := fs.Glob(steps, "migrate/*.sql")
+func Check(ctx context.Context, db *sqlitedb.DB, readOnly bool) error {
+	names, err := fs.Glob(Steps, "*.sql")
 	if err != nil {
 		return err
 	}
-	version, app, tables, err := db.version(ctx, db.read)
+	version, app, tables, err := version(ctx, db.Read)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (db *DB) checkVersion(ctx context.Context, readOnly bool) error {
 
 func refuse(version, app, tables, known int) error {
 	switch {
-	case tables > 0 && app != applicationID:
+	case tables > 0 && app != ApplicationID:
 		return fmt.Errorf("%w: it is an SQLite database, but not Oriel's", clair.ErrInvalid)
 	case version > known:
 		return fmt.Errorf("%w: the database is of version %d, made by a newer Oriel; this one knows versions up to %d",

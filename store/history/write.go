@@ -1,16 +1,17 @@
-package store
+package history
 
 import (
 	"bytes"
 	"context"
 	"database/sql"
+	"oriel/store/sqlitedb"
 	"slices"
 )
 
 // write writes the new rows that find hands on.
-func (im *importer[R]) write(ctx context.Context, fresh <-chan []incoming[R]) error {
+func (im *importer[R]) write(ctx context.Context, fresh <-chan []Row[R]) error {
 	for batch := range fresh {
-		size, err := im.table.share(ctx, batch)
+		size, err := im.table.Share(ctx, batch)
 		if err != nil {
 			return err
 		}
@@ -28,18 +29,18 @@ func (im *importer[R]) write(ctx context.Context, fresh <-chan []incoming[R]) er
 // flush writes the pending rows in the order in which they will be read, then
 // lists them by hash.
 func (im *importer[R]) flush(ctx context.Context) error {
-	slices.SortFunc(im.pending, func(a, b incoming[R]) int {
-		if c := im.table.compare(a.row, b.row); c != 0 {
+	slices.SortFunc(im.pending, func(a, b Row[R]) int {
+		if c := im.table.Compare(a.Row, b.Row); c != 0 {
 			return c
 		}
-		return bytes.Compare(a.hash[:], b.hash[:])
+		return bytes.Compare(a.Hash[:], b.Hash[:])
 	})
 	written := make([]hashRow, 0, len(im.pending))
-	chunks := slices.Collect(slices.Chunk(im.pending, insertRows))
-	err := im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
-		last, err := im.table.insert(ctx, tx, im.id, im.seq, chunks[i])
+	chunks := slices.Collect(slices.Chunk(im.pending, sqlitedb.InsertRows))
+	err := im.db.InSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+		last, err := im.table.Insert(ctx, tx, im.id, im.seq, chunks[i])
 		for j, p := range chunks[i] {
-			written = append(written, hashRow{p.hash, last - int64(len(chunks[i])-1-j)})
+			written = append(written, hashRow{p.Hash, last - int64(len(chunks[i])-1-j)})
 		}
 		return err
 	})
@@ -62,9 +63,9 @@ func (im *importer[R]) markWritten(rows []hashRow) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	for _, w := range rows {
-		im.seen.set(w.id)
+		im.seen.Set(w.id)
 		if im.delta != nil {
-			im.delta.written.set(w.id)
+			im.delta.written.Set(w.id)
 		}
 		if im.written != nil {
 			im.written.add(w.hash)

@@ -1,4 +1,4 @@
-package store
+package history
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
+	"oriel/store/sqlitedb"
 	"slices"
 )
 
@@ -22,7 +23,7 @@ func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 	var removed int64
 	var unseen []hashRow
 	for after := (Hash{}); ; {
-		page, err := readPage(ctx, im.db.read, im.rel.open, scanHashRow, im.id, after[:], pageRows)
+		page, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Open, scanHashRow, im.id, after[:], PageRows)
 		if err != nil {
 			return removed, err
 		}
@@ -51,18 +52,18 @@ func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 // the next (see unlistClosed), or when they are collected.
 func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
 	slices.SortFunc(rows, func(a, b hashRow) int { return cmp.Compare(a.id, b.id) })
-	stmt, err := im.db.prepare(ctx, im.rel.closeRow)
+	stmt, err := im.db.Prepare(ctx, im.rel.CloseRow)
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
 	chunks := slices.Collect(slices.Chunk(rows, chunkRows))
-	err = im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+	err = im.db.InSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
 		ids := make([]int64, len(chunks[i]))
 		for j, r := range chunks[i] {
 			ids[j] = r.id
 		}
-		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.seq, idList(ids))
+		_, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, im.seq, sqlitedb.JSONList(ids))
 		return err
 	})
 	if err != nil {
@@ -73,14 +74,14 @@ func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
 
 // unlist takes rows off the list of open rows.
 func (im *importer[R]) unlist(ctx context.Context, rows []hashRow) error {
-	stmt, err := im.db.prepare(ctx, im.rel.deleteOpen)
+	stmt, err := im.db.Prepare(ctx, im.rel.DeleteOpen)
 	if err != nil {
 		return err
 	}
 	defer stmt.Close()
 	slices.SortFunc(rows, byHash)
 	chunks := slices.Collect(slices.Chunk(rows, chunkRows))
-	return im.db.inSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
+	return im.db.InSlices(ctx, len(chunks), func(tx *sql.Tx, i int) error {
 		list := []byte{'['}
 		for j, r := range chunks[i] {
 			if j > 0 {
@@ -97,7 +98,7 @@ func (im *importer[R]) unlist(ctx context.Context, rows []hashRow) error {
 // that never completed. seq is of the last complete operation.
 func (im *importer[R]) unlistClosed(ctx context.Context, seq int64) error {
 	for {
-		rows, err := readPage(ctx, im.db.read, im.rel.halfClosed, scanHashRow, im.id, seq, closeMany)
+		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.HalfClosed, scanHashRow, im.id, seq, closeMany)
 		if err != nil || len(rows) == 0 {
 			return err
 		}

@@ -1,4 +1,4 @@
-package store
+package owner
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // Owner is what the process that owns a database tells those of this machine
@@ -24,37 +25,16 @@ type Owner struct {
 	Certificate string `json:"certificate,omitempty"`
 }
 
-// ownerFile is readable for the user who may write the database, and nobody
+// File is readable for the user who may write the database, and nobody
 // else.
-func ownerFile(path string) string { return path + ".owner" }
-
-// Announce writes who owns the database beside it, until Close. A process that
-// is killed leaves the file behind, so it means something only while the lock
-// is held.
-func (db *DB) Announce(o Owner) error {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	name := ownerFile(db.path)
-	// Made anew, so that neither its mode nor a link is somebody else's.
-	err = removeIfThere(name)
-	if err == nil {
-		err = writeNew(name, text)
-	}
-	if err != nil {
-		return fmt.Errorf("write who owns the database: %w", err)
-	}
-	db.announced = true
-	return nil
-}
+func File(path string) string { return path + ".owner" }
 
 // ReadOwner reads what the owner of a database announced. It is an ErrNotFound
 // where there is nothing. Whoever asks knows that there is an owner, because
 // Open said so.
-func ReadOwner(path string) (Owner, error) {
+func Read(path string) (Owner, error) {
 	var o Owner
-	text, err := os.ReadFile(ownerFile(path))
+	text, err := os.ReadFile(File(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return o, fmt.Errorf("read who owns the database: %w", clair.ErrNotFound)
 	}
@@ -75,4 +55,22 @@ func writeNew(name string, text []byte) error {
 	}
 	_, err = f.Write(text)
 	return errors.Join(err, f.Close())
+}
+
+// Write writes who owns the database at path, in place of what an earlier
+// owner may have left.
+func Write(path string, o Owner) error {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	name := File(path)
+	err = sqlitedb.RemoveIfExists(name)
+	if err == nil {
+		err = writeNew(name, text)
+	}
+	if err != nil {
+		return fmt.Errorf("write the owner of the database: %w", err)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package store
+package outbox
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
 // The id of a row is the first half of its set's and, in the second half, the
@@ -41,10 +42,10 @@ func rowPlace(set, row uuid.UUID) (n int64, ok bool) {
 // webhook is told of, or all where none is named, after the row with the id,
 // uuid.Nil being before the first. An unknown set, or a webhook that is not
 // told of it, is an ErrNotFound, and a row that is none of its an ErrInvalid.
-func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (page clair.NotificationPage, err error) {
+func (db *Outbox) NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (page clair.NotificationPage, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("read notification %s: %w", id, classify(err))
+			err = fmt.Errorf("read notification %s: %w", id, sqlitedb.Classify(err))
 		}
 	}()
 	n, ok := rowPlace(id, after)
@@ -56,7 +57,7 @@ func (db *DB) NotificationPage(ctx context.Context, id uuid.UUID, webhook string
 		WHERE n.ref = ?1 AND n.complete AND (?2 = '' OR r.webhook IS NOT NULL)`
 	var set int64
 	var view string
-	err = db.read.QueryRowContext(ctx, find, id.String(), webhook).Scan(&set, &view)
+	err = db.Read.QueryRowContext(ctx, find, id.String(), webhook).Scan(&set, &view)
 	if errors.Is(err, sql.ErrNoRows) {
 		return page, clair.ErrNotFound
 	}
@@ -105,11 +106,11 @@ type body struct {
 }
 
 // bodies reads what holds so many rows after a place, and perhaps more.
-func (db *DB) bodies(ctx context.Context, set int64, view string, after int64, limit int) ([]body, error) {
+func (db *Outbox) bodies(ctx context.Context, set int64, view string, after int64, limit int) ([]body, error) {
 	const read = `SELECT n, manifests, reason, package_version, vuln_id, ifnull(previous_id, 0) FROM notification_body
 		WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + ?4
 		AND n >= ifnull((SELECT max(n) FROM notification_body WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + 1), 0) ORDER BY n`
-	return readPage(ctx, db.read, read, func(rows *sql.Rows) (b body, err error) {
+	return sqlitedb.ReadPage(ctx, db.Read, read, func(rows *sql.Rows) (b body, err error) {
 		var manifests, reason string
 		err = rows.Scan(&b.n, &manifests, &reason, &b.Version, &b.vuln, &b.previous)
 		b.Reason, b.manifests = clair.Reason(reason), strings.Fields(manifests)
@@ -118,7 +119,7 @@ func (db *DB) bodies(ctx context.Context, set int64, view string, after int64, l
 }
 
 // notificationVulns reads vulnerabilities of a set by their ids in it.
-func (db *DB) notificationVulns(ctx context.Context, set int64, ids []int64) (map[int64]*clair.Vulnerability, error) {
+func (db *Outbox) notificationVulns(ctx context.Context, set int64, ids []int64) (map[int64]*clair.Vulnerability, error) {
 	const read = `SELECT v.vuln_id, v.vuln FROM json_each(?) AS j
 		CROSS JOIN notification_vuln AS v ON v.notification_id = ? AND v.vuln_id = j.value`
 	type packed struct {
@@ -126,16 +127,16 @@ func (db *DB) notificationVulns(ctx context.Context, set int64, ids []int64) (ma
 		vuln []byte
 	}
 	slices.Sort(ids)
-	found, err := readPage(ctx, db.read, read, func(rows *sql.Rows) (p packed, err error) {
+	found, err := sqlitedb.ReadPage(ctx, db.Read, read, func(rows *sql.Rows) (p packed, err error) {
 		err = rows.Scan(&p.id, &p.vuln)
 		return p, err
-	}, idList(slices.Compact(ids)), set)
+	}, sqlitedb.JSONList(slices.Compact(ids)), set)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[int64]*clair.Vulnerability, len(found))
 	for _, p := range found {
-		text, err := db.zip.unpackBytes(p.vuln)
+		text, err := db.zip.UnpackBytes(p.vuln)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +152,7 @@ func (db *DB) notificationVulns(ctx context.Context, set int64, ids []int64) (ma
 // Notifications lists sets with their receipts, newest first: those older than
 // the one with the id, or from the newest where it is uuid.Nil. An unknown id
 // is an ErrNotFound.
-func (db *DB) Notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
+func (db *Outbox) Notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
 	sets, err := db.notifications(ctx, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list notifications: %w", err)
@@ -159,22 +160,22 @@ func (db *DB) Notifications(ctx context.Context, before uuid.UUID, limit int) ([
 	return sets, nil
 }
 
-func (db *DB) notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
+func (db *Outbox) notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
 	const find = `SELECT id FROM notification WHERE ref = ? AND complete`
 	const read = `SELECT id, ref, uo_ref, updater, date, rows, deleted FROM notification
 		WHERE complete AND (?1 = 0 OR id < ?1) ORDER BY id DESC LIMIT ?2`
 	var from int64
 	if before != uuid.Nil {
-		err := db.read.QueryRowContext(ctx, find, before.String()).Scan(&from)
+		err := db.Read.QueryRowContext(ctx, find, before.String()).Scan(&from)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, fmt.Errorf("notification %s: %w", before, clair.ErrNotFound)
 		}
 		if err != nil {
-			return nil, classify(err)
+			return nil, sqlitedb.Classify(err)
 		}
 	}
 	var ids []int64
-	sets, err := readPage(ctx, db.read, read, func(rows *sql.Rows) (s clair.NotificationSet, err error) {
+	sets, err := sqlitedb.ReadPage(ctx, db.Read, read, func(rows *sql.Rows) (s clair.NotificationSet, err error) {
 		var id, date int64
 		var ref, operation string
 		if err := rows.Scan(&id, &ref, &operation, &s.Updater, &date, &s.Rows, &s.Deleted); err != nil {
@@ -196,21 +197,21 @@ func (db *DB) notifications(ctx context.Context, before uuid.UUID, limit int) ([
 }
 
 // readReceipts fills in the receipts of sets.
-func (db *DB) readReceipts(ctx context.Context, sets []clair.NotificationSet, ids []int64) error {
+func (db *Outbox) readReceipts(ctx context.Context, sets []clair.NotificationSet, ids []int64) error {
 	const read = `SELECT j.key, ` + receiptColumns + ` FROM json_each(?) AS j CROSS JOIN receipt AS r ON r.notification_id = j.value
 		ORDER BY r.webhook`
-	rows, err := db.read.QueryContext(ctx, read, idList(ids))
+	rows, err := db.Read.QueryContext(ctx, read, sqlitedb.JSONList(ids))
 	if err != nil {
-		return classify(err)
+		return sqlitedb.Classify(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var i int
 		var r clair.Receipt
 		if err := scanReceipt(rows, &r, &i); err != nil {
-			return classify(err)
+			return sqlitedb.Classify(err)
 		}
 		sets[i].Receipts = append(sets[i].Receipts, r)
 	}
-	return classify(rows.Err())
+	return sqlitedb.Classify(rows.Err())
 }

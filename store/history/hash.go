@@ -1,26 +1,26 @@
-package store
+package history
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 )
 
-// hasher gathers fields so that no two lists of fields look alike.
-type hasher struct{ buf []byte }
+// Hasher gathers fields so that no two lists of fields look alike.
+type Hasher struct{ Buf []byte }
 
-func (h *hasher) text(ss ...string) {
+func (h *Hasher) Text(ss ...string) {
 	for _, s := range ss {
-		h.buf = binary.AppendUvarint(h.buf, uint64(len(s)))
-		h.buf = append(h.buf, s...)
+		h.Buf = binary.AppendUvarint(h.Buf, uint64(len(s)))
+		h.Buf = append(h.Buf, s...)
 	}
 }
 
-func (h *hasher) number(n int64) { h.buf = binary.AppendVarint(h.buf, n) }
+func (h *Hasher) Number(n int64) { h.Buf = binary.AppendVarint(h.Buf, n) }
 
-// sum returns the hash and starts over.
-func (h *hasher) sum() Hash {
-	sum := sha256.Sum256(h.buf)
-	h.buf = h.buf[:0]
+// Sum returns the hash and starts over.
+func (h *Hasher) Sum() Hash {
+	sum := sha256.Sum256(h.Buf)
+	h.Buf = h.Buf[:0]
 	return Hash(sum[:16])
 }
 
@@ -48,11 +48,11 @@ func (f *filter) may(h Hash) bool {
 	return true
 }
 
-// bitmap is a set of row ids.
-type bitmap struct{ words []uint64 }
+// Bitmap is a set of row ids.
+type Bitmap struct{ words []uint64 }
 
-// set adds an id and says whether it was new.
-func (b *bitmap) set(id int64) bool {
+// Set adds an id and says whether it was new.
+func (b *Bitmap) Set(id int64) bool {
 	w, m := int(id>>6), uint64(1)<<(id&63)
 	if w >= len(b.words) {
 		b.words = append(b.words, make([]uint64, w-len(b.words)+1)...)
@@ -62,7 +62,7 @@ func (b *bitmap) set(id int64) bool {
 	return fresh
 }
 
-func (b *bitmap) has(id int64) bool {
+func (b *Bitmap) has(id int64) bool {
 	w := int(id >> 6)
 	return w < len(b.words) && b.words[w]&(1<<(id&63)) != 0
 }

@@ -1,4 +1,4 @@
-package store
+package history
 
 import (
 	"context"
@@ -12,79 +12,27 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/store/sqlitedb"
 )
 
-// delta is an import that is told what changed since an operation, its base,
+// Delta is an import that is told what changed since an operation, its base,
 // in place of all there is. It costs what changed: nothing here looks at the
 // rows that stay.
-type delta struct {
-	base uuid.UUID
+type Delta struct {
+	Base uuid.UUID
 	seq  int64 // of the base
 
 	// surplus are open rows that the base does not see: those of imports
 	// after it, whether they failed or their operations were deleted. They
 	// are closed unless the delta adds them.
-	surplus bitmap
+	surplus Bitmap
 	// dropped are rows of the base that the delta takes away; they are closed
 	// unless it adds them too.
-	dropped bitmap
+	dropped Bitmap
 	// written are the rows that this import has added.
-	written bitmap
+	written Bitmap
 	// named are the names by which rows are yet to be dropped.
 	named []string
-}
-
-// UpdateVulnerabilitiesDelta makes an operation of the rows that the operation
-// base sees with the changes applied, and says what that changed. A row that
-// is added must not be in the base, and one that is removed must be: where
-// this does not hold, or the base is no longer listed, it is an ErrBase, and
-// as after any other error there is no operation. Otherwise it is as
-// UpdateVulnerabilities, and costs what changed.
-func (db *DB) UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
-	changes iter.Seq2[clair.Change, error],
-) (clair.UpdateResult, error) {
-	t, err := newVulnTable(ctx, db)
-	if err != nil {
-		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
-	}
-	defer t.close()
-	h := &hasher{}
-	f := feedState{updater: base.Updater, fingerprint: fp, delta: &delta{base: base.Ref}}
-	return runImport(ctx, db, vulnRelation, t, f, func(add func(incoming[vulnRow]) error) error {
-		for c, err := range changes {
-			if err != nil {
-				return err
-			}
-			in, ok := hashChange(h, c)
-			if !ok {
-				continue
-			}
-			if err := add(in); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// hashChange makes an incoming row of a change, if there is one in it that is
-// ever stored.
-func hashChange(h *hasher, c clair.Change) (incoming[vulnRow], bool) {
-	v, verb := c.Added, adds
-	switch {
-	case c.Replaced != "":
-		return incoming[vulnRow]{verb: replaces, name: c.Replaced}, true
-	case v == nil:
-		v, verb = c.Removed, removes
-	}
-	if v == nil || v.Package == nil || v.Package.Name == "" {
-		return incoming[vulnRow]{}, false
-	}
-	in := hashVulnerability(h, v)
-	if in.verb = verb; verb == removes {
-		in.row = vulnRow{} // what is removed is known by its hash
-	}
-	return in, true
 }
 
 // findBase finds the operation that a delta is relative to. No garbage is
@@ -94,11 +42,11 @@ func (im *importer[R]) findBase(ctx context.Context) error {
 		return nil
 	}
 	const find = `SELECT seq FROM update_operation WHERE ref = ? AND updater = ? AND kind = ?`
-	err := im.db.read.QueryRowContext(ctx, find, im.delta.base.String(), im.updater, string(im.rel.kind)).Scan(&im.delta.seq)
+	err := im.db.Read.QueryRowContext(ctx, find, im.delta.Base.String(), im.updater, string(im.rel.Kind)).Scan(&im.delta.seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("%w: there is no operation %s", clair.ErrBase, im.delta.base)
+		return fmt.Errorf("%w: there is no operation %s", clair.ErrBase, im.delta.Base)
 	}
-	return classify(err)
+	return sqlitedb.Classify(err)
 }
 
 // rebase makes the open rows those that the base sees: rows closed since are
@@ -110,7 +58,7 @@ func (im *importer[R]) rebase(ctx context.Context) error {
 		return nil
 	}
 	for after := int64(0); ; {
-		rows, err := readPage(ctx, im.db.read, im.rel.surplus, scanHashRow, im.id, d.seq, after, pageRows)
+		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Surplus, scanHashRow, im.id, d.seq, after, PageRows)
 		if err != nil {
 			return err
 		}
@@ -118,20 +66,20 @@ func (im *importer[R]) rebase(ctx context.Context) error {
 			break
 		}
 		for _, r := range rows {
-			d.surplus.set(r.id)
+			d.surplus.Set(r.id)
 		}
 		after = rows[len(rows)-1].id
 	}
 	for {
-		rows, err := readPage(ctx, im.db.read, im.rel.missing, scanHashRow, im.id, d.seq, pageRows)
+		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Missing, scanHashRow, im.id, d.seq, PageRows)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		err = im.db.inSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
-			if err := tx.QueryRowContext(ctx, im.rel.again, im.seq, rows[i].id).Scan(&rows[i].id); err != nil || im.rel.withTags == "" {
+		err = im.db.InSlices(ctx, len(rows), func(tx *sql.Tx, i int) error {
+			if err := tx.QueryRowContext(ctx, im.rel.Again, im.seq, rows[i].id).Scan(&rows[i].id); err != nil || im.rel.WithTags == "" {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, im.rel.withTags, rows[i].id)
+			_, err := tx.ExecContext(ctx, im.rel.WithTags, rows[i].id)
 			return err
 		})
 		if err != nil {
@@ -153,10 +101,10 @@ func (im *importer[R]) count(id int64) {
 }
 
 // drop takes the part of a delta that takes rows away.
-func (im *importer[R]) drop(ctx context.Context, in incoming[R]) error {
+func (im *importer[R]) drop(ctx context.Context, in Row[R]) error {
 	d := im.delta
-	if in.verb == replaces {
-		if d.named = append(d.named, in.name); len(d.named) < batchRows {
+	if in.Verb == Replaces {
+		if d.named = append(d.named, in.Name); len(d.named) < batchRows {
 			return nil
 		}
 		return im.dropNamed(ctx)
@@ -179,9 +127,9 @@ func (im *importer[R]) dropNamed(ctx context.Context) error {
 		return err
 	}
 	// A name may stand for many rows, of which nothing is kept but a bit.
-	_, err = readPage(ctx, im.db.read, im.rel.named, func(rows *sql.Rows) (nothing struct{}, err error) {
+	_, err = sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Named, func(rows *sql.Rows) (nothing struct{}, err error) {
 		r, err := scanHashRow(rows)
-		d.dropped.set(r.id)
+		d.dropped.Set(r.id)
 		return nothing, err
 	}, string(list), im.id)
 	clear(d.named)
@@ -195,7 +143,7 @@ func (im *importer[R]) dropGone(ctx context.Context) error {
 		return nil
 	}
 	d := im.delta
-	ids, err := im.lookup(ctx, im.rel.known, im.gone)
+	ids, err := im.lookup(ctx, im.rel.Known, im.gone)
 	if err != nil {
 		return err
 	}
@@ -205,7 +153,7 @@ func (im *importer[R]) dropGone(ctx context.Context) error {
 		if id == 0 || d.surplus.has(id) || d.written.has(id) {
 			return fmt.Errorf("%w: a row that is removed is not there, the %d. of its batch", clair.ErrBase, i+1)
 		}
-		d.dropped.set(id)
+		d.dropped.Set(id)
 	}
 	clear(im.gone)
 	im.gone = im.gone[:0]
@@ -224,8 +172,8 @@ func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("%w: a row that is added is there already", clair.ErrBase)
 	}
 	var removed int64
-	for ids := range d.dropped.or(&d.surplus).minus(&im.seen).pages(pageRows) {
-		rows, err := readPage(ctx, im.db.read, im.rel.hashes, scanHashRow, idList(ids))
+	for ids := range d.dropped.or(&d.surplus).minus(&im.seen).Pages(PageRows) {
+		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Hashes, scanHashRow, sqlitedb.JSONList(ids))
 		if err == nil {
 			err = im.close(ctx, rows)
 		}
@@ -239,8 +187,8 @@ func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
 		}
 	}
 	var open int64
-	if err := im.db.read.QueryRowContext(ctx, im.rel.openAll, im.id).Scan(&open); err != nil {
-		return removed, classify(err)
+	if err := im.db.Read.QueryRowContext(ctx, im.rel.OpenAll, im.id).Scan(&open); err != nil {
+		return removed, sqlitedb.Classify(err)
 	}
 	im.known = open - im.added
 	return removed, nil
@@ -254,8 +202,8 @@ func (im *importer[R]) addsAreNew() bool {
 }
 
 // or gives the ids of either set.
-func (b *bitmap) or(o *bitmap) *bitmap {
-	out := &bitmap{words: make([]uint64, max(len(b.words), len(o.words)))}
+func (b *Bitmap) or(o *Bitmap) *Bitmap {
+	out := &Bitmap{words: make([]uint64, max(len(b.words), len(o.words)))}
 	copy(out.words, b.words)
 	for i, w := range o.words {
 		out.words[i] |= w
@@ -264,8 +212,8 @@ func (b *bitmap) or(o *bitmap) *bitmap {
 }
 
 // minus gives the ids that the other set lacks.
-func (b *bitmap) minus(o *bitmap) *bitmap {
-	out := &bitmap{words: make([]uint64, len(b.words))}
+func (b *Bitmap) minus(o *Bitmap) *Bitmap {
+	out := &Bitmap{words: make([]uint64, len(b.words))}
 	copy(out.words, b.words)
 	for i := range min(len(b.words), len(o.words)) {
 		out.words[i] &^= o.words[i]
@@ -273,7 +221,7 @@ func (b *bitmap) minus(o *bitmap) *bitmap {
 	return out
 }
 
-func (b *bitmap) empty() bool {
+func (b *Bitmap) empty() bool {
 	for _, w := range b.words {
 		if w != 0 {
 			return false
@@ -282,8 +230,8 @@ func (b *bitmap) empty() bool {
 	return true
 }
 
-// pages yields the ids in order, some at a time. The slice is used again.
-func (b *bitmap) pages(size int) iter.Seq[[]int64] {
+// Pages yields the ids in order, some at a time. The slice is used again.
+func (b *Bitmap) Pages(size int) iter.Seq[[]int64] {
 	return func(yield func([]int64) bool) {
 		page := make([]int64, 0, size)
 		for i, w := range b.words {

@@ -1,0 +1,2 @@
+// Package compress keeps texts compressed in a database, each by itself.
+package compress
