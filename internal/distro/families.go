@@ -16,6 +16,9 @@ type family struct {
 	scheme string
 	// of is the id of the distribution that this one is rebuilt from.
 	of string
+	// parent returns the platform of the release whose packages a derivative
+	// installs, by its number and code name; "" if it is not known.
+	parent func(number, codeName string) string
 	// aliases are its names in lower case without separators: IDs, NAMEs,
 	// ecosystems of OSV, namespaces of package URLs.
 	aliases []string
@@ -44,6 +47,19 @@ var families = [...]family{
 	{id: "ubuntu", name: "Ubuntu", scheme: "dpkg", aliases: []string{"ubuntu", "ubuntupro"},
 		number: ubuntuNumber, dist: ubuntuDist},
 
+	{id: "linuxmint", name: "Linux Mint", scheme: "dpkg", parent: parentIn(mintParents), aliases: []string{"linuxmint"},
+		number: major, dist: plain("Linux Mint ")},
+	{id: "pop", name: "Pop!_OS", scheme: "dpkg", parent: sameNumber, aliases: []string{"pop", "popos"},
+		number: ubuntuNumber, dist: plain("Pop!_OS ")},
+	{id: "elementary", name: "elementary OS", scheme: "dpkg", parent: parentIn(elementaryParents), aliases: []string{"elementary", "elementaryos"},
+		number: major, dist: plain("elementary OS ")},
+	{id: "zorin", name: "Zorin OS", scheme: "dpkg", parent: parentIn(zorinParents), aliases: []string{"zorin", "zorinos"},
+		number: major, dist: plain("Zorin OS ")},
+	{id: "neon", name: "KDE neon", scheme: "dpkg", parent: sameNumber, aliases: []string{"neon", "kdeneon"},
+		number: ubuntuNumber, dist: plain("KDE neon ")},
+
+	{id: "rhcos", name: "Red Hat Enterprise Linux CoreOS", scheme: "rpm", parent: coreOSParent, number: majorMinor,
+		aliases: []string{"rhcos", "redhatenterpriselinuxcoreos"}, dist: plain("Red Hat Enterprise Linux CoreOS ")},
 	{id: "rhel", name: "Red Hat Enterprise Linux Server", scheme: "rpm", number: major, dist: rhelDist,
 		aliases: []string{"rhel", "redhat", "redhatenterpriselinux", "redhatenterpriselinuxserver", "redhatenterpriselinuxworkstation",
 			"redhatrheleus", "redhatrhelaus", "redhatrhele4s", "redhatrheltus", "redhatrhelels", "redhatrhelmission",

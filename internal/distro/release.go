@@ -58,6 +58,17 @@ func ReleaseOf(d *clair.Distribution) (Release, bool) {
 	if f == nil {
 		return Release{}, false
 	}
+	r, ok := f.ofSystem(d)
+	if ok && f.parent != nil {
+		// os-release may name the parent of a release that is not in a table.
+		_, number, _ := strings.Cut(r.Platform, ":")
+		r.Of = f.parent(number, d.VersionCodeName)
+	}
+	return r, ok
+}
+
+// ofSystem returns the release of a system of the family.
+func (f *family) ofSystem(d *clair.Distribution) (Release, bool) {
 	if f.system != nil {
 		if number := f.system(d); number != "" {
 			return f.release(number)
@@ -257,8 +268,11 @@ func (f *family) release(number string) (Release, bool) {
 	if number != "" {
 		r.Platform += ":" + number
 	}
-	if f.of != "" {
+	switch {
+	case f.of != "":
 		r.Of = f.of + ":" + number
+	case f.parent != nil:
+		r.Of = f.parent(number, "")
 	}
 	r.dist = f.dist(number)
 	r.dist.DID = cmp.Or(f.did, f.id)
