@@ -10,6 +10,7 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/api"
+	"oriel/match"
 )
 
 // Coverer computes which places of an index report are covered by feeds.
@@ -18,6 +19,57 @@ type Coverer interface {
 	// Place computes the coverage of a platform.
 	Place(ctx context.Context, platform string) (clair.Place, error)
 }
+
+// Needer fetches feeds when they are needed.
+type Needer interface {
+	// Need records that places need their automatic feeds, starts fetching those
+	// that were never fetched, and returns without waiting the names of those
+	// that are being fetched. A place is a platform, such as "debian:12", or a
+	// format of enrichments, such as "nvd".
+	Need(ctx context.Context, places ...string) (fetching []string, err error)
+}
+
+// need starts fetching the automatic feeds that the places of an index report
+// need. A failure is logged: the report is made from the data there are, and its
+// coverage says what is missing.
+func (s *Server) need(ctx context.Context, r *clair.IndexReport) {
+	if s.Needer == nil {
+		return
+	}
+	var platforms []string
+	for _, p := range match.Places(r) {
+		if p.Reason == "" {
+			platforms = append(platforms, p.Platform())
+		}
+	}
+	s.needPlaces(ctx, platforms...)
+}
+
+func (s *Server) needPlaces(ctx context.Context, places ...string) {
+	if s.Needer == nil || len(places) == 0 {
+		return
+	}
+	if _, err := s.Needer.Need(ctx, places...); err != nil {
+		s.Log.WarnContext(ctx, "feeds not fetched", "places", strings.Join(places[:min(len(places), maxLogged)], ","), "err", err)
+	}
+}
+
+// maxLogged is the maximum number of places in a line of the log.
+const maxLogged = 20
+
+// needSeverities starts fetching NVD's scores if a finding has no severity of its
+// feed.
+func (s *Server) needSeverities(ctx context.Context, r *clair.VulnerabilityReport) {
+	for _, v := range r.Vulnerabilities {
+		if v.NormalizedSeverity == clair.Unknown {
+			s.needPlaces(ctx, formatNVD)
+			return
+		}
+	}
+}
+
+// formatNVD is the format of the feed with NVD's scores.
+const formatNVD = "nvd"
 
 // getCoverage answers with the places of a manifest's packages and why some of
 // them are not covered.
@@ -31,6 +83,7 @@ func (s *Server) getCoverage(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		s.need(c.Request().Context(), r)
 		coverage, err := s.coverage(c.Request().Context(), r)
 		if err != nil {
 			return err

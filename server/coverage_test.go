@@ -1,9 +1,13 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,8 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/index"
 	"oriel/internal/distro"
 	"oriel/internal/feed"
+	"oriel/server"
 )
 
 // reportOf returns an index report with numbers of packages by place: a release,
@@ -169,4 +175,59 @@ func testPartial(t *testing.T, w world) {
 	succeeded("feed/debian:12", 100*time.Hour)
 	require.Equal(t, "feed/debian:12", partial("debian:12"), "its data are old")
 	synctest.Wait()
+}
+
+// needer records what is needed.
+type needer struct{ places []string }
+
+func (n *needer) Need(_ context.Context, places ...string) ([]string, error) {
+	n.places = append(n.places, places...)
+	if slices.Contains(places, "debian:11") {
+		return nil, errors.New("no room")
+	}
+	return nil, nil
+}
+
+// A manifest, an SBOM and a report need the feeds of their places, and a finding
+// without a severity needs NVD's. A failure does not fail the request.
+func TestCoverage_NeedsFeeds(t *testing.T) {
+	w, n := newWorld(t), &needer{}
+	r := newRegistry(t)
+	cfg := index.Default()
+	cfg.AllowPrivate = true
+	log := slog.New(slog.DiscardHandler)
+	layers := index.NewFetcher(cfg, t.TempDir())
+	t.Cleanup(layers.CloseIdleConnections)
+	w.handler = server.New(server.Options{
+		Manifests: w.db, Updates: w.db, Matcher: matcher{w.db}, Needer: n, Log: log, IndexState: state,
+		Indexer: index.NewIndexer(cfg, w.db, layers, log),
+	})
+	needs := func(want ...string) {
+		t.Helper()
+		require.ElementsMatch(t, want, slices.Compact(slices.Sorted(slices.Values(n.places))))
+		n.places = nil
+	}
+	places := map[string]int{"debian:12": 3, "npm": 1, "centos:9": 1, "?slackware:15.0": 1}
+	require.Equal(t, 201, w.do("PUT", iRep+hashA, reportOf(t, places)).StatusCode)
+	needs("debian:12", "npm", "rhel:9")
+	require.Equal(t, 202, w.do("GET", vRep+hashA, "").StatusCode)
+	needs("debian:12", "npm", "rhel:9")
+	sbom := `{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,"components":[{"type":"library","name":"x","purl":"pkg:npm/x@1"}]}`
+	require.Equal(t, 201, w.do("POST", iPost, sbom, "Content-Type", "application/vnd.cyclonedx+json").StatusCode)
+	needs("npm")
+	l := r.add(layer(t, "etc/os-release", osRelease, "lib/apk/db/installed", apk("musl", "1.2.3-r0")), "")
+	require.Equal(t, 201, w.do("POST", iPost, r.manifest(hashB, l)).StatusCode)
+	needs("alpine:3.18")
+
+	w.update("feed", row("PYSEC-1", "npm", "p0", ""))
+	require.Equal(t, 200, w.do("GET", vRep+hashA, "").StatusCode)
+	needs("debian:12", "npm", "rhel:9")
+	unknown := row("PYSEC-2", "npm", "p0", "")
+	unknown.Severity, unknown.NormalizedSeverity = "", clair.Unknown
+	w.update("feed", unknown)
+	require.Equal(t, 200, w.do("GET", vRep+hashA, "").StatusCode)
+	needs("debian:12", "npm", "rhel:9", "nvd")
+
+	require.Equal(t, 200, w.do("PUT", iRep+hashA, reportOf(t, map[string]int{"debian:11": 1})).StatusCode)
+	needs("debian:11")
 }

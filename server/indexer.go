@@ -132,6 +132,7 @@ func (s *Server) indexReport(ctx context.Context, hash clair.Digest) (*clair.Ind
 // answerReport answers with a report that was made or stored, and links to it.
 func (s *Server) answerReport(c echo.Context, status int, r *clair.IndexReport) error {
 	index.Complete(r) // an earlier version may have stored it
+	s.need(c.Request().Context(), r)
 	h := c.Response().Header()
 	h.Set("Etag", quoted(s.IndexState))
 	h.Set("Location", api.PathIndexReport+"/"+string(r.Hash))

@@ -37,6 +37,9 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 			return err
 		}
 		if !ok {
+			if r, err := s.indexReport(ctx, hash); err == nil {
+				s.need(ctx, r) // or else there might never be any
+			}
 			return c.NoContent(http.StatusAccepted)
 		}
 		s.initialized.Store(true)
@@ -46,6 +49,7 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		s.need(ctx, r)
 		coverage, err := s.coverage(ctx, r)
 		if err != nil {
 			return err
@@ -54,6 +58,7 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		if err != nil {
 			return err
 		}
+		s.needSeverities(ctx, res.Report)
 		if pairs := match.Pairs(res.Incomparable); pairs > 0 {
 			s.metrics.skipped.Add(float64(pairs))
 			s.Log.WarnContext(ctx, "matching skipped versions", "manifest", hash, "pairs", pairs, "first", res.Incomparable[0])

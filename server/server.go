@@ -24,6 +24,9 @@ type Options struct {
 	Updates   UpdateStore
 	Indexer   Indexer
 	Matcher   Matcher
+	// Needer fetches feeds when reports need them; nil if there are no automatic
+	// feeds.
+	Needer Needer
 	// Coverer computes the coverage of reports. If it is nil, reports do not
 	// have it.
 	Coverer       Coverer
