@@ -230,6 +230,9 @@ func placeOf(dist *clair.Distribution, repo *clair.Repository) clair.Place {
 	platform := recordPlatform(dist, repo)
 	release, ok := distro.ReleaseOf(dist)
 	switch {
+	case ok && release.Orphaned():
+		p.Name, p.Reason = release.Platform, clair.UnknownRelease
+		p.Hint = "The release that it is derived from cannot be determined."
 	case ok && platform == releasePlatform(release):
 		p.Name, p.MatchedAs = release.Platform, release.Of
 	case platform != "":
@@ -242,8 +245,7 @@ func placeOf(dist *clair.Distribution, repo *clair.Repository) clair.Place {
 		if distro.Knows(dist) {
 			p.Reason, p.Hint = clair.UnknownRelease, "The release of the distribution cannot be determined."
 		} else {
-			p.Reason, p.Hint = clair.UnknownDistribution, "No feed is known for the distribution."
-
+			p.Reason, p.Hint = clair.UnknownDistribution, distro.Foreign(dist)
 		}
 	}
 	return p

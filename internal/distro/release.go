@@ -44,6 +44,14 @@ func (r Release) Accepts(o Release) bool {
 	return o.Platform != "" && (o.Platform == r.Platform || o.Platform == r.Of)
 }
 
+// Orphaned reports whether the distribution is derived from another one and the
+// release that this one is derived from is not known.
+func (r Release) Orphaned() bool {
+	id, _, _ := strings.Cut(r.Platform, ":")
+	f := familyByID(id)
+	return f != nil && f.parent != nil && r.Of == ""
+}
+
 // ReleaseOf finds the release of a system by the fields of its os-release, and
 // that of a vulnerability by the distribution in its row.
 func ReleaseOf(d *clair.Distribution) (Release, bool) {

@@ -2,6 +2,7 @@ package distro_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +53,10 @@ func TestReleaseByName(t *testing.T) {
 
 		// Releases to come are made by rule.
 		"debian:16": "debian:16", "Ubuntu:28.04:LTS": "ubuntu:28.04", "alpine:3.40": "alpine:3.40", "rhel:12": "rhel:12",
+
+		// Derivatives.
+		"linuxmint:21.3": "linuxmint:21", "linuxmint-22": "linuxmint:22", "pop-22.04": "pop:22.04",
+		"elementary:7.1": "elementary:7", "zorin:17": "zorin:17", "neon:24.04": "neon:24.04", "rhcos:4.13": "rhcos:4.13",
 
 		// Other streams of the same package names are not the plain release.
 		"Ubuntu:Pro:FIPS:18.04:LTS": "", "Ubuntu:Pro:FIPS-updates:20.04:LTS": "", "Ubuntu:Pro:Realtime:22.04:LTS": "",
@@ -114,7 +119,7 @@ func TestReleaseOf(t *testing.T) {
 		"openeuler:22.03-LTS-SP2": {{DID: "openEuler", Name: "openEuler", Version: "22.03 (LTS-SP2)", VersionID: "22.03"}},
 		"wolfi":                   {{DID: "wolfi", Name: "Wolfi", VersionID: "20230201"}},
 		"chainguard":              {{DID: "chainguard", Name: "Chainguard", VersionID: "20230214"}},
-		"":                        {{}, {DID: "slackware", Name: "Slackware", VersionID: "15.0"}, {DID: "debian"}, {Name: "debian testing"}},
+		"":                        {{}, {DID: "kali", Name: "Kali GNU/Linux", VersionID: "2024.1", VersionCodeName: "kali-rolling"}, {DID: "devuan", Name: "Devuan GNU/Linux", VersionID: "5"}, {DID: "anolis", Name: "Anolis OS", VersionID: "8.8"}, {DID: "ubuntu-core", Name: "Ubuntu Core", VersionID: "22"}, {DID: "slackware", Name: "Slackware", VersionID: "15.0"}, {DID: "debian"}, {Name: "debian testing"}},
 	} {
 		for _, d := range systems {
 			r, ok := distro.ReleaseOf(&d)
@@ -210,4 +215,28 @@ func FuzzRelease(f *testing.F) {
 		distro.ReleaseByPURL("ubuntu", s)
 		distro.ReleaseOf(&clair.Distribution{DID: s, Version: s, PrettyName: s})
 	})
+}
+
+func TestRelease_Ended(t *testing.T) {
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for name, want := range map[string]string{
+		"debian:11": "2026-08-31", "debian:12": "", "debian:16": "", "raspbian:10": "2024-06-30", "alpine:3.21": "2026-11-01", "alpine:3.22": "",
+		"ubuntu:23.10": "2024-07-12", "ubuntu:20.04": "", "linuxmint:21.3": "", "centos:6": "2024-06-30", "amzn:2": "2026-06-30", "wolfi": "",
+	} {
+		r, ok := distro.ReleaseByName(name)
+		require.True(t, ok, name)
+		require.Equal(t, want, r.Ended(now), name)
+	}
+	for name, gone := range map[string]bool{"debian:9": true, "debian:11": false, "ubuntu:23.10": true, "ubuntu:22.04": false, "alpine:3.10": false, "linuxmint:21.3": false} {
+		r, ok := distro.ReleaseByName(name)
+		require.True(t, ok, name)
+		require.Equal(t, gone, r.RemovedFromFeed(now) != "", name)
+		require.Empty(t, r.RemovedFromFeed(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)), name)
+	}
+}
+
+func TestForeign(t *testing.T) {
+	require.Contains(t, distro.Foreign(&clair.Distribution{DID: "kali"}), "not those of Debian")
+	require.Contains(t, distro.Foreign(&clair.Distribution{DID: "anolis"}), "not those of Red Hat")
+	require.Equal(t, "No feed is known for the distribution.", distro.Foreign(&clair.Distribution{DID: "slackware"}))
 }
