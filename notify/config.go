@@ -18,32 +18,33 @@ import (
 
 // Config is the [notify] table of the configuration.
 type Config struct {
-	// Enabled says whether notifications are made. What completes while they
-	// are not is not told of later.
+	// Enabled turns notifications on. Operations that complete while it is off
+	// are not announced later.
 	Enabled bool `toml:"enabled"`
-	// Callback is the address under which receivers read notifications, to
-	// which their id is added. "" is derived from where the server listens.
+	// Callback is the address under which receivers read notifications; their
+	// id is appended. By default it is derived from the address of the server.
 	Callback string `toml:"callback"`
-	// RetryMin is the wait after the first failed attempt; each further one
-	// waits twice as long, up to RetryMax. Both are varied downwards.
+	// RetryMin is the delay after the first failed attempt; each further delay
+	// is twice as long, up to RetryMax. Both are shortened at random.
 	RetryMin quantity.Duration `toml:"retry_min"`
 	RetryMax quantity.Duration `toml:"retry_max"`
-	// GiveUp is how long a delivery is tried.
+	// GiveUp is how long a delivery is attempted.
 	GiveUp quantity.Duration `toml:"give_up"`
-	// Timeout bounds one attempt.
+	// Timeout limits one attempt.
 	Timeout quantity.Duration `toml:"timeout"`
-	// Keep is how long notifications are kept that no delivery is to come of.
+	// Keep is how long notifications are kept after their last delivery was
+	// made or given up.
 	Keep quantity.Duration `toml:"keep"`
-	// Summary keeps of each manifest and reason only the most severe
-	// vulnerability, as Clair does by default.
+	// Summary reduces a notification to the most severe vulnerability for each
+	// manifest and reason, as Clair does by default.
 	Summary bool `toml:"summary"`
-	// Webhooks are who is told.
+	// Webhooks are the receivers.
 	Webhooks []Webhook `toml:"webhook"`
 }
 
-// Webhook is a [[notify.webhook]] table. An empty rule takes everything.
+// Webhook is a [[notify.webhook]] table. An empty rule matches everything.
 type Webhook struct {
-	// Name is what receipts are kept under. It is part of addresses.
+	// Name identifies the webhook's receipts. It is part of addresses.
 	Name string `toml:"name"`
 	URL  string `toml:"url"`
 	// Headers are sent with each delivery.
@@ -52,28 +53,28 @@ type Webhook struct {
 	Secret string `toml:"secret"`
 	// Format is FormatClair or FormatFull; "" is FormatClair.
 	Format string `toml:"format"`
-	// MinSeverity leaves out what is milder.
+	// MinSeverity omits rows of lower severities.
 	MinSeverity clair.Severity `toml:"min_severity"`
-	// OnlyFixed leaves out what has no fix.
+	// OnlyFixed omits rows without a fix.
 	OnlyFixed bool `toml:"only_fixed"`
-	// OnlyKEV leaves out what is not known to be exploited.
+	// OnlyKEV omits vulnerabilities that are not known to be exploited.
 	OnlyKEV bool `toml:"only_kev"`
-	// Updaters and Manifests are patterns as path.Match takes them, of which
-	// one must match.
+	// Updaters and Manifests are lists of patterns for path.Match, one of which
+	// must match.
 	Updaters  []string `toml:"updaters"`
 	Manifests []string `toml:"manifests"`
 }
 
 // The formats of a delivery's body.
 const (
-	// FormatClair is Clair's: the notification's id, and the address where it
-	// is read.
+	// FormatClair is Clair's body: the notification's id, and the address where
+	// it can be read.
 	FormatClair = "clair"
-	// FormatFull has the first page of the rows beside that.
+	// FormatFull is Clair's body with the first page of the rows.
 	FormatFull = "full"
 )
 
-// Default is the configuration where the file says nothing.
+// Default returns the default configuration.
 func Default() Config {
 	const day = 24 * time.Hour
 	return Config{
@@ -82,7 +83,7 @@ func Default() Config {
 	}
 }
 
-// Validate names every key with an impossible value.
+// Validate returns an error that names every impossible value.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Callback != "" {
@@ -109,10 +110,10 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// webhookName is what can stand in a path as it is.
+// webhookName matches names that can be part of a path.
 var webhookName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// token is an HTTP token (RFC 9110, section 5.6.2).
+// token matches an HTTP token (RFC 9110, section 5.6.2).
 var token = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 func (w Webhook) validate(key string) error {
@@ -127,7 +128,7 @@ func (w Webhook) validate(key string) error {
 			continue
 		}
 		if !token.MatchString(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			errs = append(errs, clair.Invalid(key+"headers", "%.80q is no header", name))
+			errs = append(errs, clair.Invalid(key+"headers", "%.80q is not a header", name))
 		}
 	}
 	if _, err := newSigner(w.Secret); err != nil {
@@ -139,14 +140,14 @@ func (w Webhook) validate(key string) error {
 	for name, list := range map[string][]string{"updaters": w.Updaters, "manifests": w.Manifests} {
 		for _, pattern := range list {
 			if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-				errs = append(errs, clair.Invalid(key+name, "%.80q is no pattern", pattern))
+				errs = append(errs, clair.Invalid(key+name, "%.80q is not a pattern", pattern))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// checkURL wants an absolute address of HTTP.
+// checkURL checks that an address is an absolute HTTP address.
 func checkURL(key, text string) error {
 	u, err := url.Parse(text)
 	switch {
@@ -160,12 +161,12 @@ func checkURL(key, text string) error {
 	return nil
 }
 
-// filtered says whether the webhook's rule leaves anything out.
+// filtered reports whether the webhook has a rule that omits rows.
 func (w Webhook) filtered() bool {
 	return w.MinSeverity > clair.Unknown || w.OnlyFixed || w.OnlyKEV || len(w.Updaters) > 0 || len(w.Manifests) > 0
 }
 
-// view names the rows that the webhook is told of.
+// view returns the name of the webhook's set of rows.
 func (w Webhook) view() string {
 	if w.filtered() {
 		return w.Name

@@ -30,16 +30,16 @@ var corpusFeeds = [][3]string{
 	{"alpine/main", "alpine", "alpine/v3.10/main.json.gz"}, {"alpine/community", "alpine", "alpine/v3.10/community.json.gz"},
 }
 
-// corpusInputs are inventories of the corpus, with the release where it is not
-// in them.
+// corpusInputs are inventories of the corpus, with the release if they do not
+// name it.
 var corpusInputs = map[string]string{
 	"apk/alpine-3.10.4.installed": "alpine:3.10", "images/alpine-3.10-docker-archive.tar.gz": "",
 	"index-reports/docker.io-library-debian-10.index.json.gz": "", "index-reports/indexreport-buster-jackson-databind.json.gz": "",
 	"sbom/spdx-go-hummingbird.spdx.json.gz": "", "sbom/trivy-fluentd-multiple-lockfiles-cyclonedx.json": "",
 }
 
-// reportFacts is what the vulnerability reports of all manifests say, by
-// advisory, package and manifest.
+// reportFacts returns the findings of the vulnerability reports of all
+// manifests, by advisory, package and manifest.
 func reportFacts(t *testing.T, db *store.DB, manifests []clair.Digest) map[string]string {
 	t.Helper()
 	found := map[string][]*clair.Vulnerability{}
@@ -69,7 +69,7 @@ func reportFacts(t *testing.T, db *store.DB, manifests []clair.Digest) map[strin
 	return out
 }
 
-// unpacked is a file of the corpus as it was before it was compressed.
+// unpacked returns a file of the corpus before its compression.
 func unpacked(t *testing.T, from string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(from), ".gz"))
@@ -87,8 +87,8 @@ func unpacked(t *testing.T, from string) string {
 	return to
 }
 
-// On real feeds, their later versions and real inventories, notifications say
-// what the vulnerability reports differ in.
+// On real feeds, their later versions and real inventories, notifications
+// contain the differences of the vulnerability reports.
 func TestNotify_Corpus(t *testing.T) {
 	dir := filepath.Join(corpus.Dir(t), "corpus")
 	w := newWorld(t)

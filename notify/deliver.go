@@ -16,15 +16,16 @@ import (
 	"oriel/clair"
 )
 
-// DeliveryStore keeps how far deliveries are.
+// DeliveryStore stores the progress of deliveries.
 type DeliveryStore interface {
-	// NextDelivery gives the delivery to a webhook that is due first, whether
-	// its time has come or not.
+	// NextDelivery returns the next delivery to a webhook, whether or not it is
+	// due.
 	NextDelivery(ctx context.Context, webhook string) (d clair.Delivery, ok bool, err error)
-	// BeginDelivery records that an attempt begins; ok is false where none
-	// should.
+	// BeginDelivery records that an attempt begins. ok is false if no attempt
+	// should be made.
 	BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (ok bool, err error)
-	// EndDelivery records how it ended, unless the receipt was deleted.
+	// EndDelivery records the result of an attempt, unless the receipt was
+	// deleted.
 	EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error
 	Redeliver(ctx context.Context, id uuid.UUID, webhook string) error
 	NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (clair.NotificationPage, error)
@@ -38,7 +39,8 @@ type deliverer struct {
 	store    DeliveryStore
 	poster   *poster
 	log      *slog.Logger
-	// woken is filled when there may be something to deliver. Nobody closes it.
+	// woken gets a value when there may be something to deliver. It is never
+	// closed.
 	woken chan struct{}
 }
 
@@ -63,10 +65,10 @@ func (d *deliverer) wake() {
 	}
 }
 
-// lookAgain is how long a deliverer waits after the database failed.
+// lookAgain is the delay after a failure of the database.
 const lookAgain = 10 * time.Second
 
-// run delivers what is due, until the context ends.
+// run makes due deliveries until the context ends.
 func (d *deliverer) run(ctx context.Context) error {
 	defer d.poster.close()
 	timer := time.NewTimer(0)
@@ -90,8 +92,8 @@ func (d *deliverer) run(ctx context.Context) error {
 	}
 }
 
-// due delivers all that is due, and says how long nothing will be; that is
-// negative where nothing is to come.
+// due makes all due deliveries and returns the time until the next one,
+// negative if there is none.
 func (d *deliverer) due(ctx context.Context) (time.Duration, error) {
 	for {
 		next, ok, err := d.store.NextDelivery(ctx, d.hook.Name)
@@ -110,7 +112,8 @@ func (d *deliverer) due(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// deliver makes one attempt. A failed attempt is no error; it is recorded.
+// deliver makes one attempt. A failed attempt is recorded, not returned as an
+// error.
 func (d *deliverer) deliver(ctx context.Context, next clair.Delivery) error {
 	body, err := d.body(ctx, next)
 	if err != nil {
@@ -127,7 +130,7 @@ func (d *deliverer) deliver(ctx context.Context, next clair.Delivery) error {
 	attempts := next.Attempts + 1
 	if out.err == nil {
 		d.log.InfoContext(ctx, "notification delivered", "webhook", d.hook.Name, "notification", next.ID, "attempts", attempts)
-		// It is true although Oriel may be stopping.
+		// The delivery succeeded, even if Oriel is stopping.
 		return d.store.EndDelivery(context.WithoutCancel(ctx), next.ID, d.hook.Name, clair.ReceiptDelivered, time.Time{}, "")
 	}
 	at := d.retryAt(next, attempts, out)
@@ -139,7 +142,7 @@ func (d *deliverer) deliver(ctx context.Context, next clair.Delivery) error {
 	return d.store.EndDelivery(ctx, next.ID, d.hook.Name, clair.ReceiptFailed, at, reason)
 }
 
-// retryAt says when to try again; the zero time says never.
+// retryAt returns the time of the next attempt, or the zero time for never.
 func (d *deliverer) retryAt(next clair.Delivery, attempts int, out outcome) time.Time {
 	end := next.Since.Add(time.Duration(d.cfg.GiveUp))
 	now := time.Now()
@@ -153,9 +156,9 @@ func (d *deliverer) retryAt(next clair.Delivery, attempts int, out outcome) time
 	return at
 }
 
-// backoff is the wait after so many attempts: it doubles from least to most,
-// less up to a half, so that receivers that failed together are not tried
-// together.
+// backoff returns the delay after some attempts: it doubles from least to
+// most, less a random part of up to a half, so that receivers that failed
+// together are not tried together.
 func backoff(least, most time.Duration, attempts int) time.Duration {
 	wait := least
 	for i := 1; i < attempts && wait < most; i++ {
@@ -165,7 +168,7 @@ func backoff(least, most time.Duration, attempts int) time.Duration {
 	return wait - time.Duration(rand.Int64N(int64(wait)/2+1))
 }
 
-// fullRows is how many rows a delivery of FormatFull has at the most. The rest
+// fullRows is the maximal number of rows in a delivery of FormatFull. The rest
 // is read page by page.
 const fullRows = 500
 

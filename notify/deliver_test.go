@@ -25,7 +25,7 @@ import (
 	"oriel/notify"
 )
 
-// delivery is one that a receiver got.
+// delivery is a delivery that a receiver got.
 type delivery struct {
 	header http.Header
 	body   string
@@ -38,7 +38,8 @@ type receiver struct {
 	got []delivery
 }
 
-// newReceiver answers the n-th delivery, from 0, as the function does.
+// newReceiver starts a receiver that answers the n-th delivery, from 0, with
+// the function.
 func newReceiver(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
 	t.Helper()
 	rc := &receiver{}
@@ -99,7 +100,7 @@ func (w *world) receipt(id uuid.UUID, webhook string) clair.Receipt {
 	return clair.Receipt{}
 }
 
-// status is that of a receipt. A set that is gone was deleted.
+// status returns the status of a receipt. A missing set was deleted.
 func (w *world) status(id uuid.UUID, webhook string) clair.ReceiptStatus {
 	w.Helper()
 	for _, s := range w.sets() {
@@ -133,8 +134,8 @@ func TestDeliver(t *testing.T) {
 	require.Len(t, rc.deliveries(), 2, "a restart delivers nothing twice")
 }
 
-// A receiver that fails is tried again until it has it, and does not keep
-// others from theirs.
+// A failing receiver is retried until it has the notification, and does not
+// delay others.
 func TestDeliver_Retries(t *testing.T) {
 	w := newWorld(t)
 	failing := newReceiver(t, func(n int, w http.ResponseWriter, _ *http.Request) {
@@ -252,7 +253,7 @@ func TestDeliver_Full(t *testing.T) {
 	require.Equal(t, []string{"added A-500 p@v1.2.0 01"}, said(rest.Notifications))
 }
 
-// A webhook's rule chooses what it is told of, before anything is summed up.
+// A webhook's rule selects its rows before the summary is made.
 func TestDeliver_Rules(t *testing.T) {
 	rows := []*clair.Vulnerability{
 		vuln("CRITICAL", "p", "", clair.Critical), vuln("HIGH", "p", "v1.5.0", clair.High), vuln("LOW", "p", "v1.3.0", clair.Low),
@@ -299,8 +300,8 @@ func TestDeliver_Rules(t *testing.T) {
 	}
 }
 
-// What a receiver deletes while it is being told stays deleted, and is not
-// delivered again.
+// A notification that a receiver deletes during its delivery stays deleted,
+// and is not delivered again.
 func TestDeliver_DeleteWins(t *testing.T) {
 	w := newWorld(t)
 	first := newReceiver(t, func(n int, rw http.ResponseWriter, r *http.Request) {
@@ -328,7 +329,8 @@ func TestDeliver_DeleteWins(t *testing.T) {
 	require.Len(t, first.deliveries(), 2)
 }
 
-// What one receiver is done with the others are still told of.
+// A notification that one receiver has deleted is still delivered to the
+// others.
 func TestDeliver_DeleteIsOneReceivers(t *testing.T) {
 	w := newWorld(t)
 	quick := newReceiver(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
@@ -395,9 +397,8 @@ func TestDeliver_GivesUpAndRedelivers(t *testing.T) {
 	require.Len(t, rc.deliveries(), tried+1)
 }
 
-// Delivered sets are dropped in time, and those that are still to be delivered
-// are not. An operation is not told of again although nothing of its set is
-// left.
+// Delivered sets are dropped after a while, and pending ones are not. An
+// operation is not announced again although nothing of its set is left.
 func TestDeliver_Retention(t *testing.T) {
 	w := newWorld(t)
 	rc := newReceiver(t, nil)
@@ -414,7 +415,7 @@ func TestDeliver_Retention(t *testing.T) {
 	w.start(cfg, nil)
 	require.Eventually(t, func() bool { return len(w.sets()) == 1 }, patience, time.Millisecond)
 	require.Len(t, w.rows(w.sets()[0].ID, "dead"), 1)
-	require.Contains(t, w.receipt(w.sets()[0].ID, "dead").Error, "nothing listens there")
+	require.Contains(t, w.receipt(w.sets()[0].ID, "dead").Error, "the connection was refused")
 	w.stop()
 	cfg.Webhooks = cfg.Webhooks[:1]
 	w.start(cfg, nil)
@@ -424,7 +425,7 @@ func TestDeliver_Retention(t *testing.T) {
 	require.Len(t, rc.deliveries(), 2)
 }
 
-// misbehave listens and answers each connection as the function does.
+// misbehave listens and answers each connection with the function.
 func misbehave(t *testing.T, answer func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -483,7 +484,7 @@ func TestDeliver_Endpoints(t *testing.T) {
 			fmt.Fprint(c, "HTTP/1.1 500 No\r\nContent-Length: 4000\r\n\r\n")
 			drip(c, strings.Repeat("x", 4000))
 		}, clair.ReceiptFailed, "the receiver answered 500 Internal Server Error: x", false},
-		{"hangs_up", func(net.Conn) {}, clair.ReceiptFailed, "the receiver hung up without an answer", false},
+		{"hangs_up", func(net.Conn) {}, clair.ReceiptFailed, "the receiver closed the connection without an answer", false},
 		{"no_http", func(c net.Conn) { fmt.Fprint(c, "220 mail.test ESMTP\r\n") }, clair.ReceiptFailed, "malformed HTTP", false},
 		{"a_gigabyte", func(c net.Conn) {
 			fmt.Fprint(c, headers+"Content-Length: 1073741824\r\n\r\n")

@@ -1,17 +1,16 @@
-// Package notify tells webhooks what update operations mean for manifests: it
-// plans a notification of each completed operation, persists it, and delivers
-// it until it is received or given up.
+// Package notify notifies webhooks about the changes of update operations for
+// manifests: it plans a notification for each completed operation, stores it,
+// and delivers it until it is received or given up.
 //
-// It holds no state that matters: what is to be planned, what has been and how
-// far each delivery is are rows, so a crash at any moment repeats a step and
-// loses nothing.
+// All of its state is in rows: which operations are to be planned, which have
+// been, and the progress of each delivery. A crash at any moment repeats a
+// step and loses nothing.
 //
 //  1. Operations are planned one at a time, in the order in which they
-//     completed. What is compared is the state of all updaters that
-//     notifications were last made of with the same state but for the
-//     operation's updater. So each change is told of once, although operations
-//     are skipped, deleted or retired, and although several updaters name one
-//     vulnerability.
+//     completed. Each plan compares the last announced state of all updaters
+//     with the same state in which the operation's updater is further on. So
+//     each change is announced once, although operations are skipped, deleted
+//     or retired, and although several updaters name one vulnerability.
 //
 //  2. An operation has one notification at most. Its id follows from the
 //     operation's and is fixed before anything is delivered. The commit that

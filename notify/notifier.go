@@ -13,43 +13,43 @@ import (
 	"oriel/clair"
 )
 
-// Store is all that is kept of notifications.
+// Store stores notifications.
 type Store interface {
 	PlanStore
 	DeliveryStore
-	// DropNotifications deletes those that are done with, and those older
-	// than a time of which no delivery to any of the webhooks is to come.
+	// DropNotifications deletes deleted notifications, and those older than a
+	// time of which no delivery to any of the webhooks is pending.
 	DropNotifications(ctx context.Context, before time.Time, webhooks ...string) error
 }
 
-// Options are what a Notifier works with.
+// Options are the parts of a Notifier.
 type Options struct {
 	Store Store
-	// Completed is filled when an operation may have completed. Nobody else
-	// receives from it.
+	// Completed gets a value when an operation may have completed. Only the
+	// Notifier receives from it.
 	Completed <-chan struct{}
-	// Callback is where notifications are read, if the configuration does not
-	// say so.
+	// Callback is the address of notifications if the configuration has none.
 	Callback string
-	// Authorization gives the value of the header of that name for each
-	// delivery; nil sends none.
+	// Authorization returns the value of the Authorization header of a
+	// delivery; if it is nil, there is no header.
 	Authorization func() (string, error)
-	// Exploited is asked for webhooks with only_kev. Default: nothing is.
+	// Exploited is used by webhooks with only_kev. If it is nil, no
+	// vulnerability is exploited.
 	Exploited Exploited
 	// UserAgent names the sender.
 	UserAgent string
-	// Log defaults to nothing.
+	// Log is the logger. Default: none.
 	Log *slog.Logger
 }
 
-// Notifier makes notifications and delivers them.
+// Notifier plans and delivers notifications.
 type Notifier struct {
 	cfg Config
 	Options
 	hooks []*deliverer
 }
 
-// New makes a notifier. It starts nothing.
+// New returns a notifier. It starts nothing.
 func New(cfg Config, o Options) (*Notifier, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func New(cfg Config, o Options) (*Notifier, error) {
 	return n, nil
 }
 
-// Run plans and delivers until the context ends, and then returns nil. What
-// fails is recorded or logged, and tried again.
+// Run plans and delivers until the context ends, and then returns nil.
+// Failures are recorded or logged, and retried.
 func (n *Notifier) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.plan(ctx) })
@@ -87,8 +87,8 @@ func (n *Notifier) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Redeliver delivers a notification again to one of its webhooks, or to all
-// where none is named. One that is not there is an ErrNotFound.
+// Redeliver delivers a notification again to one of its webhooks, or to all if
+// none is named. If it does not exist, the error is an ErrNotFound.
 func (n *Notifier) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error {
 	if !n.cfg.Enabled {
 		return fmt.Errorf("redeliver notification %s: %w: notifications are switched off", id, clair.ErrUnavailable)
@@ -100,7 +100,7 @@ func (n *Notifier) Redeliver(ctx context.Context, id uuid.UUID, webhook string) 
 	return nil
 }
 
-// wake makes every webhook look for deliveries.
+// wake makes every webhook check for deliveries.
 func (n *Notifier) wake() {
 	for _, d := range n.hooks {
 		d.wake()
@@ -108,14 +108,14 @@ func (n *Notifier) wake() {
 }
 
 const (
-	// sweepInterval is the time between two looks for notifications to drop.
+	// sweepInterval is the time between two deletions of old notifications.
 	sweepInterval = time.Hour
-	// replanAfter is how long planning waits after a failure, such as a full
+	// replanAfter is the delay of planning after a failure, such as a full
 	// disk.
 	replanAfter = 30 * time.Second
 )
 
-// plan plans what there is to plan, then waits for more.
+// plan plans operations as they complete.
 func (n *Notifier) plan(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -139,7 +139,7 @@ func (n *Notifier) plan(ctx context.Context) error {
 	}
 }
 
-// names are the webhooks there are.
+// names returns the names of the webhooks.
 func (n *Notifier) names() []string {
 	var out []string
 	for _, w := range n.cfg.Webhooks {
@@ -148,7 +148,7 @@ func (n *Notifier) names() []string {
 	return out
 }
 
-// planAll plans the operations that wait for it.
+// planAll plans all pending operations.
 func (n *Notifier) planAll(ctx context.Context) error {
 	for ctx.Err() == nil {
 		op, ok, err := n.Store.NextOperation(ctx)
@@ -156,7 +156,7 @@ func (n *Notifier) planAll(ctx context.Context) error {
 			return err
 		}
 		err = n.planOne(ctx, op)
-		// Deleted meanwhile: what it changed is part of the next one's.
+		// It was deleted in the meantime: its changes are part of the next one.
 		if err != nil && !errors.Is(err, clair.ErrNotFound) {
 			return err
 		}

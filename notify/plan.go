@@ -16,38 +16,39 @@ import (
 	"oriel/match"
 )
 
-// PlanStore has the operations to make notifications of, and keeps those.
+// PlanStore provides the operations to plan, and stores notifications.
 type PlanStore interface {
-	// NextOperation gives the next operation to plan, if there is one.
+	// NextOperation returns the next operation to plan, if there is one.
 	NextOperation(context.Context) (op clair.UpdateOperation, ok bool, err error)
-	// SkipOperation marks an operation without making a notification of it.
+	// SkipOperation marks an operation as planned without a notification.
 	SkipOperation(context.Context, clair.UpdateOperation) error
-	// OperationImpacts streams what an operation means for manifests.
+	// OperationImpacts streams the changes of an operation for manifests.
 	OperationImpacts(ctx context.Context, ref uuid.UUID,
 		affects func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool) iter.Seq2[clair.Impact, error]
-	// PutNotification makes the notification of an operation and marks it. The
-	// id is uuid.Nil where there was nothing to tell.
+	// PutNotification stores the notification of an operation and marks the
+	// operation as planned. The id is uuid.Nil if there was nothing to
+	// announce.
 	PutNotification(context.Context, clair.UpdateOperation, []clair.Subscription, iter.Seq2[clair.NotificationRow, error]) (uuid.UUID, error)
 	CountManifests(context.Context) (int64, error)
 }
 
-// Exploited says whether a vulnerability is known to be exploited.
+// Exploited reports whether a vulnerability is known to be exploited.
 type Exploited func(context.Context, *clair.Vulnerability) (bool, error)
 
 // planner makes the rows of one notification.
 type planner struct {
 	store PlanStore
 	op    clair.UpdateOperation
-	// rules choose the rows of the views.
+	// rules select the rows of the views.
 	rules     []Webhook
 	summary   bool
 	exploited Exploited
-	// together is how many manifests are summed up at once.
+	// together is how many manifests are summarized at once.
 	together int64
 }
 
-// rulesOf are the rules of an operation: everything, and what the webhooks
-// that leave something out want of its updater.
+// rulesOf returns the rules of an operation: one for everything, and those of
+// webhooks that select rows of its updater.
 func rulesOf(webhooks []Webhook, updater string) []Webhook {
 	out := []Webhook{{}}
 	for _, w := range webhooks {
@@ -58,8 +59,8 @@ func rulesOf(webhooks []Webhook, updater string) []Webhook {
 	return out
 }
 
-// matchesAny says whether a text matches one of some patterns, which have been
-// checked.
+// matchesAny reports whether a text matches one of the patterns, which are
+// valid.
 func matchesAny(patterns []string, text string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		ok, err := path.Match(p, text)
@@ -67,8 +68,9 @@ func matchesAny(patterns []string, text string) bool {
 	})
 }
 
-// takes says whether the webhook wants the news, the manifest left aside. What
-// was more severe before counts as such, so that an all-clear is heard too.
+// takes reports whether the webhook selects the change, whatever the manifest.
+// The higher of the old and the new severity counts, so that an all-clear is
+// announced, too.
 func (w Webhook) takes(ctx context.Context, n clair.Notification, exploited Exploited) (bool, error) {
 	severity := n.Vulnerability.NormalizedSeverity
 	if n.Previous != nil {
@@ -83,7 +85,7 @@ func (w Webhook) takes(ctx context.Context, n clair.Notification, exploited Expl
 	return true, nil
 }
 
-// told streams, once for each view that wants it, what there is to tell.
+// told streams the changes, once for each view that selects them.
 func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 	return func(yield func(told, error) bool) {
 		for i, err := range p.store.OperationImpacts(ctx, p.op.Ref, match.NewJudge().Certain) {
@@ -109,14 +111,14 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 	}
 }
 
-// told is what a rule has manifests told of.
+// told is a change that a rule selects for its manifests.
 type told struct {
 	clair.Notification
 	all  []clair.Digest
 	rule Webhook
 }
 
-// row tells one manifest.
+// row returns the row for one manifest.
 func (t told) row(m clair.Digest) clair.NotificationRow {
 	row := clair.NotificationRow{View: t.rule.view(), Manifest: m, Reason: t.Reason, Version: t.Version, Vulnerability: t.Vulnerability.ID}
 	if t.Previous != nil {
@@ -125,7 +127,7 @@ func (t told) row(m clair.Digest) clair.NotificationRow {
 	return row
 }
 
-// manifests are those that the rule wants to hear of.
+// manifests returns the manifests that the rule selects.
 func (t told) manifests() iter.Seq[clair.Digest] {
 	return func(yield func(clair.Digest) bool) {
 		for _, m := range t.all {
@@ -156,13 +158,14 @@ func (p *planner) rows(ctx context.Context) iter.Seq2[clair.NotificationRow, err
 	}
 }
 
-// summaryManifests is how many manifests, once for each view, a notifier sums
-// up at once, at about 200 bytes for each reason: where there are more, the impacts
-// are gone through several times, each time for a part of the manifests.
+// summaryManifests is how many manifests, times the number of views, a
+// notifier summarizes at once, at about 200 bytes for each reason. If there
+// are more, it reads the changes several times, each time for a part of the
+// manifests.
 const summaryManifests = 50_000
 
-// summaries streams for each view, reason and manifest the row of the most
-// severe vulnerability, of equally severe ones the first.
+// summaries streams, for each view, reason and manifest, the row of the most
+// severe vulnerability, the first one of equally severe ones.
 func (p *planner) summaries(ctx context.Context) iter.Seq2[clair.NotificationRow, error] {
 	return func(yield func(clair.NotificationRow, error) bool) {
 		n, err := p.store.CountManifests(ctx)
@@ -206,14 +209,14 @@ func (s section) compare(o section) int {
 	return cmp.Or(strings.Compare(s.view, o.view), strings.Compare(string(s.reason), string(o.reason)))
 }
 
-// summarised is the most severe so far: its severity, and its row for any
-// manifest.
+// summarised is the most severe vulnerability so far: its severity, and its
+// row for any manifest.
 type summarised struct {
 	severity clair.Severity
 	row      *clair.NotificationRow
 }
 
-// summarise sums up the manifests that are wanted.
+// summarise summarizes the selected manifests.
 func (p *planner) summarise(ctx context.Context, wanted func(clair.Digest) bool) (map[section]map[clair.Digest]summarised, error) {
 	all := map[section]map[clair.Digest]summarised{}
 	for t, err := range p.told(ctx) {

@@ -100,7 +100,7 @@ func TestPlan_TwoUpdaters(t *testing.T) {
 	require.Equal(t, []string{"removed A p@v1.2.0 01"}, say("two"))
 }
 
-// Operations that were retired or deleted before anyone looked are part of
+// Operations that were retired or deleted before they were planned are part of
 // the next one.
 func TestPlan_Skipped(t *testing.T) {
 	w := newWorld(t)
@@ -122,8 +122,8 @@ func TestPlan_Skipped(t *testing.T) {
 	require.ElementsMatch(t, []string{"removed A p@v1.2.0 01", "added B p@v1.2.0 01"}, said(w.rows(w.sets()[0].ID, "")))
 }
 
-// What is indexed after an operation is not told of it, and what is deleted
-// is no longer.
+// A manifest that is indexed after an operation is not part of its
+// notification, and a deleted one no longer.
 func TestPlan_Manifests(t *testing.T) {
 	w := newWorld(t)
 	w.index(digest(1), "p", "v1.2.0")
@@ -160,9 +160,8 @@ func TestPlan_Summary(t *testing.T) {
 		said(w.rows(w.sets()[0].ID, "")))
 }
 
-// A package that a manifest holds in two places is affected as long as it is
-// in one of them, and manifests that hold it in different places are told
-// different things.
+// A package in two places of a manifest is affected as long as one of them is,
+// and manifests with the package in different places get different rows.
 func TestPlan_Places(t *testing.T) {
 	w := newWorld(t)
 	repo := func(name string) *clair.Repository { return &clair.Repository{Name: name, Key: "rhel-cpe-repository"} }
@@ -195,7 +194,7 @@ func TestPlan_Places(t *testing.T) {
 	require.ElementsMatch(t, []string{"removed CVE p@1.0-1 01", "added CVE p@1.0-1 02"}, said(w.rows(w.sets()[0].ID, "")))
 }
 
-// While notifications are off, operations are marked and not told of later.
+// While notifications are off, operations are marked and not announced later.
 func TestPlan_Disabled(t *testing.T) {
 	w := newWorld(t)
 	w.index(digest(1), "p", "v1.2.0")
@@ -214,13 +213,13 @@ func TestPlan_Disabled(t *testing.T) {
 	require.Equal(t, []string{"added B p@v1.2.0 01"}, said(w.rows(w.sets()[0].ID, "")))
 }
 
-// fact is what the model knows of a manifest's package and an advisory.
+// fact is the model's knowledge about a manifest's package and an advisory.
 type fact struct {
 	severity clair.Severity
 	fixes    string
 }
 
-// facts is the naive answer: every manifest, package and row compared.
+// facts returns the naive answer: every manifest, package and row compared.
 func facts(manifests map[clair.Digest]map[string]int, rows map[string][]*clair.Vulnerability) map[string]fact {
 	out := map[string]fact{}
 	fixes := map[string][]string{}
@@ -271,10 +270,10 @@ func expected(before, after map[string]fact) []string {
 	return out
 }
 
-// Random updates of three feeds that name the same advisories, with
-// operations deleted and retired, manifests indexed and deleted, and restarts:
-// every operation that was there to be planned says exactly what a naive
-// comparison with what was told last finds.
+// Random updates of three feeds that name the same advisories, with operations
+// deleted and retired, manifests indexed and deleted, and restarts: every
+// planned operation announces exactly the differences that a naive comparison
+// with the last announced state finds.
 func TestPlan_Property(t *testing.T) {
 	sequences := 25
 	if s := os.Getenv("ORIEL_PROPERTY_SEQUENCES"); s != "" {
@@ -344,7 +343,7 @@ func randomPlan(t *testing.T, r *rand.Rand) (told int) {
 			}
 			w.index(m, list...)
 		case p < 8 && !running:
-			// An operation that nobody has looked at goes.
+			// An operation that was not planned yet is deleted.
 			if i := r.IntN(len(waiting) + 1); i < len(waiting) {
 				_, err := w.db.DeleteUpdateOperations(context.Background(), waiting[i].op.Ref)
 				require.NoError(t, err)

@@ -29,12 +29,12 @@ type poster struct {
 }
 
 const (
-	// maxAnswer bounds what is read of an answer, which nobody needs but for
-	// its beginning, and to use the connection again.
+	// maxAnswer limits how much of an answer is read: its beginning is quoted,
+	// and the connection can be used again.
 	maxAnswer = 4 << 10
-	// maxAnswerHeader bounds the headers of an answer.
+	// maxAnswerHeader limits the headers of an answer.
 	maxAnswerHeader = 32 << 10
-	// maxSaid bounds what is quoted of an answer, in bytes.
+	// maxSaid limits how much of an answer is quoted, in bytes.
 	maxSaid = 200
 )
 
@@ -56,8 +56,8 @@ func newPoster(w Webhook, timeout time.Duration, userAgent string, authorization
 				MaxResponseHeaderBytes: maxAnswerHeader,
 				DisableCompression:     true,
 			},
-			// A redirected POST may arrive as a GET, or elsewhere: whoever
-			// moves an endpoint says so in the configuration.
+			// A redirected POST may arrive as a GET, or elsewhere. If an
+			// endpoint moves, the configuration has to be changed.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
@@ -65,16 +65,16 @@ func newPoster(w Webhook, timeout time.Duration, userAgent string, authorization
 
 func (p *poster) close() { p.client.CloseIdleConnections() }
 
-// outcome is how one attempt ended: received where err is nil.
+// outcome is the result of one attempt: received if err is nil.
 type outcome struct {
 	err error
-	// gone says that the receiver wants no further attempt.
+	// gone reports that the receiver wants no further attempt.
 	gone bool
-	// retryAfter is how long the receiver wants to be left alone, at the least.
+	// retryAfter is the least delay that the receiver asked for.
 	retryAfter time.Duration
 }
 
-// post makes one attempt, which takes no longer than the timeout.
+// post makes one attempt, within the timeout.
 func (p *poster) post(ctx context.Context, id string, body []byte) outcome {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -88,8 +88,8 @@ func (p *poster) post(ctx context.Context, id string, body []byte) outcome {
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 200 && res.StatusCode < 300 {
-		// What it says is of no interest, but a short answer that is read
-		// leaves the connection for the next delivery.
+		// The content does not matter, but reading a short answer keeps the
+		// connection for the next delivery.
 		_, _ = io.CopyN(io.Discard, res.Body, maxAnswer)
 		return outcome{}
 	}
@@ -120,8 +120,8 @@ func (p *poster) request(ctx context.Context, id string, body []byte) (*http.Req
 	return req, nil
 }
 
-// explain says in words why nothing was answered. The address is left out,
-// which the configuration has and which may hold a password.
+// explain describes why there was no answer. It omits the address, which is in
+// the configuration and may contain a password.
 func (p *poster) explain(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
@@ -130,9 +130,9 @@ func (p *poster) explain(err error) error {
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
 		return fmt.Errorf("no answer within %v", p.timeout)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens there (%w)", err)
+		return fmt.Errorf("the connection was refused (%w)", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return fmt.Errorf("the receiver hung up without an answer (%w)", err)
+		return fmt.Errorf("the receiver closed the connection without an answer (%w)", err)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
 		return fmt.Errorf("there is no host %s", e.Name)
@@ -140,7 +140,7 @@ func (p *poster) explain(err error) error {
 	return err
 }
 
-// refusal says in words what was answered in place of success.
+// refusal describes an answer other than success.
 func refusal(res *http.Response) string {
 	status := fmt.Sprintf("%d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	switch {
@@ -153,7 +153,7 @@ func refusal(res *http.Response) string {
 	case res.StatusCode == http.StatusGone:
 		return fmt.Sprintf("the receiver says that it is gone (%s)", status)
 	}
-	// An answer that comes slowly is cut off by the attempt's time.
+	// The attempt's timeout ends a slow answer.
 	said, _ := io.ReadAll(io.LimitReader(res.Body, maxSaid))
 	if text := clean(string(said)); text != "" {
 		return fmt.Sprintf("the receiver answered %s: %s", status, text)
@@ -161,7 +161,7 @@ func refusal(res *http.Response) string {
 	return "the receiver answered " + status
 }
 
-// clean makes one short line of a text from elsewhere.
+// clean returns a foreign text as one short line.
 func clean(text string) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxSaid)], "")
 	return strings.TrimSpace(sanitize.Line(text))

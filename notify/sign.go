@@ -19,14 +19,14 @@ const (
 	headerSignature = "Webhook-Signature"
 )
 
-// minSecret is the least length of a secret in bytes. The specification wants
-// 24 to 64, and says so of secrets that a sender makes, not of those it is given.
+// minSecret is the least length of a secret in bytes. The specification
+// requires 24 to 64 of secrets that a sender makes, not of those it is given.
 const minSecret = 16
 
-// signer signs deliveries; nil signs none.
+// signer signs deliveries; a nil signer signs none.
 type signer struct{ key []byte }
 
-// newSigner reads a secret. "" is no signer.
+// newSigner reads a secret. It returns nil for "".
 func newSigner(secret string) (*signer, error) {
 	if secret == "" {
 		return nil, nil
@@ -41,8 +41,8 @@ func newSigner(secret string) (*signer, error) {
 	return &signer{key}, nil
 }
 
-// sign adds the headers that let the receiver recognise the message, when it
-// was sent and by whom.
+// sign adds the headers by which the receiver recognizes the message, its time
+// and its sender.
 func (s *signer) sign(h http.Header, id string, now time.Time, body []byte) {
 	if s == nil {
 		return

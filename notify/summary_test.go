@@ -11,7 +11,7 @@ import (
 	"oriel/store/storetest"
 )
 
-// A summary of more manifests than are summed up at once says the same.
+// A summary of more manifests than are summarized at once has the same rows.
 func TestPlanner_Parts(t *testing.T) {
 	db := storetest.Open(t)
 	for i := range 20 {

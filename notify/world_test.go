@@ -22,11 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what should come at once: only a
-// machine that is busy with other things needs it.
+// patience is how long a test waits for something that should happen at once:
+// only a busy machine needs it.
 const patience = time.Minute
 
-// world is a real database, with a notifier where one was started.
+// world is a real database, with a notifier if one was started.
 type world struct {
 	*testing.T
 	path string
@@ -62,7 +62,7 @@ func (w *world) reopen() {
 	w.open()
 }
 
-// config is the default with short times, for some webhooks.
+// config returns the default with short times, for some webhooks.
 func config(hooks ...notify.Webhook) notify.Config {
 	c := notify.Default()
 	c.RetryMin, c.RetryMax = quantity.Duration(time.Millisecond), quantity.Duration(20*time.Millisecond)
@@ -93,7 +93,7 @@ func (w *world) start(cfg notify.Config, change func(*notify.Options)) *notify.N
 	return n
 }
 
-// vuln is a row about a Go module, affected before the fixed version.
+// vuln returns a row about a Go module, affected before the fixed version.
 func vuln(name, pkg, fixed string, severity clair.Severity) *clair.Vulnerability {
 	v := &clair.Vulnerability{
 		Name: name, Description: "about " + name, Links: "https://example.test/" + name, Severity: severity.String(),
@@ -164,7 +164,7 @@ func (w *world) rows(id uuid.UUID, view string) []clair.Notification {
 	}
 }
 
-// said puts rows in short: what became of what, where.
+// said returns rows in a short form: the change, the advisory, the place.
 func said(rows []clair.Notification) []string {
 	out := []string{}
 	for _, n := range rows {

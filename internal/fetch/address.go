@@ -8,9 +8,9 @@ import (
 	"oriel/clair"
 )
 
-// Local says whether an address is a file or directory, and which: "file:"
-// URLs with and without slashes, and plain paths. An address of a scheme that
-// is not supported is an ErrInvalid.
+// Local reports whether an address names a local file or directory, and
+// returns its path: "file:" URLs with and without slashes, and plain paths. If
+// the scheme is not supported, the error is an ErrInvalid.
 func Local(address string) (path string, ok bool, err error) {
 	scheme, rest, found := strings.Cut(address, ":")
 	switch {
@@ -27,7 +27,7 @@ func Local(address string) (path string, ok bool, err error) {
 	return address, true, nil
 }
 
-// filePath reads what follows "file:".
+// filePath returns the path after "file:".
 func filePath(rest string) (string, error) {
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		host, path, _ := strings.Cut(after, "/")
@@ -38,12 +38,12 @@ func filePath(rest string) (string, error) {
 	}
 	path, err := url.PathUnescape(rest)
 	if err != nil || path == "" || path == "/" {
-		return "", clair.Invalid("url", "%.80q is no path", rest)
+		return "", clair.Invalid("url", "%.80q is not a path", rest)
 	}
 	return filepath.FromSlash(path), nil
 }
 
-// Mask gives an address as it may be shown: without user and password, and
+// Mask returns an address that may be shown: without user and password, and
 // without the values of its query, any of which may be a token.
 func Mask(address string) string {
 	if path, ok, err := Local(address); ok && err == nil {

@@ -12,13 +12,13 @@ import (
 	"oriel/clair"
 )
 
-// Config bounds what a Client does. Zero fields take their defaults.
+// Config limits a Client. Zero fields have their defaults.
 type Config struct {
 	// MaxSize is the largest body or file, in bytes. Default 2 GiB.
 	MaxSize int64
-	// Retries is how often a download goes on after a failure that may pass,
-	// 0 being the default of 4 and a negative number meaning never. A retry
-	// that brings the download forward does not count.
+	// Retries is how often a download is repeated after a temporary failure. 0
+	// means the default of 4, a negative number never. A retry that makes
+	// progress does not count.
 	Retries int
 	// RetryMin and RetryMax are the first and the longest pause before a
 	// retry. Each is varied at random by half. Defaults 1 s and 1 min.
@@ -26,20 +26,20 @@ type Config struct {
 	// MaxWait is the longest pause that a server may ask for with
 	// Retry-After; a longer one ends the download. Default 5 min.
 	MaxWait time.Duration
-	// Connect bounds connecting, and Stall the time without a byte after
-	// which a connection is given up. Defaults 30 s and 1 min.
+	// Connect limits the time to connect, and Stall the time without a byte.
+	// Defaults 30 s and 1 min.
 	Connect, Stall time.Duration
-	// TempDir is where bodies are kept while they are read. Default: the
-	// system's place for temporary files.
+	// TempDir is the folder for bodies while they are read. Default: the
+	// system's folder for temporary files.
 	TempDir string
-	// UserAgent is sent along, such as "oriel/1.0". Default "oriel".
+	// UserAgent is the User-Agent header, such as "oriel/1.0". Default "oriel".
 	UserAgent string
-	// Transport carries the requests. Default: one that obeys the proxy
-	// variables of the environment.
+	// Transport sends the requests. Default: one that uses the proxy variables
+	// of the environment.
 	Transport http.RoundTripper
 }
 
-// withDefaults fills in what is zero.
+// withDefaults replaces zero fields.
 func (c Config) withDefaults() Config {
 	set := func(d *time.Duration, v time.Duration) {
 		if *d <= 0 {
@@ -72,7 +72,7 @@ type Client struct {
 	http *http.Client
 }
 
-// New makes a client. It starts nothing.
+// New returns a client. It starts nothing.
 func New(cfg Config) *Client {
 	cfg = cfg.withDefaults()
 	if cfg.Transport == nil {
@@ -81,17 +81,17 @@ func New(cfg Config) *Client {
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 			TLSHandshakeTimeout: cfg.Connect, ResponseHeaderTimeout: cfg.Stall, IdleConnTimeout: time.Minute,
 			MaxIdleConnsPerHost: 1, MaxResponseHeaderBytes: 1 << 20,
-			// Sizes, ranges and checksums are those of the file itself.
+			// Sizes, ranges and checksums have to be those of the file itself.
 			DisableCompression: true,
 		}
 	}
 	return &Client{cfg: cfg, http: &http.Client{Transport: cfg.Transport, CheckRedirect: checkRedirect}}
 }
 
-// CloseIdleConnections ends the connections that wait for another request.
+// CloseIdleConnections closes the idle connections.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// maxRedirects is what browsers and Go's own client allow at least.
+// maxRedirects is the least that browsers and Go's own client allow.
 const maxRedirects = 10
 
 var (
@@ -112,7 +112,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Request says what to get.
+// Request describes a file to fetch.
 type Request struct {
 	// URL is an https, http or file: URL or a path.
 	URL string
@@ -120,19 +120,19 @@ type Request struct {
 	Last clair.Fingerprint
 	// MaxSize lowers or raises the client's limit, in bytes. 0: the client's.
 	MaxSize int64
-	// Header goes along with an HTTP request. An Accept-Encoding in it stands:
-	// then the file is what the server sent, for Decompress to read.
+	// Header is added to an HTTP request. If it has an Accept-Encoding, the
+	// file is exactly what the server sent, for Decompress to read.
 	Header http.Header
-	// ErrorTrailer names a trailer by which the server says that it could not
-	// finish the body. A body with it is like one that ends early.
+	// ErrorTrailer names a trailer in which the server reports that it could
+	// not finish the body. Such a body is treated like one that ends early.
 	ErrorTrailer string
 }
 
-// Get fetches what the request names and returns it with its fingerprint. It
-// returns ErrUnchanged where the content still has the fingerprint given,
-// ErrTooLarge where it is over the limit, ErrNotFound where there is none, and
-// ErrUnavailable where the server may answer later. The caller closes the
-// file. A local file or directory is opened in place.
+// Get fetches a file and returns it with its fingerprint. The error is
+// ErrUnchanged if the content still has the fingerprint of the request,
+// ErrTooLarge if it exceeds the limit, ErrNotFound if it does not exist, and
+// ErrUnavailable if the server may answer later. The caller closes the file. A
+// local file or directory is opened in place.
 func (c *Client) Get(ctx context.Context, r Request) (*File, clair.Fingerprint, error) {
 	if r.MaxSize <= 0 {
 		r.MaxSize = c.cfg.MaxSize
@@ -162,10 +162,10 @@ func (c *Client) get(ctx context.Context, r Request) (*File, clair.Fingerprint, 
 // progressKey is the key of WithProgress.
 type progressKey struct{}
 
-// WithProgress returns a context whose downloads report how many of how many
-// bytes they have; total is -1 where it is not known. As with the traces of
-// net/http, a context carries the function because whoever watches does not
-// make the request itself. It is called from the downloading goroutine.
+// WithProgress returns a context whose downloads report their progress; total
+// is -1 if it is not known. As with the traces of net/http, the context
+// carries the function because the observer does not make the request itself.
+// The function is called from the downloading goroutine.
 func WithProgress(ctx context.Context, report func(done, total int64)) context.Context {
 	return context.WithValue(ctx, progressKey{}, report)
 }

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// content is n bytes that do not repeat.
+// content returns n bytes that do not repeat.
 func content(n int, seed uint64) []byte {
 	b := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{byte(seed)})
@@ -31,7 +31,7 @@ func content(n int, seed uint64) []byte {
 	return b
 }
 
-// step is how the far side of the network treats one request.
+// step is the far side's answer to one request.
 type step func(w http.ResponseWriter, r *http.Request)
 
 // serve answers the first request with the first step, and so on; the last
@@ -57,7 +57,7 @@ func whole(body []byte, etag string) step {
 	}
 }
 
-// cut announces the whole body and breaks off after n bytes.
+// cut announces the whole body and stops after n bytes.
 func cut(body []byte, etag string, n int) step {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if etag != "" {
@@ -79,8 +79,8 @@ func status(code int, header ...string) step {
 	}
 }
 
-// newClient makes a client in a hurry whose temporary files are to be gone by
-// the end of the test.
+// newClient returns a client with short times, whose temporary files must be
+// removed by the end of the test.
 func newClient(t *testing.T, change ...func(*Config)) *Client {
 	t.Helper()
 	cfg := Config{RetryMin: time.Millisecond, RetryMax: 2 * time.Millisecond, TempDir: t.TempDir(), UserAgent: "oriel/test"}
@@ -178,7 +178,7 @@ func otherPart(body []byte) step {
 	}
 }
 
-// chunked serves a body without saying how long it is.
+// chunked serves a body without its length.
 func chunked(body []byte) step {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for part := range len(body) / 1024 {
@@ -200,11 +200,11 @@ func TestGet_Headers(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A server that announces in a trailer that it failed is asked again, and what
-// it sent before counts for nothing.
+// If a server announces a failure in a trailer, the request is repeated, and
+// the bytes before it are discarded.
 func TestGet_ErrorTrailer(t *testing.T) {
 	broken := func(w http.ResponseWriter, r *http.Request) {
-		require.Equal(t, "zstd", r.Header.Get("Accept-Encoding"), "the caller's own word stands")
+		require.Equal(t, "zstd", r.Header.Get("Accept-Encoding"), "the header of the caller is kept")
 		w.Header().Set("Trailer", "Clair-Error")
 		w.Write([]byte("half of it"))
 		w.Header().Set("Clair-Error", "the disk failed")

@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// maxWindow bounds the memory of one decompressor: what zstd wants up to
-	// level 19 (RFC 8878 asks every decoder for it), and twice what xz wants
-	// at its default level. Files made with more are refused.
+	// maxWindow limits the memory of one decompressor: as much as zstd needs up
+	// to level 19 (RFC 8878 requires it of every decoder), and twice as much as
+	// xz needs at its default level. Files that need more are refused.
 	maxWindow = 8 << 20
 	maxDict   = 16 << 20
 	peekSize  = 64 << 10
 )
 
-// Decompress gives the plain bytes of a stream that is plain or compressed
-// with gzip, bzip2, zstd or xz, told by its first bytes. A stream that ends
-// early is an error, never an end, and one that wants more memory than a
-// decompressor may have is an ErrTooLarge. Close does not close r.
+// Decompress returns the plain bytes of a stream that is plain or compressed
+// with gzip, bzip2, zstd or xz, which its first bytes decide. A stream that
+// ends early is an error, never an end; one that needs more memory than a
+// decompressor may use is an ErrTooLarge. Close does not close r.
 func Decompress(r io.Reader) (io.ReadCloser, error) {
 	b := bufio.NewReaderSize(r, peekSize)
 	head, err := b.Peek(6)
@@ -81,7 +81,7 @@ func (d *decompressor) Close() error {
 	return d.close()
 }
 
-// classify tells the errors of libraries apart that callers tell apart.
+// classify maps the errors of libraries to those that callers distinguish.
 func classify(err error) error {
 	switch {
 	case errors.Is(err, xz.ErrMemlimit), errors.Is(err, zstd.ErrWindowSizeExceeded):

@@ -17,10 +17,11 @@ import (
 	"oriel/clair"
 )
 
-// bzip2Hello is "hello, hello, hello\n" as bzip2 packs it; Go has no packer.
+// bzip2Hello is "hello, hello, hello\n" as bzip2 compresses it; Go has no
+// compressor.
 const bzip2Hello = "425a6839314159265359cb52e5670000055100001040040244a00021243108602f1844c715178bb9229c284865a972b380"
 
-// packed gives a text in every form there is.
+// packed returns a text in every supported form.
 func packed(t testing.TB, text []byte) map[string][]byte {
 	t.Helper()
 	out := map[string][]byte{}
@@ -179,8 +180,8 @@ func TestZip_Large(t *testing.T) {
 	require.Len(t, got, files)
 }
 
-// FuzzZip compares with the standard library: what it reads in full we read
-// the same, and nothing makes us panic.
+// FuzzZip compares with the standard library: content that it reads completely
+// must be the same, and nothing may panic.
 func FuzzZip(f *testing.F) {
 	f.Add(zipOf(f, "{}", "text text text text", ""))
 	f.Add([]byte("PK\x05\x06" + string(make([]byte, 18))))

@@ -1,15 +1,10 @@
-// Package fetch brings foreign bytes into the house: it downloads over https
-// and http, opens local files and directories, and decompresses by content.
+// Package fetch reads foreign bytes: it downloads over https and http, opens
+// local files and directories, and decompresses by content.
 //
-// What it promises:
+// Its invariants:
 //
-//  1. A download is whole or it is an error. A body that ends early, changes
-//     between two attempts or exceeds its limit is never handed out.
-//  2. Nothing is held in memory but small buffers: bodies go to a temporary
-//     file that is gone after Close, and at once where the download fails.
-//  3. A fingerprint that still holds costs one request and gives
-//     clair.ErrUnchanged.
-//  4. Passwords and tokens in an address do not appear in errors.
+// 1. A download is complete or it is an error. A body that ends early, changes
+// between two attempts or exceeds its limit is never returned.
 //
-// It knows no format of feeds and nothing of what the bytes mean.
+// It knows neither the formats of feeds nor the meaning of the bytes.
 package fetch

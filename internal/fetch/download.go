@@ -20,12 +20,12 @@ import (
 	"oriel/clair"
 )
 
-// forward is how many bytes an attempt must bring for the count of retries to
-// start over, so that a server that gives a little each time does not keep a
-// download alive for ever.
+// forward is how many bytes an attempt must bring before the count of retries
+// starts again, so that a server that sends a little each time does not keep a
+// download alive forever.
 const forward = 64 << 10
 
-// download is one file on its way, over one or more attempts.
+// download is the download of one file, in one or more attempts.
 type download struct {
 	client   *Client
 	req      Request
@@ -35,12 +35,13 @@ type download struct {
 
 	tmp  *os.File
 	hash hash.Hash
-	// got are the validators of the bytes written so far, size their number.
+	// got are the validators of the bytes written so far, and size is their
+	// number.
 	got  validators
 	size int64
 }
 
-// retryError is a failure that may pass.
+// retryError is a temporary failure.
 type retryError struct {
 	err   error
 	after time.Duration // what the server asked to wait, 0 where it did not
@@ -81,7 +82,7 @@ func (c *Client) download(ctx context.Context, r Request, last validators) (*Fil
 	return f, d.got.fingerprint(), nil
 }
 
-// run makes attempts until one completes or no more are worth it.
+// run makes attempts until one completes or further ones are pointless.
 func (d *download) run(ctx context.Context) error {
 	cfg := d.client.cfg
 	pause := backoff.NewExponentialBackOff()
@@ -125,9 +126,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-var errStalled = errors.New("no byte came for too long")
+var errStalled = errors.New("no data for too long")
 
-// attempt makes one request and takes what its body gives.
+// attempt makes one request and copies its body.
 func (d *download) attempt(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -135,7 +136,7 @@ func (d *download) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// One timer watches over the answer and then over every read.
+	// One timer covers the answer and then every read.
 	stall := time.AfterFunc(d.client.cfg.Stall, func() { cancel(errStalled) })
 	defer stall.Stop()
 	res, err := d.client.http.Do(req)
@@ -150,15 +151,15 @@ func (d *download) attempt(ctx context.Context) error {
 	if err := d.copy(ctx, res.Body, total, stall); err != nil {
 		return err
 	}
-	// Trailers are there once the body has been read.
+	// Trailers exist once the body has been read.
 	if said := res.Trailer.Get(d.req.ErrorTrailer); d.req.ErrorTrailer != "" && said != "" {
 		return d.again(fmt.Errorf("the server could not finish: %.200q", said))
 	}
 	return nil
 }
 
-// transportError says why there was no answer, without the address that
-// *url.Error carries.
+// transportError returns the reason for a missing answer, without the address
+// in *url.Error.
 func transportError(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
@@ -172,8 +173,8 @@ func transportError(ctx context.Context, err error) error {
 	return retry(err)
 }
 
-// request asks for the whole, on the condition that it is not what we have,
-// or for the rest of what was begun, if it is still the same.
+// request requests the whole file, unless it has not changed, or the rest of
+// it if it is still the same.
 func (d *download) request(ctx context.Context) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url.String(), nil)
 	if err != nil {
@@ -200,8 +201,8 @@ func (d *download) request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// strong is a validator that two byte ranges may be joined by, or "". A weak
-// ETag is none (RFC 9110, section 13.1.5).
+// strong returns a validator by which two byte ranges may be joined, or "". A
+// weak ETag is not one (RFC 9110, section 13.1.5).
 func (v validators) strong() string {
 	if v.etag != "" && !strings.HasPrefix(v.etag, "W/") {
 		return v.etag
@@ -209,8 +210,8 @@ func (v validators) strong() string {
 	return v.modified
 }
 
-// accept judges the head of an answer and says how long the whole will be, -1
-// where that is not known.
+// accept checks the head of an answer and returns the length of the whole, or
+// -1 if it is not known.
 func (d *download) accept(req *http.Request, res *http.Response) (total int64, err error) {
 	switch {
 	case res.StatusCode == http.StatusOK:
@@ -234,7 +235,7 @@ func (d *download) accept(req *http.Request, res *http.Response) (total int64, e
 	return total, nil
 }
 
-// startOver forgets the bytes so far.
+// startOver discards the bytes so far.
 func (d *download) startOver() error {
 	d.size = 0
 	d.hash.Reset()
@@ -248,7 +249,7 @@ func (d *download) startOver() error {
 	return nil
 }
 
-// again starts over with the next attempt.
+// again makes the next attempt start over.
 func (d *download) again(err error) error {
 	if err := d.startOver(); err != nil {
 		return err
@@ -256,8 +257,8 @@ func (d *download) again(err error) error {
 	return retry(err)
 }
 
-// resume checks that a part is the one that was asked for, and gives the
-// length of the whole.
+// resume checks that a part is the requested one, and returns the length of
+// the whole.
 func (d *download) resume(h http.Header) (total int64, err error) {
 	contentRange := h.Get("Content-Range")
 	span, isBytes := strings.CutPrefix(contentRange, "bytes ")
@@ -277,7 +278,7 @@ func (d *download) resume(h http.Header) (total int64, err error) {
 	return total, nil
 }
 
-// refused is the error of a status that brings no content.
+// refused returns the error of a status without content.
 func (d *download) refused(res *http.Response) error {
 	err := fmt.Errorf("the server answered %d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	switch code := res.StatusCode; {
@@ -291,7 +292,8 @@ func (d *download) refused(res *http.Response) error {
 	return err
 }
 
-// retryAfter reads the header's two forms, seconds and a date; 0 is none.
+// retryAfter reads the header's two forms, seconds and a date; it returns 0 if
+// there is none.
 func retryAfter(h string, now time.Time) time.Duration {
 	if h == "" {
 		return 0
@@ -305,7 +307,7 @@ func retryAfter(h string, now time.Time) time.Duration {
 	return 0
 }
 
-// copy takes a body to its end.
+// copy reads a body to its end.
 func (d *download) copy(ctx context.Context, body io.Reader, total int64, stall *time.Timer) error {
 	buf := make([]byte, 64<<10)
 	d.progress(d.size, total)

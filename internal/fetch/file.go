@@ -15,8 +15,8 @@ import (
 	"oriel/clair"
 )
 
-// File is what Get fetched: a file's bytes, in order or at any place, or a
-// directory. Whoever got it closes it. Read is for one goroutine at a time.
+// File is the result of Get: a file's bytes, in order or at any offset, or a
+// directory. The caller of Get closes it. Read is for one goroutine at a time.
 type File struct {
 	f    *os.File // nil for a directory
 	dir  fs.FS
@@ -25,7 +25,7 @@ type File struct {
 	read atomic.Int64
 }
 
-// Read reads the next bytes. A directory has none: that is an ErrInvalid.
+// Read reads the next bytes. For a directory it returns an ErrInvalid.
 func (f *File) Read(p []byte) (int, error) {
 	if f.f == nil {
 		return 0, errDirectory
@@ -35,7 +35,7 @@ func (f *File) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAt reads at an offset; it and Read do not disturb each other.
+// ReadAt reads at an offset. It does not affect Read.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	if f.f == nil {
 		return 0, errDirectory
@@ -47,17 +47,17 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 var errDirectory = fmt.Errorf("%w: it is a directory", clair.ErrInvalid)
 
-// Size is the number of bytes, of all its files for a directory.
+// Size returns the number of bytes; for a directory, of all its files.
 func (f *File) Size() int64 { return f.size }
 
-// Dir gives the directory's files, or nil for a file.
+// Dir returns the directory's files, or nil for a file.
 func (f *File) Dir() fs.FS { return f.dir }
 
-// Progress says how many of how many bytes have been read. It may be called
+// Progress returns how many of how many bytes have been read. It may be called
 // from any goroutine.
 func (f *File) Progress() (done, total int64) { return min(f.read.Load(), f.size), f.size }
 
-// Close lets go of the file, and removes it if it was a temporary one.
+// Close closes the file, and removes it if it was a temporary one.
 func (f *File) Close() error {
 	if f.f == nil {
 		return nil
@@ -69,9 +69,9 @@ func (f *File) Close() error {
 	return err
 }
 
-// Spool copies a stream of at most limit bytes to a temporary file in dir, ""
-// being the system's place for them, so that it can be read at any place. A
-// longer stream is an ErrTooLarge.
+// Spool copies a stream of at most limit bytes to a temporary file in dir, so
+// that it can be read at any offset; "" is the system's folder. A longer
+// stream is an ErrTooLarge.
 func Spool(r io.Reader, dir string, limit int64) (*File, error) {
 	tmp, err := os.CreateTemp(dir, tempPattern)
 	if err != nil {
@@ -90,7 +90,8 @@ func Spool(r io.Reader, dir string, limit int64) (*File, error) {
 
 const tempPattern = "oriel-fetch-*"
 
-// openLocal opens a file or directory in place unless its checksum is last's.
+// openLocal opens a file or directory in place, unless its checksum is that of
+// last.
 func openLocal(ctx context.Context, path string, last validators, limit int64) (*File, clair.Fingerprint, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -118,7 +119,7 @@ func openLocal(ctx context.Context, path string, last validators, limit int64) (
 	return f, validators{sha256: sum}.fingerprint(), nil
 }
 
-// openFile opens one file and sums the bytes that will be read from it.
+// openFile opens one file and computes its checksum.
 func openFile(ctx context.Context, path string, limit int64) (*File, string, error) {
 	o, err := os.Open(path)
 	if err != nil {
@@ -136,9 +137,9 @@ func openFile(ctx context.Context, path string, limit int64) (*File, string, err
 	return f, hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Files walks the regular files of a directory in the order of their names.
-// What begins with a dot is left out: such files belong to the tools that keep
-// the directory, and are not part of a feed.
+// Files yields the regular files of a directory in the order of their names,
+// except those whose names begin with a dot: they belong to the tools that
+// maintain the directory, and are not part of a feed.
 func Files(dir fs.FS, visit func(name string) error) error {
 	return fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -153,7 +154,7 @@ func Files(dir fs.FS, visit func(name string) error) error {
 		if d.IsDir() {
 			return nil
 		}
-		info, err := fs.Stat(dir, name) // of what a link points to
+		info, err := fs.Stat(dir, name) // of the target if it is a link
 		if err != nil || !info.Mode().IsRegular() {
 			return err
 		}
@@ -161,7 +162,8 @@ func Files(dir fs.FS, visit func(name string) error) error {
 	})
 }
 
-// sumDir sums the names and contents of a directory's files.
+// sumDir computes the checksum of the names and contents of a directory's
+// files.
 func sumDir(ctx context.Context, dir fs.FS, limit int64) (sum string, size int64, err error) {
 	h := sha256.New()
 	err = Files(dir, func(name string) error {
@@ -182,8 +184,8 @@ func sumDir(ctx context.Context, dir fs.FS, limit int64) (sum string, size int64
 	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
-// Limit reads at most n bytes of r. Where r has more the error is an
-// ErrTooLarge, so that a cut stream never looks complete.
+// Limit returns a reader of at most n bytes of r. If r has more, the error is
+// an ErrTooLarge, so that a truncated stream never looks complete.
 func Limit(r io.Reader, n int64) io.Reader { return &limited{r: r, left: n, limit: n} }
 
 type limited struct {

@@ -6,14 +6,15 @@ import (
 	"oriel/clair"
 )
 
-// validators are what a fingerprint holds: how a server names a state of its
-// file, and the checksum of the content, which needs no server's word.
+// validators are the parts of a fingerprint: the server's names for a state of
+// its file, and the checksum of the content, which does not depend on the
+// server.
 type validators struct {
 	etag, modified, sha256 string
 }
 
-// parseFingerprint reads a fingerprint; one that is not of this package is
-// none, so that the file is fetched whole.
+// parseFingerprint reads a fingerprint. If it is not one of this package, the
+// result is empty, so that the file is fetched.
 func parseFingerprint(fp clair.Fingerprint) validators {
 	v, err := url.ParseQuery(string(fp))
 	if err != nil {

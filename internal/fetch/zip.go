@@ -16,9 +16,9 @@ import (
 )
 
 // Zip reads an archive one entry at a time. The standard library keeps the
-// whole directory in memory, which for a feed of some hundred thousand small
-// records is more than the process may have; here it costs two buffers,
-// however many entries there are. It is for one goroutine at a time.
+// whole directory in memory, which is too much for a feed of some hundred
+// thousand small records; Zip needs two buffers, however many entries there
+// are. It is for one goroutine at a time.
 type Zip struct {
 	r                  io.ReaderAt
 	base               int64 // of the archive, where something comes before it
@@ -32,7 +32,7 @@ type Zip struct {
 // ZipEntry is one file in a Zip.
 type ZipEntry struct {
 	Name string
-	// Size is the length of the content as the directory gives it.
+	// Size is the length of the content according to the directory.
 	Size int64
 
 	method         uint16
@@ -60,8 +60,8 @@ func badZip(format string, args ...any) error {
 	return fmt.Errorf("%w: zip: %s", clair.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// OpenZip finds the directory of an archive of the given size. An archive cut
-// short, or something else altogether, is an ErrInvalid.
+// OpenZip finds the directory of an archive of the given size. If the archive
+// is truncated or not a zip, the error is an ErrInvalid.
 func OpenZip(r io.ReaderAt, size int64) (*Zip, error) {
 	tail := make([]byte, min(size, endLen+0xffff))
 	if err := readAt(r, tail, size-int64(len(tail))); err != nil {
@@ -87,7 +87,7 @@ func readAt(r io.ReaderAt, p []byte, at int64) error {
 	return err
 }
 
-// readEnd reads the record at the end of the directory, which lies at endAt.
+// readEnd reads the record at the end of the directory, at the offset endAt.
 func (z *Zip) readEnd(end []byte, endAt int64) error {
 	le := binary.LittleEndian
 	z.entries = uint64(le.Uint16(end[10:]))
@@ -104,13 +104,13 @@ func (z *Zip) readEnd(end []byte, endAt int64) error {
 	}
 	z.base = dirEnd - z.dirSize - z.dirAt
 	if z.dirSize < 0 || z.dirAt < 0 || z.dirSize > dirEnd || z.base < 0 {
-		return badZip("its directory lies outside of it")
+		return badZip("the directory is outside of the archive")
 	}
 	return nil
 }
 
-// readEnd64 reads the record of large archives and says where it lies, or -1
-// where there is none.
+// readEnd64 reads the record of large archives and returns its offset, or -1
+// if there is none.
 func (z *Zip) readEnd64(endAt int64) (int64, error) {
 	le := binary.LittleEndian
 	loc := make([]byte, locLen)
@@ -122,7 +122,7 @@ func (z *Zip) readEnd64(endAt int64) (int64, error) {
 	}
 	at := int64(le.Uint64(loc[8:]))
 	if at < 0 || at > endAt-locLen-end64Len {
-		return -1, badZip("its directory lies outside of it")
+		return -1, badZip("the directory is outside of the archive")
 	}
 	rec := make([]byte, end64Len)
 	if err := readAt(z.r, rec, at); err != nil {
@@ -135,8 +135,8 @@ func (z *Zip) readEnd64(endAt int64) (int64, error) {
 	return at, nil
 }
 
-// Entries walks the directory. An error ends the walk: what follows a broken
-// directory entry cannot be found.
+// Entries yields the entries of the directory. It ends with an error at a
+// broken entry, because the following one cannot be found.
 func (z *Zip) Entries() iter.Seq2[*ZipEntry, error] {
 	return func(yield func(*ZipEntry, error) bool) {
 		dir := bufio.NewReaderSize(io.NewSectionReader(z.r, z.base+z.dirAt, z.dirSize), peekSize)
@@ -160,7 +160,7 @@ func (z *Zip) Entries() iter.Seq2[*ZipEntry, error] {
 	}
 }
 
-// next reads one entry of the directory; io.EOF is its end.
+// next reads one entry of the directory. It returns io.EOF at the end.
 func (z *Zip) next(dir *bufio.Reader) (*ZipEntry, error) {
 	h, le := z.centralHead, binary.LittleEndian
 	if _, err := io.ReadFull(dir, h); err != nil {
@@ -186,7 +186,7 @@ func (z *Zip) next(dir *bufio.Reader) (*ZipEntry, error) {
 	return e, e.readExtra(rest[len(e.Name):])
 }
 
-// readExtra takes the sizes that did not fit from the extra field with tag 1.
+// readExtra reads the sizes that did not fit from the extra field with tag 1.
 func (e *ZipEntry) readExtra(extra []byte) error {
 	le := binary.LittleEndian
 	for len(extra) >= 4 {
@@ -215,8 +215,8 @@ func (e *ZipEntry) readExtra(extra []byte) error {
 }
 
 // Read reads the whole content of an entry into buf's memory, which grows as
-// needed, and checks its sum. Content longer than limit is an ErrTooLarge,
-// whatever the directory says of it.
+// needed, and verifies its checksum. Content longer than limit is an
+// ErrTooLarge, whatever the directory says.
 func (z *Zip) Read(e *ZipEntry, buf []byte, limit int64) ([]byte, error) {
 	if e.Size > limit {
 		return buf, fmt.Errorf("%w: %d bytes, and the limit is %d", clair.ErrTooLarge, e.Size, limit)
