@@ -207,6 +207,10 @@ func testLagging(t *testing.T, w world) {
 		require.Regexp(t, `^1800\d\d$`, a.Header.Get("Oriel-Data-Age"))
 	}
 
+	a = w.do("GET", "/readyz", "", "Accept", "application/json")
+	require.Equal(t, 200, a.StatusCode)
+	require.JSONEq(t, `{"ready":true,"feeds":[{"name":"old","state":"stale"},{"name":"dead","state":"failed"}]}`, a.body)
+
 	// If a feed has no data at all, the report must not be cached.
 	w.feeds.list = append(w.feeds.list, feed.Feed{Name: "new", Format: "osv", Enabled: true}, feed.Feed{Name: "maven", Format: "osv", Enabled: true})
 	w.feeds.catalogue["go"], w.feeds.catalogue["maven"] = []clair.Offer{{Feed: "new"}}, []clair.Offer{{Feed: "maven"}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,7 +98,8 @@ func joinNames(names []string) string {
 // readyz answers 503 while the server drains, and, for at most ReadyAfter, while
 // a feed has never succeeded, since a report made without it would look clean.
 // In both cases headers name the feeds that are missing or stale. There is no
-// body, as in Clair.
+// body, as in Clair, unless the client asks for JSON: then it has the state of
+// these feeds.
 func (s *Server) readyz(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if s.draining.Load() {
@@ -107,8 +109,27 @@ func (s *Server) readyz(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	status := http.StatusOK
 	if !complete && time.Since(s.started) < s.ReadyAfter {
-		return c.NoContent(http.StatusServiceUnavailable)
+		status = http.StatusServiceUnavailable
 	}
-	return c.NoContent(http.StatusOK)
+	if !strings.Contains(c.Request().Header.Get("Accept"), api.TypeJSON) {
+		return c.NoContent(status)
+	}
+	feeds, err := s.recent(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, status, api.TypeJSON, api.Readiness{Ready: status == http.StatusOK, Feeds: laggingFeeds(feeds, time.Now())})
+}
+
+// laggingFeeds returns the feeds that a report may be incomplete without. Anyone
+// may see them, so their errors are left out.
+func laggingFeeds(feeds clair.Feeds, now time.Time) []api.LaggingFeed {
+	out := []api.LaggingFeed{}
+	for _, name := range feeds.Lagging(now) {
+		i := slices.IndexFunc(feeds, func(f clair.Feed) bool { return f.Updater == name })
+		out = append(out, api.LaggingFeed{Name: name, State: feeds[i].Condition(now)})
+	}
+	return out
 }

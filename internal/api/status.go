@@ -26,6 +26,21 @@ type Status struct {
 	Sessions      *Sessions         `json:"sessions,omitempty"`
 }
 
+// Readiness is the response to GET PathReady for clients that accept JSON.
+type Readiness struct {
+	Ready bool `json:"ready"`
+	// Feeds are those that reports may be incomplete without.
+	Feeds []LaggingFeed `json:"feeds"`
+}
+
+// LaggingFeed is a feed whose data are missing or old.
+type LaggingFeed struct {
+	Name  string              `json:"name"`
+	State clair.FeedCondition `json:"state"`
+	// Detail explains the state, "" if the state says it all.
+	Detail string `json:"detail,omitempty"`
+}
+
 // Findings counts the findings of all manifests, by severity.
 type Findings struct {
 	CountedAt  time.Time        `json:"counted_at"`
