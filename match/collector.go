@@ -3,9 +3,9 @@ package match
 import "oriel/clair"
 
 // Collector matches the packages of an index report with vulnerabilities that
-// come one by one, in any order, and keeps those that affect one. It finds what
-// Report finds where it is given all that Report could look up. It is for one
-// goroutine.
+// come one by one, in any order, and keeps those that affect a package. It finds
+// the same as Report if it is given every vulnerability that Report could look
+// up. It is for one goroutine.
 type Collector struct {
 	m    *matching
 	kept []collected
@@ -17,11 +17,11 @@ type collected struct {
 	verdict
 }
 
-// NewCollector makes a collector that has seen nothing.
+// NewCollector returns an empty collector.
 func NewCollector(index *clair.IndexReport) *Collector { return &Collector{m: newMatching(index)} }
 
-// Add takes a vulnerability, and keeps it only where it affects a package. The
-// caller does not change it afterwards.
+// Add adds a vulnerability, and keeps it only if it affects a package or cannot
+// be compared with one. The caller must not modify it afterwards.
 func (c *Collector) Add(v *clair.Vulnerability) {
 	if v.Package == nil {
 		return
@@ -35,10 +35,10 @@ func (c *Collector) Add(v *clair.Vulnerability) {
 	}
 }
 
-// Reset forgets what was added.
+// Reset drops all vulnerabilities.
 func (c *Collector) Reset() { c.kept = nil }
 
-// Collected is what several collectors of one index report found together. The
+// Collected returns the result of several collectors of one index report. The
 // same vulnerability may be in more than one of them.
 func Collected(index *clair.IndexReport, all ...*Collector) *Result {
 	m := newMatching(index)

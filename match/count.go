@@ -12,14 +12,13 @@ import (
 // Counts are findings by severity.
 type Counts [clair.Critical + 1]int64
 
-// countRecords is how many records are looked up at once.
+// countRecords is the number of records that are looked up at once.
 const countRecords = 500
 
-// Count counts what affects the packages that manifests hold, by severity: a
-// vulnerability of a package counts once for each manifest that holds the
-// package, and once where it is known by the source of several binaries. Each
-// package is judged once for all manifests. What cannot be compared does not
-// count.
+// Count counts the findings of all manifests by severity: a vulnerability of a
+// package counts once for each manifest that holds the package, and once if it
+// is known by the source of several binaries. Each package is judged once for
+// all manifests. Versions that cannot be compared do not count.
 func Count(ctx context.Context, src Source, packages iter.Seq2[clair.InstalledPackage, error]) (Counts, error) {
 	var total Counts
 	batch := make([]clair.InstalledPackage, 0, countRecords)
@@ -39,7 +38,7 @@ func Count(ctx context.Context, src Source, packages iter.Seq2[clair.InstalledPa
 	return total, total.add(ctx, src, batch)
 }
 
-// add counts what affects a batch.
+// add counts the findings of a batch.
 func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPackage) error {
 	m := newMatching(&clair.IndexReport{})
 	byWhere, places := map[string]int{}, placer{}

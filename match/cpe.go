@@ -7,8 +7,8 @@ import (
 	"oriel/internal/cpe"
 )
 
-// cpeFits says whether an advisory for one CPE speaks of another. The
-// advisory's stands in its repository's name. What is no CPE fits nothing.
+// cpeFits reports whether an advisory, whose CPE is the name of its repository,
+// is about the repository of a record. Texts that are not CPEs fit nothing.
 func cpeFits(advisory, record *clair.Repository) bool {
 	if advisory == nil || record == nil {
 		return false

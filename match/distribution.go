@@ -67,15 +67,15 @@ func (t *target) fix(version string) string {
 }
 
 // modularAffected is rpmAffected for distributions with modules, whose streams
-// have packages of the same names: an advisory of one says nothing of another,
-// nor of the package that is in none. Some feeds and inventories name no
-// stream, but whether there is one shows in the version.
+// have packages of the same names: an advisory for one stream is not about
+// another, nor about a package outside of modules. Some feeds and inventories
+// name no stream, but the version shows whether there is one.
 func modularAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	own, theirs := t.Package.Module, v.Package.Module
 	if own != "" && theirs != "" && own != theirs {
 		return false, nil
 	}
-	// An advisory without a fix has no version to tell by.
+	// The version of an advisory without a fix shows nothing.
 	if v.FixedInVersion != "" || theirs != "" {
 		if inModule(own, t.Package.Version) != inModule(theirs, v.FixedInVersion) {
 			return false, nil
@@ -88,7 +88,7 @@ func inModule(stream, version string) bool {
 	return stream != "" || strings.Contains(version, ".module")
 }
 
-// rhelAffected: the repository's CPE, then as for any RPM package.
+// rhelAffected compares the CPE of the repository, and then as rpmAffected.
 func rhelAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	if !cpeFits(v.Repo, t.Repo) {
 		return false, nil
@@ -115,12 +115,12 @@ func rhccAffected(v *clair.Vulnerability, t *target) (bool, error) {
 }
 
 // moduleContext ends the release of a package that was built in a module:
-// "12.module+el8.10.0+23147+95b68fad". One build of a module is made once for
-// each stream of what it needs, under one number and with a hash for each.
+// "12.module+el8.10.0+23147+95b68fad". One build of a module is made for each
+// stream of its dependencies, under one number and with a hash for each.
 var moduleContext = regexp.MustCompile(`(\.module[+_][^+]+\+[0-9]+)\+[0-9a-f]{8}$`)
 
-// withoutContext leaves out the hash, which has no order: that a sibling's is
-// the greater one makes no package older.
+// withoutContext removes the hash, which has no order: a package is not older
+// because the hash of another build is greater.
 func withoutContext(fixed string) string {
 	if !strings.Contains(fixed, ".module") {
 		return fixed

@@ -35,8 +35,8 @@ type Matcher struct {
 	enrichers []*runner
 }
 
-// NewMatcher makes a matcher. The enrichers' keys stand in a report in their
-// order, but for CVSS, which is first.
+// NewMatcher returns a matcher. The keys of the enrichers are in a report in
+// their order, except that CVSS is first.
 func NewMatcher(source Source, enrichers ...Enriching) *Matcher {
 	m := &Matcher{source: source}
 	for _, e := range enrichers {
@@ -50,15 +50,14 @@ func NewMatcher(source Source, enrichers ...Enriching) *Matcher {
 
 const (
 	defaultTimeout = 2 * time.Second
-	// maxStuck is how many runs of one enricher may go on after they were
-	// given up; it is not started again before one of them has ended.
+	// maxStuck is the number of abandoned runs of one enricher that may still
+	// be going on; it is not started again before one of them has ended.
 	maxStuck = 4
 )
 
-// Report finds the vulnerabilities that affect the packages of an index
-// report, lets all enrichers have their say at once, and judges how urgent
-// each vulnerability is. An enricher that fails is in Result.Failures and
-// harms nothing else.
+// Report finds the vulnerabilities that affect the packages of an index report,
+// runs all enrichers at once, and judges how urgent each vulnerability is. An
+// enricher that fails is in Result.Failures and has no other effect.
 func (m *Matcher) Report(ctx context.Context, index *clair.IndexReport) (*Result, error) {
 	res, err := Report(ctx, m.source, index)
 	if err != nil {
@@ -84,9 +83,9 @@ func (m *Matcher) Report(ctx context.Context, index *clair.IndexReport) (*Result
 	return res, nil
 }
 
-// ordered puts CVSS first. Quay's client takes the first key for CVSS and
-// fails on any other and on an empty list, so the key is there even where
-// there is nothing to say.
+// ordered puts CVSS first. Quay's client takes the first key for CVSS and fails
+// on any other and on an empty list, so the key is there even if there are no
+// scores.
 func ordered(said []said) clair.Enrichments {
 	if len(said) == 0 {
 		return clair.Enrichments{}
@@ -104,7 +103,7 @@ func ordered(said []said) clair.Enrichments {
 	return out
 }
 
-// said is what came of one enricher.
+// said is the answer of one enricher.
 type said struct {
 	mediaType string
 	messages  []json.RawMessage
@@ -114,8 +113,8 @@ type said struct {
 
 // enrich runs all enrichers at once and returns what they said, in order.
 func (m *Matcher) enrich(ctx context.Context, r *clair.VulnerabilityReport) []said {
-	// One that is given up may still be reading while the report goes on;
-	// this copy and the maps it refers to are not written to again.
+	// An abandoned enricher may still be reading while the report goes on: this
+	// copy and the maps that it refers to are not written to again.
 	view := *r
 	channels := make([]<-chan said, len(m.enrichers))
 	for i, e := range m.enrichers {
@@ -131,7 +130,7 @@ func (m *Matcher) enrich(ctx context.Context, r *clair.VulnerabilityReport) []sa
 // runner runs one enricher.
 type runner struct {
 	Enriching
-	// stuck counts the runs that were given up and have not ended.
+	// stuck counts the abandoned runs that have not ended.
 	stuck atomic.Int32
 }
 
@@ -140,8 +139,8 @@ var (
 	errStuck = errors.New("earlier runs of it have not ended yet")
 )
 
-// start runs the enricher in a goroutine of its own. What comes of it is in
-// the channel once it is done or its time is over.
+// start runs the enricher in a goroutine of its own. The channel has its answer
+// once it is done or its time is over.
 func (e *runner) start(ctx context.Context, r *clair.VulnerabilityReport) <-chan said {
 	out := make(chan said, 1)
 	if e.stuck.Load() >= maxStuck {
@@ -156,7 +155,7 @@ func (e *runner) start(ctx context.Context, r *clair.VulnerabilityReport) <-chan
 		select {
 		case s := <-done:
 			if s.err != nil && ctx.Err() != nil {
-				s.err = context.Cause(ctx) // says more than what it made of that
+				s.err = context.Cause(ctx) // more telling than the enricher's own error
 			}
 			out <- s
 		case <-ctx.Done():
@@ -169,7 +168,7 @@ func (e *runner) start(ctx context.Context, r *clair.VulnerabilityReport) <-chan
 	return out
 }
 
-// run asks the enricher and reads its answer; a panic is an error.
+// run runs the enricher and reads its answer; a panic is an error.
 func (e *runner) run(ctx context.Context, r *clair.VulnerabilityReport) (s said) {
 	defer func() {
 		if p := recover(); p != nil {

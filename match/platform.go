@@ -9,27 +9,27 @@ import (
 	"oriel/internal/distro"
 )
 
-// A platform is what a scanner reads the list of: a release of a distribution
+// A platform has the list that a scanner reads: a release of a distribution
 // ("debian:12"), a language's package index ("pypi"), or Red Hat's container
-// images. Its list holds every row that a rule could find to affect what lies
-// there, so that whoever has read it need ask nobody else.
+// images. Its list has every row that a rule could find to affect a package
+// there, so that a scanner needs no other.
 
 const (
 	// rhelPrefix begins the platforms of Red Hat Enterprise Linux. Without a
-	// number it stands for all of them: rows for a product whose CPE names no
+	// number it means all of them: rows for a product whose CPE names no
 	// release, such as openshift:4.
 	rhelPrefix = "rhel"
-	// rhccPlatform is that of images in Red Hat's container catalogue, which
-	// advisories speak of as if each were a package.
+	// rhccPlatform is the platform of images in Red Hat's container catalogue,
+	// which advisories are about as if each image were a package.
 	rhccPlatform = "rhcc"
-	// anyRHEL is asked for by a record that no release can be told of. Only
-	// rows that are in the list of every release can affect it.
+	// anyRHEL is the platform of a record whose release cannot be determined.
+	// Only rows that are in the list of every release can affect it.
 	anyRHEL = "rhel:9"
 )
 
-// PlatformNamed gives the platform that a text names, in any of the ways that
+// PlatformNamed returns the platform that a text names in any of the ways that
 // the tables of releases and ecosystems know. A release that is derived from
-// another has its platform: "centos:7" is "rhel:7".
+// another has the platform of that: "centos:7" is "rhel:7".
 func PlatformNamed(name string) (string, bool) {
 	name = strings.TrimSpace(name)
 	if strings.EqualFold(name, rhccPlatform) {
@@ -44,11 +44,11 @@ func PlatformNamed(name string) (string, bool) {
 	return releasePlatform(r), ok
 }
 
-// releasePlatform is the platform whose advisories hold for a release.
+// releasePlatform returns the platform whose advisories hold for a release.
 func releasePlatform(r distro.Release) string { return cmp.Or(r.Of, r.Platform) }
 
-// PlatformsFor lists the platforms whose lists together hold all that can
-// affect the packages of an index report.
+// PlatformsFor returns the platforms whose lists together have every row that
+// can affect the packages of an index report.
 func PlatformsFor(index *clair.IndexReport) []string {
 	seen := map[[2]any]bool{}
 	var out []string
@@ -64,8 +64,8 @@ func PlatformsFor(index *clair.IndexReport) []string {
 	return slices.Compact(out)
 }
 
-// recordPlatform is the platform of a place where packages lie, "" where no
-// rule judges them. It goes by the same parts as placesOf.
+// recordPlatform returns the platform of packages with a distribution and a
+// repository, "" if no rule judges them. It uses the same parts as placesOf.
 func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
 	release, ok := distro.ReleaseOf(dist)
 	if repo != nil {
@@ -91,7 +91,7 @@ func recordPlatform(dist *clair.Distribution, repo *clair.Repository) string {
 	return releasePlatform(release)
 }
 
-// cpePlatform is the release that a CPE names, or all of them.
+// cpePlatform returns the release that a CPE names, or all of them.
 func cpePlatform(cpe string) string {
 	if r, ok := distro.ReleaseByCPE(cpe); ok && strings.HasPrefix(r.Platform, rhelPrefix+":") {
 		return r.Platform
@@ -99,8 +99,8 @@ func cpePlatform(cpe string) string {
 	return rhelPrefix
 }
 
-// PlatformsOf lists the platforms in whose lists the rows with a distribution
-// and a repository stand, for Belongs to compare.
+// PlatformsOf returns the platforms whose lists include the rows with a
+// distribution and a repository, for Belongs to compare.
 func PlatformsOf(dist *clair.Distribution, repo *clair.Repository) []string {
 	var out []string
 	if repo != nil {
@@ -129,7 +129,7 @@ func PlatformsOf(dist *clair.Distribution, repo *clair.Repository) []string {
 	return slices.Compact(out)
 }
 
-// compared is a distribution with those fields alone that the rule for its ID
+// compared returns a distribution with only the fields that the rule for its ID
 // compares.
 func compared(d *clair.Distribution) *clair.Distribution {
 	fields := byVersionID
@@ -154,11 +154,11 @@ func compared(d *clair.Distribution) *clair.Distribution {
 	return out
 }
 
-// Belongs says whether rows of one of PlatformsOf's platforms stand in the list
-// of a platform. An advisory's CPE holds for those that it is the beginning of,
-// so that of "rhel:1" would hold for "rhel:10" too. Releases of three digits,
-// which there will not be, have no rows but their own: else anybody could name
-// any number of platforms.
+// Belongs reports whether the list of a platform includes the rows of one of
+// PlatformsOf's platforms. A CPE covers those that it is a prefix of, so that of
+// "rhel:1" would cover "rhel:10", too. Releases of three digits, which there
+// will not be, have no rows but their own: else anybody could name any number of
+// platforms.
 func Belongs(of, platform string) bool {
 	if of == platform {
 		return true
@@ -169,6 +169,6 @@ func Belongs(of, platform string) bool {
 	return of == rhelPrefix || strings.HasPrefix(of, rhelPrefix+":") && strings.HasPrefix(platform, of)
 }
 
-// IsPlatform says whether one of PlatformsOf's platforms is one by itself, and
-// does not merely stand for several.
+// IsPlatform reports whether one of PlatformsOf's platforms is a single one, and
+// not several.
 func IsPlatform(name string) bool { return name != rhelPrefix }

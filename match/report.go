@@ -13,16 +13,15 @@ import (
 	"oriel/internal/version"
 )
 
-// Source looks vulnerabilities up; the store does.
+// Source looks vulnerabilities up; the store implements it.
 type Source interface {
 	// Candidates streams the current vulnerabilities that the lookups ask
-	// for. keep is asked about each before its advisory is read; what is
-	// kept is yielded whole, later and in the same order. What is yielded
-	// must not be changed.
+	// for. It calls keep with each before its advisory is read; the kept ones
+	// are yielded whole, later and in the same order, and must not be modified.
 	Candidates(ctx context.Context, lookups []clair.Lookup, keep func(clair.Candidate) bool) iter.Seq2[clair.Candidate, error]
 }
 
-// Result is what matching a report came to.
+// Result is a vulnerability report with the facts behind it.
 type Result struct {
 	Report *clair.VulnerabilityReport
 	// Why explains each finding, by package id and vulnerability id.
@@ -43,21 +42,21 @@ type Why struct {
 	Updater  string `json:"updater"`
 	// Rule names the rule that decided.
 	Rule string `json:"rule"`
-	// Matched is "binary" or "source": which of the package's names the
-	// advisory speaks of; Package is that name and Version its version.
+	// Matched is "binary" or "source", whichever of the package's names the
+	// advisory is about; Package is that name and Version its version.
 	Matched string `json:"matched"`
 	Package string `json:"package"`
 	Version string `json:"version"`
-	// Affected are the affected versions as the feed gives them.
+	// Affected are the affected versions according to the feed.
 	Affected string `json:"affected"`
 }
 
-// sampleSize is how many of a list of affected versions are named.
+// sampleSize is the number of affected versions of a list that are named.
 const sampleSize = 5
 
-// Report finds the vulnerabilities that affect the packages of an index
-// report, and nothing more: its enrichments are empty. It fails only where the source does: a report that could not be
-// looked up whole is no report.
+// Report finds the vulnerabilities that affect the packages of an index report.
+// Its enrichments are empty. It fails only if the source does: without a whole
+// lookup there is no report.
 func Report(ctx context.Context, src Source, index *clair.IndexReport) (*Result, error) {
 	m := newMatching(index)
 	i := 0
@@ -186,7 +185,7 @@ func (m *matching) sort() {
 	}
 }
 
-// describe says in words which versions a vulnerability affects.
+// describe returns the affected versions of a vulnerability in words.
 func describe(v *clair.Vulnerability) string {
 	if v.Range != nil {
 		return "from " + v.Range.Lower + " before " + v.Range.Upper

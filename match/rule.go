@@ -11,10 +11,10 @@ import (
 
 // rule is how the packages of one kind of place are matched.
 type rule struct {
-	// name is what a finding's explanation calls the rule; Clair's name for
-	// its matcher where there is one.
+	// name is the name of the rule in the explanation of a finding: that of
+	// Clair's matcher, if there is one.
 	name string
-	// fields are compared literally, and narrow down what is looked up.
+	// fields are compared literally, and narrow down the lookup.
 	fields []clair.Field
 	// affected decides what the fields leave open.
 	affected func(*clair.Vulnerability, *target) (bool, error)
@@ -27,7 +27,7 @@ var (
 	languageRule = rule{"language", []clair.Field{clair.RepositoryName}, boundsAffected}
 )
 
-// The fields by which Clair's matchers tell releases apart.
+// The fields by which Clair's matchers distinguish releases.
 var (
 	byDID         = []clair.Field{clair.DistributionDID}
 	byVersionID   = []clair.Field{clair.DistributionDID, clair.DistributionVersionID}
@@ -49,7 +49,7 @@ var distributionRules = map[string]rule{
 	"amzn":          {"aws-matcher", byVersionID, amazonAffected},
 }
 
-// ruleOf gives the rule for a release: its distribution's, or one by its
+// ruleOf returns the rule for a release: its distribution's, or one by its
 // package manager.
 func ruleOf(r distro.Release, d *clair.Distribution) rule {
 	if known, ok := distributionRules[d.DID]; ok {
@@ -80,8 +80,8 @@ func rhelCPEs(release string) []string {
 	}
 }
 
-// place is where a record lies: the rule that judges what lies there, and the
-// distribution and repository as the rule compares them.
+// place is the rule that judges the records of a distribution and a repository,
+// with both as the rule compares them.
 type place struct {
 	rule   rule
 	scheme version.Scheme
@@ -93,8 +93,8 @@ type place struct {
 // their distribution and repository, which the records of a report share.
 type placer map[[2]any][]place
 
-// targets prepares a record under the rule that judges it; none where no rule
-// does. A record stands for several where its repository is one of some.
+// targets prepares a record for the rule that judges it. It returns none if no
+// rule does, and several if the record's repository may be any of several.
 func (p placer) targets(r clair.Record) []*target {
 	if r.Package == nil || r.Package.Name == "" || r.Package.NormalizedVersion == clair.Unmatchable {
 		return nil
@@ -155,7 +155,7 @@ func newTarget(p *clair.Package, at place) *target {
 	return t
 }
 
-// value is what a record's or a vulnerability's parts say of a field.
+// value returns the value of a field of a record or a vulnerability.
 func value(f clair.Field, p *clair.Package, d *clair.Distribution, r *clair.Repository) string {
 	if d == nil {
 		d = &clair.Distribution{}
