@@ -2,7 +2,6 @@ package index
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -60,16 +59,34 @@ func TestCoalesce(t *testing.T) {
 		"busybox 2 lib/apk/db/installed 2 3.17", "musl 1 lib/apk/db/installed 1 3.17", "new 1 lib/apk/db/installed 2 3.17",
 		"stays 1 srv/z 1 ", "stays 1 opt/z 2 ",
 	}, got)
+}
 
-	// A database that is removed is gone, and one that is damaged is an error
-	// only while it counts.
-	removed, err := Coalesce(r.Hash, append(slices.Clone(layers), layerOf(4, LayerResult{Whiteouts: []string{"lib"}})))
-	require.NoError(t, err)
-	require.Len(t, removed.Packages, 1)
-	bad := layerOf(5, LayerResult{Databases: []Database{{Path: db, Err: "damaged"}}})
-	_, err = Coalesce(r.Hash, []*LayerResult{layers[0], bad})
-	require.ErrorIs(t, err, clair.ErrInvalid)
-	require.ErrorContains(t, err, "damaged")
-	_, err = Coalesce(r.Hash, []*LayerResult{bad, layers[1]})
-	require.NoError(t, err)
+// TestCoalesce_DamagedDatabase checks that a database that cannot be read is
+// an error only if it counts.
+func TestCoalesce_DamagedDatabase(t *testing.T) {
+	const db = "lib/apk/db/installed"
+	good := layerOf(1, LayerResult{
+		Distribution: &clair.Distribution{DID: "alpine", VersionID: "3.17"},
+		Databases:    []Database{{Path: db, Packages: pkgs("busybox 1")}},
+	})
+	bad := layerOf(2, LayerResult{Databases: []Database{{Path: db, Err: "damaged"}}})
+	for name, c := range map[string]struct {
+		layers []*LayerResult
+		err    string
+	}{
+		"on_top":   {[]*LayerResult{good, bad}, "damaged"},
+		"below":    {[]*LayerResult{bad, good}, ""},
+		"deleted":  {[]*LayerResult{good, bad, layerOf(3, LayerResult{Whiteouts: []string{"lib"}})}, ""},
+		"replaced": {[]*LayerResult{bad, layerOf(3, LayerResult{Replaced: []string{db}})}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Coalesce(good.Layer, c.layers)
+			if c.err == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, clair.ErrInvalid)
+			require.ErrorContains(t, err, c.err)
+		})
+	}
 }

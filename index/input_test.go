@@ -109,35 +109,57 @@ func TestReadInput(t *testing.T) {
 
 func TestReadInput_DatabasesAndDocuments(t *testing.T) {
 	release, _ := distro.ReleaseByName("debian:12")
-	o := InputOptions{Release: &release}
 	for kind, b := range map[string][]byte{
-		"dpkg database": []byte(dpkgText), "apk database": []byte("C:Q1\nP:musl\nV:1.2\no:musl\n\n"),
-		"SPDX SBOM":      []byte(tagValue),
-		"CycloneDX SBOM": []byte(` <?xml version="1.0"?><bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component type="library"><purl>pkg:npm/a@1</purl></component></components></bom>`),
+		"dpkg database":              []byte(dpkgText),
+		"apk database":               []byte("C:Q1\nP:musl\nV:1.2\no:musl\n\n"),
+		"SPDX SBOM":                  []byte(tagValue),
+		"CycloneDX SBOM":             []byte(` <?xml version="1.0"?><bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component type="library"><purl>pkg:npm/a@1</purl></component></components></bom>`),
+		"syft SBOM":                  []byte(`{"artifacts":[{"name":"a","version":"1","purl":"pkg:npm/a@1"}],"descriptor":{"name":"syft"},"schema":{}}`),
+		"GitHub dependency snapshot": []byte(`{"detector":{},"manifests":{"m":{"resolved":{"a":{"package_url":"pkg:npm/a@1"}}}}}`),
 	} {
-		in, err := ReadInput(t.Context(), write(t, "x", b), o)
-		require.NoError(t, err, kind)
-		require.Equal(t, kind, in.Kind)
-		require.NotEmpty(t, in.Report.Packages)
-		require.Equal(t, DigestOf(b), in.Report.Hash)
+		t.Run(kind, func(t *testing.T) {
+			in, err := ReadInput(t.Context(), write(t, "x", b), InputOptions{Release: &release})
+			require.NoError(t, err)
+			require.Equal(t, kind, in.Kind)
+			require.NotEmpty(t, in.Report.Packages)
+			require.Equal(t, DigestOf(b), in.Report.Hash)
+		})
 	}
-	for text, reason := range map[string]string{
-		"": "unrecognized", "hello": "unrecognized", "{}": "JSON", "{": "invalid", "<html/>": "expected element", dpkgText: "does not name its distribution",
-		string(dockerSave(t))[:600]: "no file", string(makeTar(t, entry{name: "manifest.json", body: "[]"})): "0 images",
-		string(makeTar(t, entry{name: "manifest.json", body: `[{"Config":"../c","Layers":["../../etc/passwd"]}]`})):                                                                                "no file",
-		string(makeTar(t, entry{name: "manifest.json", kind: '2', link: "manifest.json"})):                                                                                                         "no file",
-		string(makeTar(t, entry{name: "oci-layout"}, entry{name: "index.json", body: `{"manifests":[{"digest":"` + string(digest(nil)) + `"}]}`}, entry{name: blobName(digest(nil)), body: "{}"})): "another digest",
+}
+
+func TestReadInput_Invalid(t *testing.T) {
+	blob := entry{name: blobName(digest(nil)), body: "{}"}
+	for name, c := range map[string]struct{ text, reason string }{
+		"empty":               {"", "unrecognized"},
+		"text":                {"hello", "unrecognized"},
+		"mark_alone":          {"\ufeff", "unrecognized"},
+		"utf16_mark_alone":    {"\xff\xfe", "unrecognized"},
+		"cut_utf16":           {"\xff\xfe{\x00}", "cut off"},
+		"empty_json":          {"{}", "unrecognized JSON"},
+		"cut_json":            {"{", "invalid"},
+		"html":                {"<html/>", "expected element"},
+		"database_alone":      {dpkgText, "does not name its distribution"},
+		"cut_image":           {string(dockerSave(t))[:600], "no file"},
+		"image_list_empty":    {string(makeTar(t, file("manifest.json", "[]"))), "0 images"},
+		"image_out_of_root":   {string(makeTar(t, file("manifest.json", `[{"Config":"../c","Layers":["../../etc/passwd"]}]`))), "no file"},
+		"manifest_is_a_link":  {string(makeTar(t, symlink("manifest.json", "manifest.json"))), "no file"},
+		"manifest_of_another": {string(makeTar(t, file("oci-layout", ""), file("index.json", `{"manifests":[{"digest":"`+string(digest(nil))+`"}]}`), blob)), "another digest"},
+		"large_manifest":      {string(makeTar(t, file("oci-layout", ""), file("index.json", `{"manifests":[],"x":"`+strings.Repeat("x", 1<<20)+`"}`))), "holds no image"},
 	} {
-		_, err := ReadInput(t.Context(), write(t, "x", []byte(text)), InputOptions{})
-		require.ErrorIs(t, err, clair.ErrInvalid, "%.40q", text)
-		require.ErrorContains(t, err, reason)
+		t.Run(name, func(t *testing.T) {
+			_, err := ReadInput(t.Context(), write(t, "x", []byte(c.text)), InputOptions{})
+			require.ErrorIs(t, err, clair.ErrInvalid)
+			require.ErrorContains(t, err, c.reason)
+		})
 	}
 	_, err := ReadInput(t.Context(), filepath.Join(t.TempDir(), "none"), InputOptions{})
 	require.ErrorIs(t, err, clair.ErrNotFound)
-	_, err = ReadInput(t.Context(), t.TempDir(), InputOptions{})
-	require.ErrorIs(t, err, clair.ErrInvalid)
-	_, err = ReadInput(t.Context(), os.DevNull, InputOptions{})
-	require.ErrorIs(t, err, clair.ErrInvalid)
+	for name, input := range map[string]string{"empty_directory": t.TempDir(), "device": os.DevNull} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ReadInput(t.Context(), input, InputOptions{})
+			require.ErrorIs(t, err, clair.ErrInvalid)
+		})
+	}
 }
 
 // TestReadInput_RealImage reads a real image and, from the corpus, the database

@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"io/fs"
+	"runtime/debug"
 	"strings"
 
 	"oriel/index/reader"
@@ -29,7 +30,7 @@ func goReader() reader.Reader {
 				return err
 			}
 			for _, d := range info.Deps {
-				if r := d.Replace; r != nil && r.Version == "" {
+				if r := d.Replace; r != nil && isDirectory(r) {
 					if err := out.AddUnmatched(d.Path, d.Version, "it is replaced by the directory "+reader.Cut(r.Path)); err != nil {
 						return err
 					}
@@ -44,6 +45,12 @@ func goReader() reader.Reader {
 			return nil
 		},
 	}
+}
+
+// isDirectory reports whether a replacement is a directory, which has no
+// version that says anything.
+func isDirectory(m *debug.Module) bool {
+	return m.Version == "" || m.Version == "(devel)" || strings.HasPrefix(m.Path, ".") || strings.HasPrefix(m.Path, "/")
 }
 
 // isExecutable knows ELF, PE and Mach-O by their first bytes.

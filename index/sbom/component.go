@@ -191,11 +191,13 @@ func distributionOf(u purl.PURL, system *clair.Distribution, override *distro.Re
 		if name == "" {
 			continue
 		}
-		if r, ok := distro.ReleaseByPURL(u.Namespace, name); ok {
-			return released(r), true
+		for _, form := range []string{name, developmentRelease(name)} {
+			if r, ok := distro.ReleaseByPURL(u.Namespace, form); ok && form != "" {
+				return released(r), true
+			}
 		}
 		if named == nil {
-			named = namedDistribution(name)
+			named = namedDistribution(u.Namespace, name)
 		}
 	}
 	if named == nil {
@@ -208,15 +210,36 @@ func distributionOf(u purl.PURL, system *clair.Distribution, override *distro.Re
 	return distribution{Distribution: named}, true
 }
 
+// developmentRelease returns the name of a release that package URLs give in
+// the words of its os-release: Alpine's edge, Debian's unstable, and the first
+// Amazon Linux, which has the date of its image. It returns "" for any other.
+func developmentRelease(name string) string {
+	switch {
+	case strings.Contains(name, "_alpha"):
+		return "edge"
+	case strings.HasSuffix(name, "/sid"):
+		return "sid"
+	case strings.Contains(name, "AMI release"):
+		return "Amazon Linux AMI"
+	}
+	return ""
+}
+
 // distroName is ID-VERSION, the usual form of the distro of a package URL.
 var distroName = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_.-]*?)-v?([0-9][A-Za-z0-9_.-]*)$`)
 
 // namedDistribution returns the distribution of a text that names none that is
 // known.
-func namedDistribution(text string) *clair.Distribution {
+func namedDistribution(namespace, text string) *clair.Distribution {
 	text = reader.Cut(text)
+	if version, ok := strings.CutPrefix(text, namespace+"-"); ok && namespace != "" {
+		return &clair.Distribution{DID: namespace, VersionID: version}
+	}
 	if m := distroName.FindStringSubmatch(text); m != nil {
 		return &clair.Distribution{DID: m[1], VersionID: m[2]}
+	}
+	if namespace != "" && text != "" && '0' <= text[0] && text[0] <= '9' {
+		return &clair.Distribution{DID: namespace, VersionID: text}
 	}
 	return &clair.Distribution{DID: text}
 }

@@ -91,7 +91,7 @@ var families = [...]family{
 	{id: "sle_rt", name: "SLE_RT", scheme: "rpm", of: "sles", number: suseNumber, dist: suseDist("SUSE Linux Enterprise Real Time "),
 		aliases: []string{"slert", "suselinuxenterpriserealtime"}},
 	{id: "sle-micro", name: "SLE Micro", scheme: "rpm", number: lastNumber, dist: plain("SUSE Linux Enterprise Micro "),
-		aliases: []string{"slemicro", "suselinuxenterprisemicro", "suselinuxenterprisemicroforrancher", "slemicrorancher"}},
+		aliases: []string{"slemicro", "slem", "suselinuxenterprisemicro", "suselinuxenterprisemicroforrancher", "slemicrorancher"}},
 	{id: "sl-micro", name: "SL-Micro", scheme: "rpm", number: lastNumber, dist: plain("SUSE Linux Micro "),
 		aliases: []string{"slmicro", "suselinuxmicro"}},
 	{id: "opensuse-leap", name: "openSUSE Leap", scheme: "rpm", number: majorMinor, dist: plain("openSUSE Leap "),
