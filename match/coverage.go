@@ -139,6 +139,18 @@ func (c *PlaceCounter) add(p *clair.InstalledPackage) {
 	of.arches[p.Package.Arch] += int(p.Manifests)
 }
 
+// Platforms returns the platforms whose feeds the counted packages need, sorted.
+func (c *PlaceCounter) Platforms() []string {
+	var out []string
+	for _, p := range c.places {
+		if p.Reason == "" {
+			out = append(out, p.Platform())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Total computes the coverage of counted packages.
 func (c *Coverer) Total(ctx context.Context, counted *PlaceCounter) (*clair.Coverage, error) {
 	out, err := c.coverage(ctx, slices.Collect(maps.Values(counted.places)))

@@ -145,3 +145,49 @@ func TestPlace_String(t *testing.T) {
 	p.Packages = 3
 	require.Equal(t, "npm (3 packages): no-feed. Enable osv/npm in the configuration.", p.String())
 }
+
+// The packages of all manifests are counted by place, without their sources.
+func TestCoverer_Total(t *testing.T) {
+	db := newStore(t, rowOf("debian:12"))
+	for i := range 3 {
+		r := placed(t, [2]string{"debian:12"}, [2]string{"alpine:3.23"}, clair.Repository{Name: "npm"}, clair.Repository{Name: "npm"})
+		if i == 0 {
+			r = placed(t, [2]string{"alpine:3.23"}, clair.Distribution{DID: "slackware", VersionID: "15.0"})
+		}
+		for _, p := range r.Packages {
+			p.Source = &clair.Package{Name: "source", Version: "1"}
+		}
+		r.Hash, r.State = clair.Digest(fmt.Sprintf("sha256:%064x", i)), clair.StateIndexFinished
+		_, err := db.PutIndexReport(t.Context(), r)
+		require.NoError(t, err)
+	}
+	var counter match.PlaceCounter
+	held := 0
+	for _, err := range counter.Through(db.HeldPackages(t.Context())) {
+		require.NoError(t, err)
+		held++
+	}
+	require.NotZero(t, held)
+	require.Equal(t, []string{"alpine:3.23", "debian:12", "npm"}, counter.Platforms())
+	c := &match.Coverer{
+		Holdings:  db,
+		Feeds:     func(context.Context) (clair.Feeds, error) { return nil, nil },
+		Catalogue: offers{"npm": {{Feed: "osv/npm"}}},
+	}
+	got, err := c.Total(t.Context(), &counter)
+	require.NoError(t, err)
+	var lines []string
+	for i := range got.Places {
+		p := &got.Places[i]
+		lines = append(lines, fmt.Sprintf("%s %d %v %s", p.Name, p.Packages, p.Covered, p.Reason))
+	}
+	require.Equal(t, []string{"alpine:3.23 3 false no-feed", "npm 4 false no-feed", "slackware:15.0 1 false unknown-distribution", "debian:12 2 true "}, lines)
+
+	place, err := c.Place(t.Context(), "bookworm")
+	require.NoError(t, err)
+	require.Equal(t, "debian:12", place.Name)
+	require.True(t, place.Covered)
+	place, err = c.Place(t.Context(), "plan9:4")
+	require.NoError(t, err)
+	require.Equal(t, clair.UnknownDistribution, place.Reason)
+}
