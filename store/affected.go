@@ -14,12 +14,12 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Affects decides whether a vulnerability affects a package in a distribution
-// and a repository, either of which may be nil. What the advisory says of the
+// Affects reports whether a vulnerability affects a package in a distribution
+// and a repository, either of which may be nil. The advisory's part of the
 // vulnerability (name, texts, severity) may be missing.
 type Affects = func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool
 
-// held is a package as manifests hold it. Dist and Repo may be nil.
+// held is a package of manifests. Dist and Repo may be nil.
 type held struct {
 	place, dist, repo int64
 	pkg               *clair.Package
@@ -33,9 +33,9 @@ const (
 )
 
 // AffectedManifests streams which manifests each vulnerability affects, by its
-// index in the stream. A manifest that holds an affected package in several
-// places comes once for each. affects decides for a package in its distribution and repository; it is asked once
-// for each that any manifest holds, and not for each manifest.
+// index in the stream. A manifest with an affected package in several places
+// is yielded once for each. affects decides for a package in its distribution
+// and repository; it is called once for each of them, not for each manifest.
 func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vulnerability, error],
 	affects Affects,
 ) iter.Seq2[clair.AffectedManifests, error] {
@@ -57,18 +57,18 @@ func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vuln
 	}
 }
 
-// affected is AffectedManifests at work on a batch.
+// affected is the work of AffectedManifests on a batch.
 type affected struct {
 	db      *DB
 	r       *reading
 	affects Affects
 	batch   []*clair.Vulnerability
 	first   int // index of the batch's first vulnerability in the stream
-	// digests remembers manifests.
+	// digests is a cache of manifests' digests.
 	digests map[int64]clair.Digest
 }
 
-// digestsKept bounds the manifests that are remembered, at about 150 bytes.
+// digestsKept limits the cache of digests, at about 150 bytes each.
 const digestsKept = 50_000
 
 func (a *affected) run(ctx context.Context, yield func(clair.AffectedManifests, error) bool) bool {
@@ -95,9 +95,9 @@ func (a *affected) run(ctx context.Context, yield func(clair.AffectedManifests, 
 	return true
 }
 
-// judge finds the places that hold a package of the batch's names and asks
-// which vulnerabilities affect it: indexes in the batch by place, and the
-// places in order.
+// judge finds the places with a package of one of the batch's names and asks
+// which vulnerabilities affect it. It returns indexes in the batch by place,
+// and the places in order.
 func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) {
 	byName := map[string][]int{}
 	var names []string
@@ -140,8 +140,8 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 	return hits, places, nil
 }
 
-// held finds the places that hold a package of one of some names: all there
-// are, or those of one manifest.
+// held finds the places with a package of one of the names, in all manifests
+// or in one.
 func (a *affected) held(ctx context.Context, names []string, manifest int64) ([]held, error) {
 	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
 		FROM json_each(?1) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id
@@ -161,10 +161,10 @@ func scanHeld(rows *sql.Rows) (held, error) {
 	return h, err
 }
 
-// manifests reads which manifests hold each of some places.
+// manifests reads which manifests have each of some places.
 func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]clair.Digest, error) {
-	// One text for each place: reading a row for each manifest would take ten
-	// times as long.
+	// One text for each place, because reading a row for each manifest takes
+	// ten times as long.
 	const find = `SELECT i.place_id, group_concat(i.manifest_id) FROM json_each(?) AS j
 		CROSS JOIN manifest_index_row AS i ON i.place_id = j.value GROUP BY i.place_id`
 	rows, err := a.r.query(ctx, find, sqlitedb.JSONList(places))
@@ -199,7 +199,7 @@ func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]c
 	return a.resolve(ctx, ids, unknown)
 }
 
-// resolve turns ids into digests.
+// resolve returns the digests of ids.
 func (a *affected) resolve(ctx context.Context, ids map[int64][]int64, unknown []int64) (map[int64][]clair.Digest, error) {
 	const find = `SELECT m.id, m.hash FROM json_each(?) AS j CROSS JOIN manifest AS m ON m.id = j.value`
 	if len(a.digests)+len(unknown) > digestsKept {

@@ -15,11 +15,11 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Backup writes a copy of the database, as it is at this moment, in place of
-// the file there may be, and returns its size in bytes. The copy is a database
-// of its own, without free space. It takes the file's name only once it is
-// whole and has been checked, so that a backup that fails costs no older one.
-// Others may read and write meanwhile; what they write stays in the
+// Backup writes a copy of the database as of this moment, replacing an
+// existing file, and returns its size in bytes. The copy is a database of its
+// own without free space. It is renamed to the file only when it is complete
+// and has been checked, so a failed backup does not destroy an older one.
+// Others may read and write in the meantime; their writes stay in the
 // write-ahead log until it is done.
 func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
 	defer func() {
@@ -30,8 +30,8 @@ func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
 	if err := db.checkBackup(ctx, file); err != nil {
 		return 0, err
 	}
-	// In the same directory, so that it can be renamed. SQLite takes an empty
-	// file for none; its mode is the backup's.
+	// In the same directory, so that it can be renamed. To SQLite an empty file
+	// is a new database; the mode is the backup's.
 	partial, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.partial")
 	if err != nil {
 		return 0, err
@@ -52,8 +52,8 @@ func (db *DB) Backup(ctx context.Context, file string) (size int64, err error) {
 	return size, os.Rename(partial.Name(), file)
 }
 
-// copyTo writes a copy through a connection of its own: the readers' may write
-// nothing at all.
+// copyTo writes a copy through a connection of its own, because the readers'
+// connections may not write anything.
 func (db *DB) copyTo(ctx context.Context, file string) (err error) {
 	src := sql.OpenDB(sqlitedb.Connector(db.path, "ro", defaultMemory/2, false))
 	defer func() { err = errors.Join(err, src.Close()) }()
@@ -69,8 +69,8 @@ func (db *DB) copyTo(ctx context.Context, file string) (err error) {
 	return nil
 }
 
-// checkBackup refuses what would overwrite the database, and a backup for
-// which there is no room.
+// checkBackup refuses a backup that would overwrite the database or does not
+// fit on the disk.
 func (db *DB) checkBackup(ctx context.Context, file string) error {
 	own, err := filepath.Abs(db.path)
 	if err != nil {
@@ -99,7 +99,7 @@ func (db *DB) checkBackup(ctx context.Context, file string) error {
 	return err
 }
 
-// checkCopy reads all of a copy.
+// checkCopy reads the whole copy.
 func checkCopy(ctx context.Context, file string) (err error) {
 	db := &DB{path: file, DB: &sqlitedb.DB{}}
 	db.OpenRead(file, 1, defaultMemory)

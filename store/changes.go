@@ -12,9 +12,9 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Changes finds what the current state means for manifests, or for one where
-// one is named, that the state at a moment did not. The caller closes it. An
-// unknown manifest or operation is an ErrNotFound.
+// Changes returns the changes for manifests, or for the one that is named,
+// between the state at a moment and the current state. The caller closes it.
+// An unknown manifest or operation is an ErrNotFound.
 func (db *DB) Changes(ctx context.Context, since clair.Since, manifest clair.Digest, affects Affects) (*clair.ChangeSet, error) {
 	of := scope{hash: manifest}
 	if manifest != "" {
@@ -48,9 +48,10 @@ func (db *DB) Changes(ctx context.Context, since clair.Since, manifest clair.Dig
 	}, nil
 }
 
-// then takes the state at a moment: for each updater the newest operation that
-// is not younger, or else the oldest there is, and then the updater is one of
-// those that partial names. The caller holds opening, and closes the state.
+// then takes a snapshot of the state at a moment: for each updater the newest
+// operation that is not younger. If there is none, it is the oldest operation,
+// and partial names the updater. The caller holds opening, and closes the
+// snapshot.
 func (db *DB) then(ctx context.Context, since clair.Since, now *Snapshot) (s *Snapshot, partial []string, err error) {
 	const then = `SELECT u.id, u.name, ifnull(max(iif(o.date <= ?1, o.seq, NULL)), min(o.seq)) FROM update_operation AS o
 		JOIN updater AS u ON u.name = o.updater WHERE o.kind = 'vulnerability' GROUP BY u.id`

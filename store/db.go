@@ -23,19 +23,20 @@ import (
 
 // Config is the [store] table of the configuration.
 type Config struct {
-	// Path is the database file. Its -wal, -shm, .lock and .owner companions
-	// lie beside it.
+	// Path is the database file. Its companions (-wal, -shm, .lock and .owner)
+	// are next to it.
 	Path string `toml:"path"`
-	// MaxSize is how much the database may take before imports are refused,
-	// and MinFree how much of the disk must be free for them. 0: no limit.
+	// MaxSize is the size of the database at which imports are refused, and
+	// MinFree is the space on the disk that imports must leave free. 0 means no
+	// limit.
 	MaxSize quantity.Bytes `toml:"max_db_size"`
 	MinFree quantity.Bytes `toml:"min_free"`
 }
 
-// Default is the configuration where the file says nothing.
+// Default returns the default configuration.
 func Default() Config { return Config{Path: "oriel.db", MinFree: 64 << 20} }
 
-// Validate checks the configuration without touching the file.
+// Validate checks the configuration without opening the file.
 func (c Config) Validate() error {
 	if c.Path == "" {
 		return clair.Invalid("store.path", "must name a file")
@@ -46,18 +47,18 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Options are what Open needs beside the path.
+// Options are further parameters of Open.
 type Options struct {
-	// Schema is the text of schema.sql, for a database that is new.
+	// Schema is the text of schema.sql, for new databases.
 	Schema string
-	// Memory bounds SQLite's page caches, all connections together, in bytes.
-	// They lie outside the Go heap. Default 16 MiB.
+	// Memory limits SQLite's page caches, of all connections together, in
+	// bytes. They are outside of Go's heap. Default 16 MiB.
 	Memory int64
-	// MaxSize and MinFree bound imports as Config says.
+	// MaxSize and MinFree limit imports as in Config.
 	MaxSize, MinFree int64
 	// ReadOnly opens an existing database without owning it.
 	ReadOnly bool
-	// Log receives what happens outside any call. Default: nothing.
+	// Log is the logger for events outside of any call. Default: none.
 	Log *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -66,7 +67,7 @@ type Options struct {
 const (
 	readers       = 4
 	defaultMemory = 16 << 20
-	// minMaxSize is what an empty database and its log may take.
+	// minMaxSize is the size of an empty database and its log.
 	minMaxSize = 2 * sqlitedb.WALLimit
 )
 
@@ -80,45 +81,47 @@ type DB struct {
 	log  *slog.Logger
 	now  func() time.Time
 	zip  *compress.Codec
-	// recall remembers the enrichments that were looked up last.
+	// recall is a cache of enrichments.
 	recall recall
 	// maxSize and minFree are those of Options.
 	maxSize, minFree int64
-	// announced says that there is a file that names this process.
+	// announced reports that there is a file that names this process as the
+	// owner.
 	announced bool
-	// manifests has room for the one who writes manifests.
+	// manifests is a semaphore that serializes writes of manifests.
 	manifests chan struct{}
-	// completed is filled when a vulnerability operation completes. Nobody
-	// closes it.
+	// completed gets a value when a vulnerability operation completes. It is
+	// never closed.
 	completed chan struct{}
 
 	// imports is held shared by every import and exclusively by each step of
-	// garbage collection, which only tries: advisories are written before the
-	// rows that refer to them and must not be taken for garbage.
+	// garbage collection, which only tries to get it: an import writes
+	// advisories before the rows that refer to them, and they must not be
+	// collected in between.
 	imports sync.RWMutex
-	// vacuuming is held by the one who vacuums.
+	// vacuuming serializes vacuums.
 	vacuuming sync.Mutex
-	// opening is held shared while a snapshot is taken and exclusively by
-	// each step of garbage collection, so that no row goes between reading
+	// opening is held shared while a snapshot is taken and exclusively by each
+	// step of garbage collection, so that no row is collected between reading
 	// which operation is current and pinning it.
 	opening sync.RWMutex
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu        sync.Mutex
 	importing map[string]bool         // by updater
 	snapshots map[*Snapshot]time.Time // until when each holds its rows
 
-	// counting has room for the one who counts sections, and guards counted:
-	// the sections of each updater, by its id, as of the operation that they
-	// were last counted at.
+	// counting is a semaphore that serializes counts of sections, and guards
+	// counted: the sections of each updater, by its id, as of the operation of
+	// their last count.
 	counting chan struct{}
 	counted  map[int64]countedSections
 }
 
-// Open opens the database at path, making or migrating it as needed, and owns
-// it until Close: a second owner gets an ErrConflict. A file that is not an
-// Oriel database, or of a newer Oriel, is refused with ErrInvalid and left
-// untouched.
+// Open opens the database at path, creating or migrating it as needed, and
+// owns it until Close; a second owner gets an ErrConflict. A file that is not
+// an Oriel database, or was made by a newer Oriel, is refused with ErrInvalid
+// and not changed.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db := &DB{
 		DB:   &sqlitedb.DB{Statements: map[string]*sql.Stmt{}},
@@ -159,7 +162,8 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 		}
 	}
 	if !fresh {
-		// Before anything is written: opening for writing alone may do so.
+		// This comes before anything is written, because opening for writing
+		// may do so.
 		if err := migrate.Check(ctx, db.DB, o.ReadOnly); err != nil {
 			return err
 		}
@@ -171,23 +175,23 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 	return migrate.Up(ctx, db.DB, o.Schema)
 }
 
-// own takes the lock beside the database.
+// own takes the lock next to the database.
 func (db *DB) own(path string) error {
 	l := flock.New(path + ".lock")
 	ok, err := l.TryLock()
 	if err != nil {
-		return fmt.Errorf("take the lock beside it: %w", err)
+		return fmt.Errorf("take the lock next to it: %w", err)
 	}
 	if !ok {
 		return fmt.Errorf("%w: another Oriel process is using it", clair.ErrConflict)
 	}
 	db.lock = l
-	// What a killed owner announced is true no more.
+	// Remove the owner file that a killed process may have left.
 	return sqlitedb.RemoveIfExists(owner.File(path))
 }
 
-// Close ends the connections, readers first, and gives up the file. Whoever
-// calls it has ended all use of the database before.
+// Close closes the connections, readers first, and releases the file. The
+// database must not be in use any longer.
 func (db *DB) Close() error {
 	var errs []error
 	errs = append(errs, db.ClosePools())
@@ -200,9 +204,8 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Announce writes who owns the database beside it, until Close. A process that
-// is killed leaves the file behind, so it means something only while the lock
-// is held.
+// Announce writes the owner file next to the database, until Close. A killed
+// process leaves it behind, so it is valid only while the lock is held.
 func (db *DB) Announce(o owner.Owner) error {
 	if err := owner.Write(db.path, o); err != nil {
 		return err

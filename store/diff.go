@@ -17,18 +17,18 @@ const (
 	nextAdded   = `SELECT min(added) FROM vuln_row WHERE updater_id = ? AND added > ? AND added <= ?`
 	nextRemoved = `SELECT min(removed) FROM vuln_row WHERE updater_id = ? AND removed > ? AND removed <= ?`
 
-	// visibleRows: those seen at hi. lo is not used.
+	// visibleRows are those visible at hi. lo is not used.
 	visibleRows = `SELECT ` + narrowColumns + ` FROM vuln_row AS r
 		WHERE r.updater_id = ?1 AND r.added = ?2 AND (r.removed IS NULL OR r.removed > ?4) AND r.id > ?5 AND ?3 IS NOT NULL
 		ORDER BY r.id LIMIT ?6`
-	// addedRows: those seen at hi whose hash is not seen at lo.
+	// addedRows are those visible at hi whose hash is not visible at lo.
 	addedRows = `SELECT ` + narrowColumns + ` FROM vuln_row AS r
 		WHERE r.updater_id = ?1 AND r.added = ?2 AND (r.removed IS NULL OR r.removed > ?4) AND r.id > ?5
 		AND NOT EXISTS (SELECT 1 FROM vuln_row AS x INDEXED BY vuln_row_hash
 			WHERE x.updater_id = ?1 AND x.hash = r.hash AND (x.removed IS NOT NULL OR x.returned)
 			AND x.added <= ?3 AND (x.removed IS NULL OR x.removed > ?3))
 		ORDER BY r.id LIMIT ?6`
-	// removedRows: those seen at lo whose hash is not seen at hi.
+	// removedRows are those visible at lo whose hash is not visible at hi.
 	removedRows = `SELECT ` + narrowColumns + ` FROM vuln_row AS r
 		WHERE r.updater_id = ?1 AND r.removed = ?2 AND r.added <= ?3 AND r.id > ?5
 		AND NOT EXISTS (SELECT 1 FROM vuln_row AS x INDEXED BY vuln_row_hash
@@ -49,18 +49,18 @@ func removedBetween(updater, lo, hi int64) walk {
 	return walk{next: nextRemoved, page: removedRows, updater: updater, from: lo, lo: lo, hi: hi}
 }
 
-// operation is a listed operation with its place.
+// operation is a listed operation with its updater and sequence number.
 type operation struct {
 	clair.UpdateOperation
 	seq, updaterID int64
 }
 
-// GetUpdateDiff gives what the vulnerability operation cur has and prev has
-// not, and the reverse, for any two operations of one updater in either order.
-// prev may be uuid.Nil: then all of cur is added. The caller closes the
-// difference, which until then sees its rows whatever is deleted. An unknown
-// operation is an ErrNotFound; operations of two updaters or of another kind
-// are ErrInvalid.
+// GetUpdateDiff returns the rows of the vulnerability operation cur that prev
+// does not have, and the reverse, for any two operations of one updater in
+// either order. prev may be uuid.Nil; then all rows of cur are added. The
+// caller closes the difference; until then its rows stay, whatever is deleted.
+// An unknown operation is an ErrNotFound; operations of two updaters or of
+// another kind are an ErrInvalid.
 func (db *DB) GetUpdateDiff(ctx context.Context, prev, cur uuid.UUID) (*clair.UpdateDiff, error) {
 	db.opening.RLock()
 	defer db.opening.RUnlock()
@@ -89,7 +89,7 @@ func (db *DB) GetUpdateDiff(ctx context.Context, prev, cur uuid.UUID) (*clair.Up
 	return d, nil
 }
 
-// between gives the rows seen at to and not at from, and the reverse.
+// between returns the rows visible at to and not at from, and the reverse.
 func (db *DB) between(ctx context.Context, updater, from, to int64, names map[int64]string) (added, removed iter.Seq2[*clair.Vulnerability, error]) {
 	lo, hi := min(from, to), max(from, to)
 	added = db.stream(ctx, addedBetween(updater, lo, hi), names)
@@ -100,7 +100,8 @@ func (db *DB) between(ctx context.Context, updater, from, to int64, names map[in
 	return added, removed
 }
 
-// holdAt pins operations of one updater and returns what lets go of them.
+// holdAt pins operations of one updater and returns a function that releases
+// them.
 func (db *DB) holdAt(updater int64, seqs ...int64) (release func()) {
 	var held []*Snapshot
 	for _, seq := range seqs {
@@ -115,8 +116,7 @@ func (db *DB) holdAt(updater int64, seqs ...int64) (release func()) {
 	}
 }
 
-// operation finds a vulnerability operation; field names the one asked for in
-// errors.
+// operation finds a vulnerability operation; field is its name in errors.
 func (db *DB) operation(ctx context.Context, field string, ref uuid.UUID) (operation, error) {
 	const find = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, o.seq, u.id
 		FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE o.ref = ?`

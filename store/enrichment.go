@@ -33,7 +33,7 @@ var enrichmentRelation = history.Relation{
 		SELECT updater_id, hash, ?, tags, data FROM enrichment_row WHERE id = ? RETURNING id`,
 	WithTags: `INSERT INTO enrichment_tag (updater_id, tag, row_id)
 		SELECT r.updater_id, j.value, r.id FROM enrichment_row AS r CROSS JOIN json_each(r.tags) AS j WHERE r.id = ?`,
-	// Rows of one hash have the same tags, by which they are found.
+	// Rows with the same hash have the same tags, by which they are found.
 	Surplus: `SELECT r.hash, r.id FROM enrichment_row AS r
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
 		AND NOT EXISTS (SELECT 1 FROM enrichment_tag AS t CROSS JOIN enrichment_row AS x ON x.id = t.row_id
@@ -54,7 +54,7 @@ var enrichmentRelation = history.Relation{
 	Hashes: `SELECT hash, id FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
 }
 
-// UpdateEnrichments is to enrichments what UpdateVulnerabilities is to
+// UpdateEnrichments does for enrichments what UpdateVulnerabilities does for
 // vulnerabilities: it makes an operation of kind enrichment. A record without
 // a tag could never be found and is dropped.
 func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fingerprint,
@@ -86,8 +86,8 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 	})
 }
 
-// UpdateEnrichmentsDelta is to UpdateEnrichments what
-// UpdateVulnerabilitiesDelta is to UpdateVulnerabilities.
+// UpdateEnrichmentsDelta does for enrichments what UpdateVulnerabilitiesDelta
+// does for vulnerabilities.
 func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
 	changes iter.Seq2[clair.EnrichmentChange, error],
 ) (clair.UpdateResult, error) {
@@ -126,7 +126,7 @@ func hashEnrichmentChange(h *history.Hasher, c clair.EnrichmentChange) (history.
 	return history.Row[enrichmentRow]{Verb: history.Replaces, Name: string(tags)}, err
 }
 
-// enrichmentRow is a record with its tags sorted, each once.
+// enrichmentRow is a record with its tags sorted and without duplicates.
 type enrichmentRow struct {
 	tags []string
 	data string
@@ -208,9 +208,9 @@ func (t *enrichmentTable) Insert(ctx context.Context, tx *sql.Tx, updater, seq i
 	return last, err
 }
 
-// GetEnrichment returns the records of one updater's current operation that
-// carry any of the tags, in the order of their ids. What they hold is shared
-// with other callers and must not be written to.
+// GetEnrichment returns the records of one updater's current operation with
+// any of the tags, in the order of their ids. They are shared with other
+// callers and must not be modified.
 func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) ([]clair.EnrichmentRecord, error) {
 	snap, err := db.snapshot(ctx, clair.KindEnrichment)
 	if err != nil {
@@ -230,11 +230,12 @@ func (db *DB) GetEnrichment(ctx context.Context, updater string, tags []string) 
 	return nil, nil
 }
 
-// view is what an operation of an updater sees. It never changes.
+// view is the set of rows that an operation of an updater sees. It never
+// changes.
 type view struct{ updater, seq int64 }
 
-// currentEnrichments gives the records of a view with any of the tags, each
-// once. Those it remembers need no query.
+// currentEnrichments returns the records of a view with any of the tags, each
+// once. Cached ones need no query.
 func (db *DB) currentEnrichments(ctx context.Context, v view, tags []string) ([]clair.EnrichmentRecord, error) {
 	rows, unknown := db.recall.get(v, tags)
 	if len(unknown) > 0 {
@@ -255,7 +256,7 @@ func (db *DB) currentEnrichments(ctx context.Context, v view, tags []string) ([]
 	return found, nil
 }
 
-// taggedEnrichment is a record as found by one of its tags.
+// taggedEnrichment is a record with the tag by which it was found.
 type taggedEnrichment struct {
 	tag string
 	id  int64

@@ -11,13 +11,13 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// gcRows is how many rows one step of garbage collection takes.
+// gcRows is how many rows one step of garbage collection deletes.
 const gcRows = 500
 
-// GC deletes the operations of each updater and kind but for the newest keep,
-// then whatever rows no operation and no pin sees, and gives space back to the
-// file system where a good part of the file is free. It goes in short steps,
-// stops early when an import begins, and returns the number of rows deleted.
+// GC deletes all but the newest keep operations of each updater and kind, then
+// the rows that no operation and no pin sees, and returns space to the file
+// system if much of the file is free. It works in short steps, stops early if
+// an import begins, and returns the number of deleted rows.
 func (db *DB) GC(ctx context.Context, keep int) (int64, error) {
 	if keep < 1 {
 		return 0, fmt.Errorf("collect garbage: keep %d operations: must be at least 1", keep)
@@ -44,7 +44,7 @@ func (db *DB) GC(ctx context.Context, keep int) (int64, error) {
 	return total, nil
 }
 
-// retire deletes the listings of operations beyond the newest keep.
+// retire deletes the entries of operations older than the newest keep.
 func (db *DB) retire(ctx context.Context, keep int) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
 		const retire = `DELETE FROM update_operation WHERE id IN (
@@ -55,20 +55,21 @@ func (db *DB) retire(ctx context.Context, keep int) error {
 	})
 }
 
-// collector is the SQL of collecting one relation's garbage.
+// collector has the SQL for collecting the garbage of one relation.
 type collector struct {
 	kind clair.Kind
-	// find: (updater, after, up to, limit) -> ids and advisories (or 0) of
-	// rows of a gap between two operations: added after the first and
-	// removed by the second.
+	// find: (updater, after, up to, limit) -> ids and advisories (or 0) of rows
+	// of a gap between two operations: added after the first and removed by the
+	// second.
 	find string
-	// unlist takes the rows of a JSON array of ids off the list of open rows,
-	// where an import that never completed left them after closing them.
+	// unlist removes the rows of a JSON array of ids from the list of open
+	// rows, in which an import that never completed may have left them after
+	// closing them.
 	unlist string
-	// drop deletes what goes with the rows of a JSON array of ids, then them.
+	// drop deletes the rows of a JSON array of ids, and what belongs to them.
 	drop []string
-	// last deletes, for a JSON array of the rows' second column, what no row
-	// refers to any more.
+	// last deletes, for a JSON array of the rows' second column, advisories
+	// without rows.
 	last string
 }
 
@@ -99,7 +100,7 @@ var enrichmentGarbage = collector{
 	},
 }
 
-// collect takes the garbage of one relation, updater by updater.
+// collect collects the garbage of one relation, updater by updater.
 func (db *DB) collect(ctx context.Context, c collector) (int64, error) {
 	updaters, err := sqlitedb.ReadPage(ctx, db.Read, `SELECT id FROM updater ORDER BY id`, sqlitedb.ScanID)
 	if err != nil {
@@ -118,8 +119,8 @@ func (db *DB) collect(ctx context.Context, c collector) (int64, error) {
 	return total, nil
 }
 
-// collectStep takes some of an updater's garbage and says whether there may be
-// more to take now.
+// collectStep collects some of an updater's garbage and reports whether there
+// may be more.
 func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n int64, more bool, err error) {
 	if !db.imports.TryLock() {
 		return 0, false, nil // an import is running; the next collection goes on
@@ -149,8 +150,8 @@ func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n in
 	return n, more, err
 }
 
-// held lists in order the operations whose rows must stay: the listed and the
-// pinned ones.
+// held returns, in order, the operations whose rows must stay: those that are
+// listed or pinned.
 func (db *DB) held(ctx context.Context, kind clair.Kind, updater int64) ([]int64, error) {
 	const list = `SELECT o.seq FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE u.id = ?1 AND o.kind = ?2
 		UNION SELECT p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE u.id = ?1`
@@ -208,8 +209,8 @@ func (c collector) gap(ctx context.Context, tx *sql.Tx, updater, after, upTo int
 	return int64(len(ids)), nil
 }
 
-// sweepAdvisories deletes advisories whose rows an import that did not
-// complete never wrote. It looks only after such an import.
+// sweepAdvisories deletes advisories without rows, which an import that did
+// not complete may have left. It runs only after such an import.
 func (db *DB) sweepAdvisories(ctx context.Context) (int64, error) {
 	if !db.imports.TryLock() {
 		return 0, nil
@@ -242,13 +243,12 @@ func (db *DB) sweepAdvisories(ctx context.Context) (int64, error) {
 }
 
 const (
-	// shrinkShare is the part of the file that may be free before space is
-	// given back: pages are soon filled again by the next import.
+	// shrinkShare is the part of the file that may be free without being
+	// returned: the next import soon fills pages again.
 	shrinkShare = 0.25
 )
 
-// shrink gives free pages back to the file system, where they are a good part
-// of the file.
+// shrink returns free pages to the file system if much of the file is free.
 func (db *DB) shrink(ctx context.Context) error {
 	var free, all int64
 	err := db.Read.QueryRowContext(ctx, `SELECT (SELECT freelist_count FROM pragma_freelist_count),
@@ -260,10 +260,10 @@ func (db *DB) shrink(ctx context.Context) error {
 	return err
 }
 
-// Vacuum deletes operations and garbage as GC does, then gives all the space
-// that is free in the database and its log back to the file system, in short
-// steps that hold nobody up for long. It returns by how much both have become
-// smaller, in bytes. A second one at once is an ErrConflict.
+// Vacuum deletes operations and garbage as GC does, then returns all free
+// space of the database and its log to the file system, in short steps that do
+// not delay others for long. It returns by how many bytes both have become
+// smaller. A second vacuum at the same time is an ErrConflict.
 func (db *DB) Vacuum(ctx context.Context, keep int) (int64, error) {
 	if !db.vacuuming.TryLock() {
 		return 0, fmt.Errorf("vacuum the database: %w: it is being done", clair.ErrConflict)
@@ -279,7 +279,8 @@ func (db *DB) Vacuum(ctx context.Context, keep int) (int64, error) {
 	if _, err := db.GiveBack(ctx, 0); err != nil {
 		return 0, fmt.Errorf("vacuum the database: %w", err)
 	}
-	// A reader of an old state keeps part of the log; a later commit cuts it.
+	// A reader of an old state keeps part of the log; a later commit truncates
+	// it.
 	if _, err := db.Write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		return 0, fmt.Errorf("vacuum the database: %w", sqlitedb.Classify(err))
 	}

@@ -10,9 +10,9 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// HeldPackages streams the packages that manifests hold, each once for each
-// distribution and repository it is held in. Packages share the pointers of
-// those, and must not be changed.
+// HeldPackages streams the packages of all manifests, each once for each of
+// its distributions and repositories. Packages share the pointers to those,
+// and must not be modified.
 func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage, error] {
 	const page = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version,
 		(SELECT count(*) FROM manifest_index_row AS i WHERE i.place_id = l.id)
@@ -44,7 +44,7 @@ func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage
 	}
 }
 
-// counted is a held package with the number of manifests that hold it.
+// counted is a package with the number of manifests that contain it.
 type counted struct {
 	held
 	manifests int64

@@ -17,28 +17,28 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// impacts finds out what the difference between two snapshots means for
-// manifests. It streams the rows that differ, and asks of each advisory and
-// package among them by which of all its rows, of all updaters, a place was
-// affected before and is after. So a row that took another's place, or two
-// updaters that name one advisory, are no news where a place stays affected.
+// impacts computes the changes for manifests between two snapshots. It streams
+// the rows that differ and, for each advisory and package among them, judges
+// with all rows of all updaters whether a place was affected before and is
+// affected after. So it is not a change if a row replaces another one, or if
+// two updaters name one advisory, and the place stays affected.
 type impacts struct {
 	affected
 	from, to *Snapshot
 	scope    scope
 }
 
-// scope is one manifest, or all where it is zero.
+// scope is one manifest, or all if it is zero.
 type scope struct {
 	id   int64
 	hash clair.Digest
 }
 
-// impactPackages is how many packages are worked on at once: their places, and
-// the manifests that hold those, are in memory together.
+// impactPackages is how many packages are processed at once: their places, and
+// the manifests with them, are in memory together.
 const impactPackages = 32
 
-// impacts streams the impacts of what differs between two snapshots, on all
+// impacts streams the impacts of the difference between two snapshots, on all
 // manifests or on those of the scope. Both snapshots stay open until it ends.
 func (db *DB) impacts(ctx context.Context, from, to *Snapshot, of scope, affects Affects) iter.Seq2[clair.Impact, error] {
 	return func(yield func(clair.Impact, error) bool) {
@@ -55,7 +55,7 @@ func (db *DB) impacts(ctx context.Context, from, to *Snapshot, of scope, affects
 	}
 }
 
-// errStopped says that the caller wants no more.
+// errStopped means that the caller stopped the iteration.
 var errStopped = errors.New("stopped")
 
 func (im *impacts) run(ctx context.Context, emit func(clair.Impact) bool) error {
@@ -80,7 +80,7 @@ func (im *impacts) run(ctx context.Context, emit func(clair.Impact) bool) error 
 	return nil
 }
 
-// page works on some of the rows that differ.
+// page is some of the rows that differ.
 func (im *impacts) page(ctx context.Context, page []stored, emit func(clair.Impact) bool) error {
 	ids, byName := map[int64]bool{}, map[string][]stored{}
 	for _, s := range page {
@@ -114,24 +114,25 @@ func (im *impacts) page(ctx context.Context, page []stored, emit func(clair.Impa
 	return nil
 }
 
-// group are the rows of one advisory about packages of one name.
+// group is the rows of one advisory about packages of one name.
 type group struct {
 	pkg, advisory string
 	before, after []*stored
 }
 
-// grouped is a row with what it is put into groups and compared by.
+// grouped is a row with the keys by which it is grouped and compared.
 type grouped struct {
 	stored
 	hash     history.Hash
 	advisory string
 }
 
-// groups reads the groups that the differing rows belong to, whole. A group
-// is left to the page that has the first of its differing rows.
+// groups reads all rows of the groups that the differing rows belong to. A
+// group belongs to the page with the first of its differing rows.
 func (im *impacts) groups(ctx context.Context, names []string, differ []stored, ids map[int64]bool) ([]*group, error) {
-	// By the packages and not by the advisories, since some advisories have
-	// thousands of rows and the differing ones come sorted by their packages.
+	// The search is by packages, not by advisories, because some advisories
+	// have thousands of rows and the differing ones are sorted by their
+	// packages.
 	const read = `SELECT ` + narrowColumns + `, r.hash, a.name FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r ON r.package_name = j.value CROSS JOIN advisory AS a ON a.id = r.advisory_id
 		WHERE a.name IN (SELECT b.name FROM json_each(?2) AS k CROSS JOIN advisory AS b ON b.id = k.value)`
@@ -174,9 +175,9 @@ func scanGrouped(rows *sql.Rows) (g grouped, err error) {
 	return g, err
 }
 
-// split divides a group's rows into those seen before and those seen after,
-// and returns the row that stands for those that differ: the first of those
-// added, which are streamed first, or else of those removed.
+// split divides a group's rows into those visible before and those visible
+// after, and returns the row that represents the difference: the first added
+// one, or else the first removed one.
 func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 	type key struct {
 		updater int64
@@ -209,13 +210,13 @@ func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 	return 0
 }
 
-// verdict is what a group means for one version of its package.
+// verdict is the change of a group for one version of its package.
 type verdict struct {
 	version string
 	places  []placeVerdict
 }
 
-// placeVerdict are the rows of a group that affect a place.
+// placeVerdict is the rows of a group that affect a place.
 type placeVerdict struct {
 	place         int64
 	before, after []*stored
@@ -264,7 +265,7 @@ func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[
 	return nil
 }
 
-// verdicts asks for each place whether the rows of a group affect it.
+// verdicts judges for each place whether the rows of a group affect it.
 func (im *impacts) verdicts(ctx context.Context, g *group, places []held) ([]verdict, error) {
 	for _, s := range append(slices.Clone(g.before), g.after...) {
 		if err := im.r.refer(ctx, s); err != nil {
@@ -303,7 +304,7 @@ func (im *impacts) verdicts(ctx context.Context, g *group, places []held) ([]ver
 	return out, nil
 }
 
-// manifestsOf reads which manifests hold each of some places.
+// manifestsOf reads which manifests have each of some places.
 func (im *impacts) manifestsOf(ctx context.Context, places map[int64]bool) (map[int64][]clair.Digest, error) {
 	out := make(map[int64][]clair.Digest, len(places))
 	if im.scope.id != 0 {
@@ -322,8 +323,7 @@ func (im *impacts) manifestsOf(ctx context.Context, places map[int64]bool) (map[
 	return out, nil
 }
 
-// impacts puts manifests together that hold the version in the same of the
-// places.
+// impacts combines manifests that have the version in the same places.
 func (v verdict) impacts(manifests map[int64][]clair.Digest) []clair.Impact {
 	if len(v.places) == 1 {
 		return appendImpact(nil, v.version, v.places, manifests[v.places[0].place])
@@ -353,7 +353,7 @@ func (v verdict) impacts(manifests map[int64][]clair.Digest) []clair.Impact {
 	return out
 }
 
-// appendImpact appends the impact on manifests that hold the version in all of
+// appendImpact appends the impact on manifests that have the version in all of
 // the places.
 func appendImpact(out []clair.Impact, version string, places []placeVerdict, manifests []clair.Digest) []clair.Impact {
 	if len(manifests) == 0 {
@@ -366,7 +366,7 @@ func appendImpact(out []clair.Impact, version string, places []placeVerdict, man
 	return append(out, i)
 }
 
-// appendVulns appends the vulnerabilities that the list lacks.
+// appendVulns appends the vulnerabilities that are missing in the list.
 func appendVulns(list []*clair.Vulnerability, rows []*stored) []*clair.Vulnerability {
 	for _, s := range rows {
 		if !slices.Contains(list, s.v) {

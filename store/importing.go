@@ -18,13 +18,14 @@ func (db *DB) claim(updater string) error {
 	if !db.setImporting(updater) {
 		return fmt.Errorf("%w: an import of %s is running", clair.ErrConflict, updater)
 	}
-	// Not under mu, which a step of garbage collection wants while it holds
-	// imports.
+	// mu must not be held here, because a step of garbage collection needs it
+	// while it holds imports.
 	db.imports.RLock()
 	return nil
 }
 
-// setImporting notes that an import of the updater runs; false if one does.
+// setImporting records that an import of the updater runs, and returns false
+// if one already does.
 func (db *DB) setImporting(updater string) bool {
 	db.mu.Lock()
 	defer db.mu.Unlock()

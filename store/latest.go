@@ -14,8 +14,8 @@ import (
 )
 
 // Latest is the newest operation of each updater and kind, all as of one
-// moment. What it reads stays the same, as with a Snapshot; where another
-// process owns the database and takes rows away meanwhile, reading fails.
+// moment. As with a Snapshot, its rows stay the same; if another process owns
+// the database and deletes rows in the meantime, reading fails.
 type Latest struct {
 	db     *DB
 	states []latestState
@@ -23,13 +23,13 @@ type Latest struct {
 	names  map[int64]string
 }
 
-// latestState is a state with its place.
+// latestState is a state with its updater and sequence number.
 type latestState struct {
 	clair.FeedState
 	seq, updater int64
 }
 
-// Latest takes the current state of all feeds. The caller closes it.
+// Latest returns the current state of all feeds. The caller closes it.
 func (db *DB) Latest(ctx context.Context) (*Latest, error) {
 	db.opening.RLock()
 	defer db.opening.RUnlock()
@@ -63,14 +63,14 @@ func scanLatest(rows *sql.Rows) (s latestState, err error) {
 	return s, err
 }
 
-// Close lets go of the rows. It may be called twice.
+// Close releases the rows. It may be called twice.
 func (l *Latest) Close() {
 	for _, s := range l.held {
 		s.Close()
 	}
 }
 
-// States lists the states, by updater and kind.
+// States returns the states, by updater and kind.
 func (l *Latest) States() []clair.FeedState {
 	out := make([]clair.FeedState, len(l.states))
 	for i, s := range l.states {
@@ -79,8 +79,8 @@ func (l *Latest) States() []clair.FeedState {
 	return out
 }
 
-// Contents streams each state with its rows. Those that one operation added of
-// an advisory follow each other and share its texts; its aliases are there too.
+// Contents streams each state with its rows. The rows of an advisory that one
+// operation added are adjacent and share its texts and aliases.
 func (l *Latest) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, error] {
 	return func(yield func(*clair.FeedContent, error) bool) {
 		for _, s := range l.states {
@@ -97,9 +97,9 @@ func (l *Latest) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 	}
 }
 
-// stillThere is an error where the rows of an operation may have been taken by
-// another process, against which nothing here can hold them. While the
-// operation is listed none is.
+// stillThere returns an error if another process, against which rows cannot be
+// pinned here, may have deleted rows of an operation. None are deleted while
+// the operation is listed.
 func (l *Latest) stillThere(ctx context.Context, s latestState) error {
 	if l.db.Write != nil {
 		return nil
@@ -114,15 +114,15 @@ func (l *Latest) stillThere(ctx context.Context, s latestState) error {
 
 const (
 	// advisoryPage is how many advisories are read at once, and
-	// advisoryPageRows the rows of them.
+	// advisoryPageRows how many of their rows.
 	advisoryPage     = 256
 	advisoryPageRows = 1024
 )
 
 // vulnerabilities reads a state advisory by advisory: first which advisories
-// its rows belong to, then these in order. The rows of one lie all over the
-// file, so that reading them in their own order would need its texts again and
-// again.
+// its rows belong to, then these in order. The rows of an advisory are
+// scattered over the file, so reading rows in their own order would need its
+// texts again and again.
 func (l *Latest) vulnerabilities(ctx context.Context, s latestState) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
 		advisories, err := l.advisoriesOf(ctx, s)
@@ -155,7 +155,7 @@ func (l *Latest) vulnerabilities(ctx context.Context, s latestState) iter.Seq2[*
 	}
 }
 
-// advisoriesOf gives the ids of the advisories of a state.
+// advisoriesOf returns the ids of the advisories of a state.
 func (l *Latest) advisoriesOf(ctx context.Context, s latestState) (*history.Bitmap, error) {
 	const find = `SELECT id, advisory_id FROM vuln_row
 		WHERE updater_id = ? AND added = ? AND (removed IS NULL OR removed > ?) AND id > ? ORDER BY id LIMIT ?`
@@ -190,8 +190,8 @@ func scanPair(rows *sql.Rows) (p [2]int64, err error) {
 	return p, err
 }
 
-// advisoryRows reads rows of some advisories whole, those of the first only
-// after a row's id, and says of which advisories rows may be left.
+// advisoryRows reads all rows of some advisories, those of the first one only
+// after a row's id, and returns the advisory that may have more rows.
 func (l *Latest) advisoryRows(ctx context.Context, s latestState, r *reading, ids []int64, after int64) (rows []stored, left []int64, err error) {
 	const find = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = j.value

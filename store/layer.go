@@ -11,7 +11,7 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// FinishedReport gives the report of a manifest that the readers of a state
+// FinishedReport returns the report of a manifest that the readers of a state
 // finished, or an ErrNotFound.
 func (db *DB) FinishedReport(ctx context.Context, hash clair.Digest, state string) (*clair.IndexReport, error) {
 	const made = `SELECT EXISTS (SELECT 1 FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)
@@ -26,7 +26,7 @@ func (db *DB) FinishedReport(ctx context.Context, hash clair.Digest, state strin
 	return db.IndexReport(ctx, hash)
 }
 
-// PutManifest keeps which layers a manifest has.
+// PutManifest stores the layers of a manifest.
 func (db *DB) PutManifest(ctx context.Context, m *clair.Manifest) error {
 	id, err := db.manifestID(ctx, m.Hash)
 	if err != nil {
@@ -47,8 +47,8 @@ func (db *DB) PutManifest(ctx context.Context, m *clair.Manifest) error {
 	return nil
 }
 
-// manifestID finds a manifest or makes it, with a report that says that
-// nothing is known of it yet.
+// manifestID returns the id of a manifest. If it is new, it is stored with an
+// empty report.
 func (db *DB) manifestID(ctx context.Context, hash clair.Digest) (id int64, err error) {
 	err = db.Tx(ctx, func(tx *sql.Tx) error {
 		id, err = intern.FindOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
@@ -70,7 +70,7 @@ func internLayer(ctx context.Context, tx *sql.Tx, hash clair.Digest) (int64, err
 	return intern.FindOrInsert(ctx, tx, `SELECT id FROM layer WHERE hash = ?`, `INSERT INTO layer (hash) VALUES (?) RETURNING id`, string(hash))
 }
 
-// LayerResult gives what the readers of a state found in a layer, or an
+// LayerResult returns the result of a layer by the readers of a state, or an
 // ErrNotFound.
 func (db *DB) LayerResult(ctx context.Context, layer clair.Digest, state string) ([]byte, error) {
 	const read = `SELECT r.result FROM layer AS l JOIN layer_result AS r ON r.layer_id = l.id WHERE l.hash = ? AND r.indexer_state = ?`
@@ -85,8 +85,8 @@ func (db *DB) LayerResult(ctx context.Context, layer clair.Digest, state string)
 	return db.zip.UnpackBytes(packed)
 }
 
-// PutLayerResult keeps what the readers of a state found in a layer, in place
-// of what others found.
+// PutLayerResult stores the result of a layer by the readers of a state,
+// replacing that of other readers.
 func (db *DB) PutLayerResult(ctx context.Context, layer clair.Digest, state string, result []byte) error {
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		id, err := internLayer(ctx, tx, layer)
@@ -104,9 +104,9 @@ func (db *DB) PutLayerResult(ctx context.Context, layer clair.Digest, state stri
 	return nil
 }
 
-// PutReport keeps a manifest's report in the state it has, made by the readers
-// of a state. One that is finished is indexed by its packages; until then the
-// index, and the report that says what it holds, stay as they are.
+// PutReport stores a manifest's report in its state, made by the readers of a
+// state. A finished report is indexed by its packages; until then the index,
+// and the report that describes it, stay as they are.
 func (db *DB) PutReport(ctx context.Context, r *clair.IndexReport, state string) error {
 	if r.State == clair.StateIndexFinished {
 		if _, err := db.PutIndexReport(ctx, r); err != nil {

@@ -12,12 +12,12 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Candidates streams the current vulnerabilities that the lookups ask for, all
-// from one moment. keep is asked about each before its advisory is read; the
-// Vulnerability it is given lacks what the advisory says (name, description,
-// links, dates and severities). What is kept is yielded whole, later and in
-// the same order. Distributions and repositories are shared between rows:
-// nothing that is yielded may be changed.
+// Candidates streams the current vulnerabilities of the lookups, all as of one
+// moment. keep is called for each before its advisory is read; its
+// Vulnerability has no name, description, links, dates and severities yet.
+// Kept ones are yielded completely, later and in the same order. Distributions
+// and repositories are shared between rows: nothing that is yielded may be
+// modified.
 func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(clair.Candidate) bool) iter.Seq2[clair.Candidate, error] {
 	return func(yield func(clair.Candidate, error) bool) {
 		snap, err := db.Snapshot(ctx)
@@ -45,9 +45,9 @@ func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(
 	}
 }
 
-// textReader reads the advisories of kept rows in a goroutine of its own,
-// while its caller looks for more rows: they lie in different places of the
-// file. Its caller alone yields.
+// textReader reads the advisories of kept rows in a goroutine of its own while
+// its caller searches for more rows, because they are in different places of
+// the file. Only its caller yields.
 type textReader struct {
 	in   chan keptPage
 	out  chan keptPage
@@ -92,8 +92,8 @@ func (r *reading) readTexts(parent context.Context) *textReader {
 	return t
 }
 
-// push hands over a page, yielding what is ready before it can be taken, and
-// says whether to go on.
+// push passes a page on, yielding pages that are ready before it can be taken,
+// and reports whether to continue.
 func (t *textReader) push(p keptPage, yield func(clair.Candidate, error) bool) bool {
 	for {
 		select {
@@ -110,7 +110,7 @@ func (t *textReader) push(p keptPage, yield func(clair.Candidate, error) bool) b
 	}
 }
 
-// finish yields what is left.
+// finish yields the remaining pages.
 func (t *textReader) finish(yield func(clair.Candidate, error) bool) {
 	close(t.in)
 	for p := range t.out {
@@ -135,7 +135,7 @@ func (p keptPage) yield(yield func(clair.Candidate, error) bool) bool {
 	return true
 }
 
-// lookup is one clair.Lookup at work.
+// lookup is the state of one clair.Lookup.
 type lookup struct {
 	*clair.Lookup
 	i     int
@@ -150,13 +150,13 @@ type lookup struct {
 }
 
 // lookupNames is how many names are looked up at once: few, so that reading
-// the advisories of the first begins soon.
+// the first advisories begins soon.
 const lookupNames = 64
 
 // textRows is how many advisories are read at once.
 const textRows = 128
 
-// prepare finds the ids of the distributions and repositories that meet the
+// prepare finds the ids of the distributions and repositories that satisfy the
 // constraints.
 func (l *lookup) prepare(ctx context.Context) (err error) {
 	l.wanted = make(map[clair.PackageKey]bool, len(l.Packages))
@@ -181,8 +181,8 @@ func (l *lookup) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// ids runs a query whose arguments are the values that the fields are to
-// have, null for any; "" if all are null.
+// ids runs a query whose arguments are the required values of the fields, null
+// for any; the query "" is used if all are null.
 func (l *lookup) ids(ctx context.Context, query string, fields ...clair.Field) (string, error) {
 	args := make([]any, len(fields))
 	constrained := false
@@ -218,8 +218,8 @@ func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) boo
 	return true
 }
 
-// find reads the rows of some names and returns those that are visible, asked
-// for and kept. A set of distributions narrows the search, since a
+// find reads the rows of some names and returns those that are visible,
+// requested and kept. A set of distributions narrows the search, since a
 // distribution's kernel has thousands of rows in each; repositories are
 // checked within the index.
 func (l *lookup) find(ctx context.Context, names []string) ([]stored, error) {
@@ -253,9 +253,9 @@ func (l *lookup) find(ctx context.Context, names []string) ([]stored, error) {
 	return kept, nil
 }
 
-// scan reads the rows of a query that are visible and asked for. It runs no
-// other query meanwhile: whoever waits for a second connection while holding
-// one can wait for ever.
+// scan reads the rows of a query that are visible and requested. It runs no
+// other query in the meantime: waiting for a second connection while holding
+// one may never end.
 func (l *lookup) scan(ctx context.Context, query string, args ...any) (found []stored, _ error) {
 	rows, err := l.r.query(ctx, query, args...)
 	if err != nil {
@@ -274,7 +274,7 @@ func (l *lookup) scan(ctx context.Context, query string, args ...any) (found []s
 	return found, sqlitedb.Classify(rows.Err())
 }
 
-// asked says whether a row is visible in the snapshot and asked for.
+// asked reports whether a row is visible in the snapshot and requested.
 func (l *lookup) asked(s *stored) bool {
 	p := s.v.Package
 	if !l.snap.visible(s.updater, s.added, s.removed) || !l.wanted[clair.PackageKey{Name: p.Name, Kind: p.Kind}] {

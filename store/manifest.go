@@ -13,13 +13,13 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// PutIndexReport stores a finished index report and indexes what the manifest
-// holds, in place of what it held before. created says whether the manifest
-// is new. Where it fails half way the report is not finished and can be put
+// PutIndexReport stores a finished index report and indexes the manifest's
+// packages, replacing the previous ones. created reports whether the manifest
+// is new. If it fails half way, the report is not finished and can be put
 // again.
 //
 // The index is written in short transactions, so the manifest passes through
-// the state IndexManifest, in which nobody takes its index for whole.
+// the state IndexManifest, in which its index is not complete.
 func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created bool, err error) {
 	defer func() {
 		if err != nil {
@@ -46,7 +46,7 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 	if err != nil {
 		return false, err
 	}
-	// Whatever the moment of a crash, the index holds nothing that the stored
+	// Whenever the process dies, the index has no package that the stored
 	// report does not name.
 	if err := db.unindex(ctx, id, subtract(before, after)); err != nil {
 		return false, err
@@ -76,7 +76,7 @@ func (db *DB) setState(ctx context.Context, manifest int64, state string) error 
 }
 
 // writeManifests waits until the caller is the only one to write manifests;
-// manifestsWritten lets the next one in.
+// manifestsWritten lets the next one continue.
 func (db *DB) writeManifests(ctx context.Context) error {
 	select {
 	case db.manifests <- struct{}{}:
@@ -89,7 +89,7 @@ func (db *DB) writeManifests(ctx context.Context) error {
 func (db *DB) manifestsWritten() { <-db.manifests }
 
 // beginManifest marks a manifest as being indexed and returns the report that
-// says what its index holds, if there is one.
+// describes its index, if there is one.
 func (db *DB) beginManifest(ctx context.Context, hash clair.Digest) (id int64, old *clair.IndexReport, created bool, err error) {
 	err = db.Tx(ctx, func(tx *sql.Tx) error {
 		id, err = intern.FindOrInsert(ctx, tx, `SELECT id FROM manifest WHERE hash = ?`,
@@ -111,7 +111,8 @@ func (db *DB) beginManifest(ctx context.Context, hash clair.Digest) (id int64, o
 	return id, old, created, err
 }
 
-// writeEmptyReport stands for a manifest whose first report is being written.
+// writeEmptyReport stores an empty report for a manifest whose first report is
+// being written.
 func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash clair.Digest) error {
 	empty := clair.IndexReport{
 		Hash: hash, State: clair.StateIndexManifest, Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},
@@ -126,7 +127,8 @@ func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash c
 	return err
 }
 
-// reportOf reads the report of a manifest; sql.ErrNoRows if there is none.
+// reportOf reads the report of a manifest; the error is sql.ErrNoRows if there
+// is none.
 func (db *DB) reportOf(ctx context.Context, q sqlitedb.Querier, manifest int64) (*clair.IndexReport, error) {
 	var state, failure string
 	var packed []byte
@@ -151,8 +153,8 @@ func (db *DB) decodeReport(state, failure string, packed []byte) (*clair.IndexRe
 	return r, nil
 }
 
-// IndexReport reads the report of a manifest, in whatever state it is. An
-// unknown manifest is an ErrNotFound.
+// IndexReport reads the report of a manifest in its current state. An unknown
+// manifest is an ErrNotFound.
 func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error) {
 	const read = `SELECT state, err, report FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
 	var state, failure string
@@ -171,7 +173,8 @@ func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexR
 	return r, nil
 }
 
-// subtract lists the places in a that are not in b, in the order of the index.
+// subtract returns the places in a that are not in b, in the order of the
+// index.
 func subtract(a, b map[int64]bool) []int64 {
 	var out []int64
 	for p := range a {
@@ -183,7 +186,7 @@ func subtract(a, b map[int64]bool) []int64 {
 	return out
 }
 
-// internContents finds or makes the ids of the places of a report.
+// internContents finds or creates the ids of the places of a report.
 func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int64]bool, error) {
 	out := map[int64]bool{}
 	if r == nil {
@@ -227,7 +230,7 @@ func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int
 	return out, err
 }
 
-// internOnce interns, asking the database once for each value.
+// internOnce interns values, with one query for each distinct one.
 func internOnce[K comparable](ctx context.Context, q sqlitedb.Querier, cache map[K]int64, key K,
 	intern func(context.Context, sqlitedb.Querier, K) (int64, error),
 ) (id int64, err error) {
@@ -250,7 +253,7 @@ func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
 	})
 }
 
-// unindex takes places away from a manifest, and places and packages that are
+// unindex removes places from a manifest, and places and packages that are
 // then in no manifest.
 func (db *DB) unindex(ctx context.Context, manifest int64, places []int64) error {
 	var q sqlitedb.Statements
@@ -276,8 +279,8 @@ func (db *DB) unindex(ctx context.Context, manifest int64, places []int64) error
 	})
 }
 
-// DeleteManifests deletes manifests with their reports and whatever no other
-// manifest uses, and returns those that there were.
+// DeleteManifests deletes manifests with their reports and everything that no
+// other manifest uses, and returns those that existed.
 func (db *DB) DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]clair.Digest, error) {
 	deleted := []clair.Digest{}
 	if err := db.writeManifests(ctx); err != nil {

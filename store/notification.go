@@ -15,15 +15,15 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// notifier owns the pins of the operations that notifications were last made
-// of: each updater's mark.
+// notifier owns the pins of the operations that were announced last: each
+// updater's mark.
 const notifier = "notifier"
 
-// Completed is filled when a vulnerability operation completes. It has room for
-// one signal, so whoever waits for it looks for all operations there are.
+// Completed gets a value when a vulnerability operation completes. It has room
+// for one value, so its receiver must look for all operations.
 func (db *DB) Completed() <-chan struct{} { return db.completed }
 
-// signalCompleted says that one has completed.
+// signalCompleted signals that one has completed.
 func (db *DB) signalCompleted() {
 	select {
 	case db.completed <- struct{}{}:
@@ -31,10 +31,10 @@ func (db *DB) signalCompleted() {
 	}
 }
 
-// NextOperation gives the vulnerability operation that completed first among
-// those that no notification has been made of, and that are newer than the
-// last one of their updater that was. It marks the first operation of an
-// updater, of which there is none to make. ok is false where there is none.
+// NextOperation returns the vulnerability operation that completed first among
+// those that are not planned and are newer than the mark of their updater. It
+// marks the first operation of an updater, which is never announced. ok is
+// false if there is none.
 func (db *DB) NextOperation(ctx context.Context) (op clair.UpdateOperation, ok bool, err error) {
 	const next = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, p.seq IS NULL FROM update_operation AS o
 		LEFT JOIN pin AS p ON p.owner = 'notifier' AND p.updater = o.updater
@@ -51,23 +51,23 @@ func (db *DB) NextOperation(ctx context.Context) (op clair.UpdateOperation, ok b
 		if !first {
 			return op, true, nil
 		}
-		// Where it was deleted meanwhile the next one is the first.
+		// If it was deleted in the meantime, the next one is the first.
 		if err := db.SkipOperation(ctx, op); err != nil && !errors.Is(err, clair.ErrNotFound) {
 			return op, false, err
 		}
 	}
 }
 
-// SkipOperation marks an operation as one that a notification has been made
-// of. One that is gone is an ErrNotFound.
+// SkipOperation marks an operation as planned. If it no longer exists, the
+// error is an ErrNotFound.
 func (db *DB) SkipOperation(ctx context.Context, op clair.UpdateOperation) error {
 	return db.Pin(ctx, notifier, op)
 }
 
-// OperationImpacts streams what an operation means for manifests: the
-// difference between what notifications were last made of, of all updaters,
-// and the same with the operation in its updater's place. An operation that is
-// gone is an ErrNotFound.
+// OperationImpacts streams the changes of an operation for manifests: the
+// difference between the last announced state of all updaters and the same
+// with the operation for its updater. If the operation no longer exists, the
+// error is an ErrNotFound.
 func (db *DB) OperationImpacts(ctx context.Context, ref uuid.UUID, affects Affects) iter.Seq2[clair.Impact, error] {
 	return func(yield func(clair.Impact, error) bool) {
 		from, to, err := db.marked(ctx, ref)
@@ -81,8 +81,8 @@ func (db *DB) OperationImpacts(ctx context.Context, ref uuid.UUID, affects Affec
 	}
 }
 
-// marked gives the state at the marks, and the same with one operation in its
-// updater's place. The caller closes both.
+// marked returns the state at the marks, and the same with one operation for
+// its updater. The caller closes both.
 func (db *DB) marked(ctx context.Context, ref uuid.UUID) (from, to *Snapshot, err error) {
 	db.opening.RLock()
 	defer db.opening.RUnlock()
@@ -99,26 +99,27 @@ func (db *DB) marked(ctx context.Context, ref uuid.UUID) (from, to *Snapshot, er
 	return from, to, nil
 }
 
-// with is a snapshot of the same state but for some updaters' operations.
+// with returns a snapshot of the same state, except for some updaters'
+// operations.
 func (s *Snapshot) with(seqs map[int64]int64) *Snapshot {
 	out := &Snapshot{db: s.db, kind: s.kind, seqs: maps.Clone(s.seqs), names: s.names}
 	maps.Copy(out.seqs, seqs)
 	return out
 }
 
-// PutNotification makes the one set there is of an operation: rows in short
-// transactions, seen by nobody, then one commit that makes it visible, writes
-// the receipts of those subscriptions that are told of any row, and marks the
-// operation. Without rows the operation is marked and there is no set. What an
-// attempt before this one has left is deleted. It returns the set's id, and
-// uuid.Nil where there is none.
+// PutNotification stores the one set of an operation: rows in short
+// transactions that nobody sees, then one commit that makes it visible, writes
+// the receipts of the subscriptions with at least one row, and marks the
+// operation. Without rows it only marks the operation. It deletes what an
+// earlier attempt has left, and returns the set's id, or uuid.Nil if there is
+// none.
 func (db *DB) PutNotification(ctx context.Context, op clair.UpdateOperation, subscriptions []clair.Subscription,
 	rows iter.Seq2[clair.NotificationRow, error],
 ) (uuid.UUID, error) {
 	return db.Outbox.Put(ctx, op, subscriptions, rows, db.rowsByID)
 }
 
-// CountManifests says how many manifests there are.
+// CountManifests returns the number of manifests.
 func (db *DB) CountManifests(ctx context.Context) (n int64, err error) {
 	if err := db.Read.QueryRowContext(ctx, `SELECT count(*) FROM manifest`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count manifests: %w", sqlitedb.Classify(err))

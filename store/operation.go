@@ -31,8 +31,8 @@ func scanOneOperation(rows *sql.Rows) (o clair.UpdateOperation, err error) {
 	return o, err
 }
 
-// GetUpdateOperations lists the operations there are by updater, newest first.
-// An empty kind means all kinds, and no updaters means all of them. Updaters
+// GetUpdateOperations returns the operations by updater, newest first. An
+// empty kind means all kinds, and no updaters means all of them. Updaters
 // without operations are not in the map.
 func (db *DB) GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters ...string) (map[string][]clair.UpdateOperation, error) {
 	const list = `SELECT ref, updater, fingerprint, date, kind FROM update_operation
@@ -41,9 +41,10 @@ func (db *DB) GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters
 	return db.operations(ctx, list, kind, updaters)
 }
 
-// GetLatestUpdateRefs gives the newest operation of each updater and kind.
+// GetLatestUpdateRefs returns the newest operation of each updater and kind.
 func (db *DB) GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error) {
-	// Beside max, SQLite gives the other columns of the row that has it.
+	// Next to max(), SQLite returns the other columns of the row with the
+	// maximum.
 	const latest = `SELECT ref, updater, fingerprint, date, kind FROM (
 			SELECT ref, updater, fingerprint, date, kind, max(seq) AS seq FROM update_operation
 			WHERE (?1 = '' OR kind = ?1) AND ?2 = '[]' GROUP BY updater, kind)
@@ -67,8 +68,8 @@ func (db *DB) operations(ctx context.Context, query string, kind clair.Kind, upd
 	return out, nil
 }
 
-// GetLatestUpdateRef gives the operation that completed last, of any updater,
-// and uuid.Nil where there is none.
+// GetLatestUpdateRef returns the operation of any updater that completed last,
+// or uuid.Nil if there is none.
 func (db *DB) GetLatestUpdateRef(ctx context.Context, kind clair.Kind) (uuid.UUID, error) {
 	const latest = `SELECT ref FROM update_operation WHERE ?1 = '' OR kind = ?1 ORDER BY id DESC LIMIT 1`
 	var ref string
@@ -82,9 +83,9 @@ func (db *DB) GetLatestUpdateRef(ctx context.Context, kind clair.Kind) (uuid.UUI
 	return uuid.Parse(ref)
 }
 
-// DeleteUpdateOperations deletes the listings of operations and says how many
-// there were. What only they saw becomes garbage; where one was its updater's
-// newest, the one before is current again.
+// DeleteUpdateOperations deletes operations and returns how many existed. Rows
+// that only they saw become garbage; if one was its updater's newest, its
+// predecessor becomes current again.
 func (db *DB) DeleteUpdateOperations(ctx context.Context, refs ...uuid.UUID) (int64, error) {
 	var deleted int64
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
@@ -107,7 +108,7 @@ func (db *DB) DeleteUpdateOperations(ctx context.Context, refs ...uuid.UUID) (in
 	return deleted, nil
 }
 
-// Initialized says whether matching has something to go by: whether any
+// Initialized reports whether there is data for matching: whether any
 // vulnerability operation has ever completed, even an empty one.
 func (db *DB) Initialized(ctx context.Context) (bool, error) {
 	const ever = `SELECT EXISTS (SELECT 1 FROM update_operation WHERE kind = 'vulnerability')
