@@ -96,11 +96,32 @@ func zipEntries(r io.ReaderAt, size int64) (int, error) {
 	if i < 0 || len(tail) < i+22 {
 		return 0, clair.Invalid("archive", "it has no directory")
 	}
-	n, dir := int(binary.LittleEndian.Uint16(tail[i+10:])), int64(binary.LittleEndian.Uint32(tail[i+12:]))
-	if n == 0xffff || dir > maxJarFiles*1024 {
-		return 0, clair.Invalid("archive", "it has over %d files", 0xffff-1)
+	n, dir := uint64(binary.LittleEndian.Uint16(tail[i+10:])), uint64(binary.LittleEndian.Uint32(tail[i+12:]))
+	if n == 0xffff || dir == 0xffffffff {
+		var err error
+		if n, dir, err = zip64Entries(r, tail[:i]); err != nil {
+			return 0, err
+		}
 	}
-	return n, nil
+	if n > maxJarFiles || dir > maxJarFiles*1024 {
+		return 0, clair.Invalid("archive", "it has over %d files", maxJarFiles)
+	}
+	return int(n), nil
+}
+
+// zip64Entries reads the number of entries and the size of the directory of an
+// archive with more files than the older format can count. Its record is at the
+// offset that a locator at the end of tail has.
+func zip64Entries(r io.ReaderAt, tail []byte) (n, dir uint64, err error) {
+	const locator, record = 20, 56
+	var b [record]byte
+	if at := len(tail) - locator; at >= 0 && bytes.HasPrefix(tail[at:], []byte("PK\x06\x07")) {
+		_, err := r.ReadAt(b[:], int64(binary.LittleEndian.Uint64(tail[at+8:])))
+		if err == nil && bytes.HasPrefix(b[:], []byte("PK\x06\x06")) {
+			return binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:]), nil
+		}
+	}
+	return 0, 0, clair.Invalid("archive", "its directory is damaged")
 }
 
 // inner reads an archive in an archive r: in place if it is stored, as in the
@@ -149,6 +170,21 @@ func properties(b []byte, sep string) map[string]string {
 		}
 	}
 	return out
+}
+
+// unzipHead reads the first bytes of an entry, which may be longer: a manifest
+// has a section for each signed file after the one that matters.
+func unzipHead(f *zip.File, limit int64) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, limit))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", clair.ErrInvalid, err)
+	}
+	return reader.UTF8(b)
 }
 
 // unzip reads an entry into memory. The library returns an error for an entry

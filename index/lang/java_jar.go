@@ -52,7 +52,7 @@ func (a *jar) entry(f *zip.File) error {
 	if read == nil {
 		return nil
 	}
-	text, err := unzip(f, maxManifest)
+	text, err := unzipHead(f, maxManifest)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package lang
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -112,6 +113,8 @@ func TestJava_WithoutMavenFiles(t *testing.T) {
 			[]string{"org.codehaus.jackson:jackson-mapper-asl 1.9.13", "org.example:own 1.0"}, nil},
 		{"shaded_log4j", "own-1.0.jar", jarOf(t, "Implementation-Vendor-Id: org.example\n", entry{"shadow/org/apache/logging/log4j/core/lookup/JndiLookup.class", ""}),
 			[]string{"org.example:own 1.0"}, []string{"org.apache.logging.log4j:log4j-core "}},
+		{"large_manifest", "thing-1.0.jar", jarOf(t, "Implementation-Vendor-Id: org.example\n\n"+strings.Repeat("Name: a/b.class\nSHA-256-Digest: x\n\n", 40_000)), []string{"org.example:thing 1.0"}, nil},
+		{"manifest_of_one_line", "thing-1.0.jar", jarOf(t, "Implementation-Vendor-Id: org.example\nX: "+strings.Repeat("x", 2<<20)), []string{"org.example:thing 1.0"}, nil},
 		{"utf16_manifest", "thing-1.0.jar", jarOf(t, "", entry{"META-INF/MANIFEST.MF", "\xff\xfe" + strings.Join(strings.Split("Implementation-Vendor-Id: org.example\n", ""), "\x00") + "\x00"}),
 			[]string{"org.example:thing 1.0"}, nil},
 	} {
@@ -172,4 +175,22 @@ func TestJar_LargeInner(t *testing.T) {
 	got, err := readertest.Read(t, r, "x.war", b.Bytes())
 	require.NoError(t, err)
 	require.Equal(t, "log4j:log4j", got[0].Name)
+}
+
+// TestJar_ManyFiles reads an archive with more files than the older format can
+// count.
+func TestJar_ManyFiles(t *testing.T) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for i := range 0x10000 {
+		_, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("c/%d.class", i)})
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	got, err := readertest.Read(t, javaReader(), "log4j-1.2.17.jar", b.Bytes())
+	require.NoError(t, err)
+	require.Equal(t, "log4j:log4j", got[0].Name)
+	damaged := bytes.Replace(b.Bytes(), []byte("PK\x06\x06"), []byte("PK\x00\x00"), 1)
+	_, err = readertest.Read(t, javaReader(), "log4j-1.2.17.jar", damaged)
+	require.ErrorIs(t, err, clair.ErrInvalid)
 }
