@@ -29,7 +29,10 @@ CREATE TABLE updater (
     id         INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
     last_seq   INTEGER NOT NULL DEFAULT 0,
-    unfinished INTEGER NOT NULL DEFAULT 0
+    unfinished INTEGER NOT NULL DEFAULT 0,
+    reread_from INTEGER,                        -- the last two operations between which the reader changed,
+    reread_at   INTEGER,                        -- and
+    reread_same INTEGER NOT NULL DEFAULT 0      -- whether the feed stayed the same
 ) STRICT;
 
 -- One complete state of one updater's feed. The row is written by the last

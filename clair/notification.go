@@ -22,6 +22,10 @@ const (
 	// ReasonChanged: the manifest was and is affected, and the severity or the
 	// fix has changed. Clair defines this reason and never uses it.
 	ReasonChanged Reason = "changed"
+	// ReasonReader: what is known of the package's vulnerabilities changed
+	// because Oriel reads a feed in another way than before, not because the
+	// feed changed. It is listed once for a package and never notified.
+	ReasonReader Reason = "reader"
 )
 
 // Impact is the effect of the difference between two states of the feeds on
@@ -31,6 +35,10 @@ type Impact struct {
 	// Before and After are empty if there is no such row. They may have rows
 	// of several updaters.
 	Before, After []*Vulnerability
+	// Reader reports that the difference is not the feed's: its rows were read
+	// again by a reader of another revision. Such an impact stands for all of
+	// them on the package.
+	Reader bool
 	// Version is the installed version of the package.
 	Version   string
 	Manifests []Digest

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,8 +22,55 @@ const (
 )
 
 // Fingerprint identifies a state of a feed: an ETag, a date, a checksum, or
-// several of them. Only its updater interprets it.
+// several of them. Only its updater interprets it, but for the reader's
+// revision that may stand before it.
 type Fingerprint string
+
+// WithRevision returns the fingerprint with the revision of its reader, that
+// is of everything here that decides what the bytes of a feed become.
+func (f Fingerprint) WithRevision(revision string) Fingerprint {
+	return Fingerprint(revision+" ") + f
+}
+
+// Cut divides a fingerprint into the reader's revision and the feed's own. ok
+// is false, and revision "", if it has no revision.
+func (f Fingerprint) Cut() (revision string, own Fingerprint, ok bool) {
+	revision, rest, ok := strings.Cut(string(f), " ")
+	if !ok || len(revision) != revisionLength || strings.Trim(revision, "0123456789abcdef") != "" {
+		return "", f, false
+	}
+	return revision, Fingerprint(rest), true
+}
+
+// revisionLength is the length of a revision in hexadecimal digits.
+const revisionLength = 12
+
+// A Reread is how an operation differs from its predecessor in its reader.
+type Reread uint8
+
+const (
+	// NotReread: the same reader read both, so a difference is the feed's.
+	NotReread Reread = iota
+	// RereadChanged: another reader read another state of the feed.
+	RereadChanged
+	// RereadSame: another reader read the same state of the feed, so every
+	// difference is the reader's.
+	RereadSame
+)
+
+// Reread compares the fingerprint of an operation with that of its
+// predecessor.
+func (f Fingerprint) Reread(previous Fingerprint) Reread {
+	revision, own, ok := f.Cut()
+	before, ownBefore, okBefore := previous.Cut()
+	switch {
+	case !ok || !okBefore || revision == before:
+		return NotReread
+	case own == ownBefore:
+		return RereadSame
+	}
+	return RereadChanged
+}
 
 // UpdateOperation is one complete state of one updater's feed.
 type UpdateOperation struct {

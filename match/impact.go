@@ -12,6 +12,9 @@ import (
 // an id and the manifest; ok is false if there is nothing to tell.
 func Notify(i clair.Impact) (n clair.Notification, ok bool) {
 	before, after := severity.MostSevere(i.Before), severity.MostSevere(i.After)
+	if i.Reader {
+		return readerNotice(i.Version, cmp.Or(after, before)), true
+	}
 	n = clair.Notification{Version: i.Version, Vulnerability: cmp.Or(after, before)}
 	switch {
 	case before == nil:
@@ -35,4 +38,13 @@ func fixes(list []*clair.Vulnerability) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// readerNotice is about a package as a whole: which of its advisories led to it
+// says nothing.
+func readerNotice(version string, v *clair.Vulnerability) clair.Notification {
+	return clair.Notification{
+		Reason: clair.ReasonReader, Version: version,
+		Vulnerability: &clair.Vulnerability{Updater: v.Updater, Package: v.Package, Dist: v.Dist, Repo: v.Repo},
+	}
 }

@@ -94,7 +94,7 @@ func (p *planner) told(ctx context.Context) iter.Seq2[told, error] {
 				return
 			}
 			n, ok := match.Notify(i)
-			if !ok {
+			if !ok || n.Reason == clair.ReasonReader {
 				continue
 			}
 			for _, w := range p.rules {

@@ -108,6 +108,12 @@ func vuln(name, pkg, fixed string, severity clair.Severity) *clair.Vulnerability
 // update makes an operation of some rows.
 func (w *world) update(updater string, rows ...*clair.Vulnerability) clair.UpdateResult {
 	w.Helper()
+	return w.updateAs(updater, "fp", rows...)
+}
+
+// updateAs makes an operation of some rows with a fingerprint.
+func (w *world) updateAs(updater string, fp clair.Fingerprint, rows ...*clair.Vulnerability) clair.UpdateResult {
+	w.Helper()
 	var all iter.Seq2[*clair.Vulnerability, error] = func(yield func(*clair.Vulnerability, error) bool) {
 		for _, v := range rows {
 			if !yield(v, nil) {
@@ -115,7 +121,7 @@ func (w *world) update(updater string, rows ...*clair.Vulnerability) clair.Updat
 			}
 		}
 	}
-	res, err := w.db.UpdateVulnerabilities(context.Background(), updater, "fp", all)
+	res, err := w.db.UpdateVulnerabilities(context.Background(), updater, fp, all)
 	require.NoError(w, err)
 	return res
 }

@@ -26,6 +26,11 @@ type impacts struct {
 	affected
 	from, to *Snapshot
 	scope    scope
+	// rereads is, for each updater whose reader changed between the two
+	// snapshots, what is known of that.
+	rereads map[int64]clair.Reread
+	// listed are the places that an impact of a reader has been listed for.
+	listed history.Bitmap
 }
 
 // scope is one manifest, or all if it is zero.
@@ -58,7 +63,10 @@ func (db *DB) impacts(ctx context.Context, from, to *Snapshot, of scope, affects
 // errStopped means that the caller stopped the iteration.
 var errStopped = errors.New("stopped")
 
-func (im *impacts) run(ctx context.Context, emit func(clair.Impact) bool) error {
+func (im *impacts) run(ctx context.Context, emit func(clair.Impact) bool) (err error) {
+	if im.rereads, err = im.db.rereads(ctx, im.from, im.to); err != nil {
+		return err
+	}
 	for _, u := range slices.Sorted(maps.Keys(im.to.seqs)) {
 		a, known := im.from.seqs[u]
 		b := im.to.seqs[u]
@@ -118,6 +126,8 @@ func (im *impacts) page(ctx context.Context, page []stored, emit func(clair.Impa
 type group struct {
 	pkg, advisory string
 	before, after []*stored
+	// differ are the updaters of the rows that are only in one of them.
+	differ map[int64]bool
 }
 
 // grouped is a row with the keys by which it is grouped and compared.
@@ -196,6 +206,12 @@ func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 			seen[key{r.updater, r.hash}] |= after
 		}
 	}
+	g.differ = map[int64]bool{}
+	for k, sides := range seen {
+		if sides != before|after {
+			g.differ[k.updater] = true
+		}
+	}
 	for _, side := range []int{after, before} {
 		for _, r := range rows {
 			in := im.from
@@ -214,6 +230,7 @@ func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 type verdict struct {
 	version string
 	places  []placeVerdict
+	reader  bool // the difference is the reader's and not the feed's
 }
 
 // placeVerdict is the rows of a group that affect a place.
@@ -232,7 +249,12 @@ func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[
 		if err != nil {
 			return err
 		}
-		for _, v := range list {
+		reader, err := im.byReader(ctx, g)
+		if err != nil {
+			return err
+		}
+		for i, v := range list {
+			list[i].reader = reader
 			for _, p := range v.places {
 				wanted[p.place] = true
 				for _, s := range append(slices.Clone(p.before), p.after...) {
@@ -256,7 +278,11 @@ func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[
 		return err
 	}
 	for _, v := range verdicts {
+		if v.reader {
+			v.places = im.unlisted(v.places)
+		}
 		for _, i := range v.impacts(manifests) {
+			i.Reader = v.reader
 			if !emit(i) {
 				return errStopped
 			}

@@ -216,7 +216,7 @@ func (r *run) last(ctx context.Context, kind clair.Kind) (clair.UpdateOperation,
 // fingerprint.
 func joinRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
 	if v, ok := u.(feed.Versioned); ok {
-		return clair.Fingerprint(v.Revision()+" ") + fp
+		return fp.WithRevision(v.Revision())
 	}
 	return fp
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,7 @@ func (o *oriel) writeChanges(set *clair.ChangeSet, format string) error {
 		const line = "%-8s %-20s %-20s %-44s %-24s %s\n"
 		fmt.Fprintf(o.stdout, line, "REASON", "SEVERITY", "VULNERABILITY", "PACKAGE", "FIXED IN", "MANIFEST")
 		write = func(n clair.Notification) error {
-			_, err := fmt.Fprintf(o.stdout, line, n.Reason, severities(n), n.Vulnerability.Name,
+			_, err := fmt.Fprintf(o.stdout, line, n.Reason, severities(n), cmp.Or(n.Vulnerability.Name, "-"),
 				n.Vulnerability.Package.Name+" "+n.Version, n.Vulnerability.Fix(), n.Manifest)
 			return err
 		}

@@ -263,6 +263,9 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 	}
 	res.Added, res.Removed, res.Unchanged = im.added, removed, im.known
 	err = im.db.Tx(ctx, func(tx *sql.Tx) error {
+		if err := im.noteReader(ctx, tx, fp); err != nil {
+			return err
+		}
 		const list = `INSERT INTO update_operation (ref, updater, seq, fingerprint, date, kind) VALUES (?, ?, ?, ?, ?, ?)`
 		if _, err := tx.ExecContext(ctx, `UPDATE updater SET unfinished = unfinished - 1 WHERE id = ?`, im.id); err != nil {
 			return err
@@ -274,6 +277,28 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 		im.db.Completed()
 	}
 	return res, err
+}
+
+// noteReader remembers that the operation was read by a reader of another
+// revision than its predecessor.
+func (im *importer[R]) noteReader(ctx context.Context, tx *sql.Tx, fp clair.Fingerprint) error {
+	const newest = `SELECT seq, fingerprint FROM update_operation WHERE updater = ? AND kind = ? ORDER BY seq DESC LIMIT 1`
+	const note = `UPDATE updater SET reread_from = ?2, reread_at = ?3, reread_same = ?4 WHERE id = ?1`
+	var seq int64
+	var previous clair.Fingerprint
+	err := tx.QueryRowContext(ctx, newest, im.updater, string(im.rel.Kind)).Scan(&seq, &previous)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	reread := fp.Reread(previous)
+	if reread == clair.NotReread {
+		return nil
+	}
+	_, err = tx.ExecContext(ctx, note, im.id, seq, im.seq, reread == clair.RereadSame)
+	return err
 }
 
 // State is what an import makes an operation of: a state of an updater's
