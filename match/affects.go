@@ -14,7 +14,7 @@ import (
 type Judge struct{ places placer }
 
 // NewJudge returns a judge that remembers nothing.
-func NewJudge() *Judge { return &Judge{placer{}} }
+func NewJudge() *Judge { return &Judge{newPlacer()} }
 
 // Affects reports whether a vulnerability affects a record. An error means that
 // their versions cannot be compared, so that the answer is not known; it is an
@@ -80,6 +80,7 @@ type target struct {
 	ecosystem clair.Ecosystem // the zero value for distributions
 	key       clair.PackageKey
 	where     []clair.Constraint
+	products  *products // of a repository of Red Hat
 
 	// The record's version, parsed at the first need.
 	parsed    version.Version

@@ -250,6 +250,16 @@ func TestAffects_RedHat(t *testing.T) {
 		{"cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:2.3:o:redhat:enterprise_linux:9:*:baseos:*:*:*:*:*", "", false},
 		{"cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:4.13::el8", "nodejs:18", false},
 		{"not a cpe", "cpe:/a:redhat:openshift:4.13::el8", "", false},
+
+		// The minor release in which a fix came, and streams that stay at one.
+		{"cpe:/o:redhat:enterprise_linux:10.0", "cpe:/o:redhat:enterprise_linux:10::baseos", "", true},
+		{"cpe:/o:redhat:enterprise_linux:10.1", "cpe:/o:redhat:enterprise_linux:10.0", "", true},
+		{"cpe:/o:redhat:enterprise_linux:10", "cpe:/o:redhat:enterprise_linux:10.1", "", true},
+		{"cpe:/o:redhat:enterprise_linux_eus:10.0", "cpe:/o:redhat:enterprise_linux:10::baseos", "", false},
+		{"cpe:/o:redhat:rhel_eus:9.2::baseos", "cpe:/o:redhat:enterprise_linux:9::baseos", "", false},
+		{"cpe:/o:redhat:rhel_eus:9.2::baseos", "cpe:/o:redhat:rhel_eus:9.2::baseos", "", true},
+		{"cpe:/o:redhat:rhel_eus:9.2::baseos", "cpe:/o:redhat:rhel_eus:9.4::baseos", "", false},
+		{"cpe:/o:redhat:enterprise_linux:1.0", "cpe:/o:redhat:enterprise_linux:10::baseos", "", false},
 	} {
 		v := &clair.Vulnerability{
 			Package: &clair.Package{Name: "p", Kind: clair.Binary}, FixedInVersion: "2",
@@ -262,6 +272,37 @@ func TestAffects_RedHat(t *testing.T) {
 		got, err := match.NewJudge().Affects(v, r)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, "%+v", c)
+	}
+}
+
+// A host does not say from which repository its packages are.
+func TestAffects_RedHatHost(t *testing.T) {
+	for _, tt := range []struct {
+		advisory, system string
+		want             bool
+	}{
+		{"cpe:/o:redhat:enterprise_linux:9::baseos", "rhel:9", true},
+		{"cpe:/a:redhat:enterprise_linux:9::appstream", "rhel:9", true},
+		{"cpe:/a:redhat:enterprise_linux:9::highavailability", "rhel:9", true},
+		{"cpe:/a:redhat:enterprise_linux:9::nfv", "rhel:9", true},
+		{"cpe:/a:redhat:enterprise_linux:9::supplementary", "centos:9", true},
+		{"cpe:/o:redhat:enterprise_linux:10.1", "rhel:10", true},
+		{"cpe:/o:redhat:enterprise_linux:7::workstation", "rhel:7", true},
+		{"cpe:/o:redhat:rhel_els:7", "rhel:7", true},
+		{"cpe:/o:redhat:rhel_eus:9.2::baseos", "rhel:9", false},
+		{"cpe:/a:redhat:openshift:4.13::el9", "rhel:9", false},
+		{"cpe:/o:redhat:enterprise_linux:8::baseos", "rhel:9", false},
+	} {
+		t.Run(tt.advisory+"_"+tt.system, func(t *testing.T) {
+			v := &clair.Vulnerability{
+				Package: &clair.Package{Name: "p", Kind: clair.Binary}, FixedInVersion: "2",
+				Repo: &clair.Repository{Key: clair.RHELKey, Name: tt.advisory},
+			}
+			r := clair.Record{Package: &clair.Package{Name: "p", Version: "1", Kind: clair.Binary}, Dist: release(t, tt.system)}
+			got, err := match.NewJudge().Affects(v, r)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
 	}
 }
 

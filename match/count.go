@@ -41,7 +41,7 @@ func Count(ctx context.Context, src Source, packages iter.Seq2[clair.InstalledPa
 // add counts the findings of a batch.
 func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPackage) error {
 	m := newMatching(&clair.IndexReport{})
-	byWhere, places := map[string]int{}, placer{}
+	byWhere, places := map[string]int{}, newPlacer()
 	for i, p := range batch {
 		for _, t := range places.targets(clair.Record{Package: p.Package, Dist: p.Dist, Repo: p.Repo}) {
 			m.add(byWhere, owned{strconv.Itoa(i), t})

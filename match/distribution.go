@@ -90,7 +90,7 @@ func inModule(stream, version string) bool {
 
 // rhelAffected compares the CPE of the repository, and then as rpmAffected.
 func rhelAffected(v *clair.Vulnerability, t *target) (bool, error) {
-	if !cpeFits(v.Repo, t.Repo) {
+	if !t.products.fit(v.Repo) {
 		return false, nil
 	}
 	return rpmAffected(v, t)
@@ -98,7 +98,7 @@ func rhelAffected(v *clair.Vulnerability, t *target) (bool, error) {
 
 // rhccAffected judges a container image as a package.
 func rhccAffected(v *clair.Vulnerability, t *target) (bool, error) {
-	if t.Repo.Name != clair.GoldRepository && !cpeFits(v.Repo, t.Repo) {
+	if t.Repo.Name != clair.GoldRepository && !t.products.fit(v.Repo) {
 		return false, nil
 	}
 	if v.Range != nil {

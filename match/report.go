@@ -97,7 +97,7 @@ func newMatching(index *clair.IndexReport) *matching {
 		Vulnerabilities: map[string]*clair.Vulnerability{}, PackageVulnerabilities: map[string][]string{},
 		Enrichments: clair.Enrichments{},
 	}}}
-	byWhere, places := map[string]int{}, placer{}
+	byWhere, places := map[string]int{}, newPlacer()
 	for id, r := range index.Records() {
 		for _, t := range places.targets(r) {
 			m.add(byWhere, owned{id, t})

@@ -65,21 +65,6 @@ func ruleOf(r distro.Release, d *clair.Distribution) rule {
 	return rule{d.DID, fields, fixedAffected}
 }
 
-// rhelCPEs name the repositories that every system of a Red Hat Enterprise
-// Linux release has, for records that do not say which theirs are: a host's
-// packages, or those of an SBOM.
-func rhelCPEs(release string) []string {
-	switch release {
-	case "5", "6", "7":
-		return []string{"cpe:/o:redhat:enterprise_linux:" + release + "::server"}
-	}
-	return []string{
-		"cpe:/o:redhat:enterprise_linux:" + release + "::baseos",
-		"cpe:/a:redhat:enterprise_linux:" + release + "::appstream",
-		"cpe:/a:redhat:enterprise_linux:" + release + "::crb",
-	}
-}
-
 // place is the rule that judges the records of a distribution and a repository,
 // with both as the rule compares them.
 type place struct {
@@ -87,11 +72,18 @@ type place struct {
 	scheme version.Scheme
 	dist   *clair.Distribution
 	repo   *clair.Repository
+	// products are the CPEs of Red Hat's repositories.
+	products *products
 }
 
 // placer finds the places of records, and remembers them by the pointers of
 // their distribution and repository, which the records of a report share.
-type placer map[[2]any][]place
+type placer struct {
+	places map[[2]any][]place
+	cpes   cpes
+}
+
+func newPlacer() placer { return placer{map[[2]any][]place{}, cpes{}} }
 
 // targets prepares a record for the rule that judges it. It returns none if no
 // rule does, and several if the record's repository may be any of several.
@@ -100,10 +92,10 @@ func (p placer) targets(r clair.Record) []*target {
 		return nil
 	}
 	key := [2]any{r.Dist, r.Repo}
-	places, known := p[key]
+	places, known := p.places[key]
 	if !known {
-		places = placesOf(r.Dist, r.Repo)
-		p[key] = places
+		places = p.placesOf(r.Dist, r.Repo)
+		p.places[key] = places
 	}
 	var out []*target
 	for _, pl := range places {
@@ -112,16 +104,16 @@ func (p placer) targets(r clair.Record) []*target {
 	return out
 }
 
-func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
+func (p placer) placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
 	if repo != nil {
 		switch repo.Key {
 		case clair.RHELKey:
-			return []place{{rhelRule, version.RPM, dist, repo}}
+			return []place{{rhelRule, version.RPM, dist, repo, productsOf(p.cpes, repo)}}
 		case clair.RHCCKey:
-			return []place{{rhccRule, version.RPM, dist, repo}}
+			return []place{{rhccRule, version.RPM, dist, repo, productsOf(p.cpes, repo)}}
 		}
 		if _, ok := clair.EcosystemByRepository(repo.Name); ok {
-			return []place{{languageRule, version.Scheme(repo.Name), dist, repo}}
+			return []place{{languageRule, version.Scheme(repo.Name), dist, repo, nil}}
 		}
 	}
 	release, ok := distro.ReleaseOf(dist)
@@ -132,19 +124,15 @@ func placesOf(dist *clair.Distribution, repo *clair.Repository) []place {
 		release = parent // whose advisories hold for this one
 	}
 	if number, ok := strings.CutPrefix(release.Platform, "rhel:"); ok {
-		var out []place
-		for _, name := range rhelCPEs(number) {
-			out = append(out, place{rhelRule, version.RPM, dist, &clair.Repository{Key: clair.RHELKey, Name: name}})
-		}
-		return out
+		return []place{{rhelRule, version.RPM, dist, &clair.Repository{Key: clair.RHELKey}, newProducts(p.cpes, rhelCPEs(number)...)}}
 	}
 	dist = release.Distribution()
-	return []place{{ruleOf(release, dist), version.Scheme(release.Scheme), dist, repo}}
+	return []place{{ruleOf(release, dist), version.Scheme(release.Scheme), dist, repo, nil}}
 }
 
 // newTarget prepares a package for the rule of its place.
 func newTarget(p *clair.Package, at place) *target {
-	t := &target{Record: clair.Record{Package: p, Dist: at.dist, Repo: at.repo}, rule: at.rule, scheme: at.scheme}
+	t := &target{Record: clair.Record{Package: p, Dist: at.dist, Repo: at.repo}, rule: at.rule, scheme: at.scheme, products: at.products}
 	if at.repo != nil {
 		t.ecosystem, _ = clair.EcosystemByRepository(at.repo.Name)
 	}

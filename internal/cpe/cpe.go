@@ -5,6 +5,7 @@ package cpe
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/knqyf263/go-cpe/common"
@@ -15,7 +16,12 @@ import (
 )
 
 // Name is a CPE.
-type Name struct{ wfn common.WellFormedName }
+type Name struct {
+	wfn common.WellFormedName
+	// formatted is the formatted string, and prefix that without the "any" at
+	// its end.
+	formatted, prefix string
+}
 
 // Parse parses a URI ("cpe:/o:…") or a formatted string ("cpe:2.3:o:…"). URIs
 // may have wildcards as they are, as Red Hat writes them ("openshift:4.*"). The
@@ -34,7 +40,12 @@ func Parse(s string) (Name, error) {
 	if err != nil {
 		return Name{}, fmt.Errorf("%w: %.100q is not a CPE: %w", clair.ErrInvalid, s, err)
 	}
-	return Name{wfn}, nil
+	n := Name{wfn: wfn, formatted: naming.BindToFS(wfn)}
+	n.prefix = n.formatted
+	for strings.HasSuffix(n.prefix, ":*") {
+		n.prefix = strings.TrimSuffix(n.prefix, ":*")
+	}
+	return n, nil
 }
 
 // attributes is the number of attributes of a CPE.
@@ -90,18 +101,28 @@ func formatPart(s string) (string, bool) {
 }
 
 // String returns the formatted string, the only form that Clair's clients read.
-func (n Name) String() string { return naming.BindToFS(n.wfn) }
+func (n Name) String() string { return n.formatted }
 
 // Covers reports whether an advisory for n is about other: n is a superset of
 // other or equal to it (NISTIR 7696), or a prefix of it, so that openshift:4
 // covers openshift:4.13.
 func (n Name) Covers(other Name) bool {
-	if matching.IsSuperset(n.wfn, other.wfn) {
-		return true
+	return strings.HasPrefix(other.formatted, n.prefix) || matching.IsSuperset(n.wfn, other.wfn)
+}
+
+// minorRelease is a minor release of Red Hat Enterprise Linux.
+var minorRelease = regexp.MustCompile(`^(cpe:2\.3:[ao]:redhat:enterprise_linux:[0-9]+)\.[0-9]+:`)
+
+// Mainline returns the name of the release that a minor release of Red Hat
+// Enterprise Linux belongs to, and other names as they are. Since its version 10
+// Red Hat names the minor release in which a fix came: enterprise_linux:10.1.
+// Streams that stay at a minor release have products of their own.
+func (n Name) Mainline() Name {
+	if !minorRelease.MatchString(n.formatted) {
+		return n
 	}
-	prefix := n.String()
-	for strings.HasSuffix(prefix, ":*") {
-		prefix = strings.TrimSuffix(prefix, ":*")
+	if major, err := Parse(minorRelease.ReplaceAllString(n.formatted, "$1:")); err == nil {
+		return major
 	}
-	return strings.HasPrefix(other.String(), prefix)
+	return n
 }

@@ -57,3 +57,19 @@ func TestName_Covers(t *testing.T) {
 		})
 	}
 }
+
+func TestName_Mainline(t *testing.T) {
+	for in, want := range map[string]string{
+		"cpe:/o:redhat:enterprise_linux:10.1":            "cpe:2.3:o:redhat:enterprise_linux:10:*:*:*:*:*:*:*",
+		"cpe:/a:redhat:enterprise_linux:10.0::appstream": "cpe:2.3:a:redhat:enterprise_linux:10:*:appstream:*:*:*:*:*",
+		"cpe:/o:redhat:enterprise_linux:9::baseos":       "cpe:2.3:o:redhat:enterprise_linux:9:*:baseos:*:*:*:*:*",
+		"cpe:/o:redhat:enterprise_linux_eus:10.0":        "cpe:2.3:o:redhat:enterprise_linux_eus:10.0:*:*:*:*:*:*:*",
+		"cpe:/a:redhat:openshift:4.13::el9":              "cpe:2.3:a:redhat:openshift:4.13:*:el9:*:*:*:*:*",
+	} {
+		t.Run(in, func(t *testing.T) {
+			n, err := cpe.Parse(in)
+			require.NoError(t, err)
+			require.Equal(t, want, n.Mainline().String())
+		})
+	}
+}
