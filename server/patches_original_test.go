@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -165,6 +166,61 @@ func TestPatches_OriginalGroups(t *testing.T) {
 			require.Equal(t, []any{fixed("bash", "")}, got["CVE-2"])
 			require.Equal(t, []any{fixed("zlib", "1.2")}, got["CVE-3"])
 			require.Equal(t, map[string]any{"CVE-1": 6.0, "CVE-2": 4.0, "CVE-3": 2.0}, severities)
+		})
+	}
+}
+
+// The rows of a vulnerability are one item although the store has them in another
+// order, as far as they are in one pane.
+func TestPatches_OriginalGroupsPane(t *testing.T) {
+	for _, c := range []struct {
+		name                        string
+		paneRows, pageRows, repeats int
+	}{
+		{"one_pane", 1000, 16, 0},
+		{"full_pages", 1000, 12, 0},
+		{"page_smaller_than_a_vulnerability", 1000, 4, 40},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWindows(t, func(cfg *window.Config) { cfg.PaneRows, cfg.PageRows = c.paneRows, c.pageRows })
+			release, ok := distro.ReleaseByName("ubuntu:22.04")
+			require.True(t, ok)
+			const vulnerabilities, packages = 40, 6
+			var rows []*clair.Vulnerability
+			for p := range packages {
+				for v := range vulnerabilities {
+					rows = append(rows, &clair.Vulnerability{
+						Name: fmt.Sprint("CVE-", v), Package: &clair.Package{Name: fmt.Sprint("p", p), Kind: clair.Source},
+						Dist: release.Distribution(), FixedInVersion: "1", Aliases: []string{"x"},
+					})
+				}
+			}
+			w.update("feed", rows...)
+			opened := w.original("?platform=ubuntu:22.04", http.StatusOK)
+			items, pairs := map[string]int{}, 0
+			for state := ""; state != "done"; {
+				a := w.do("GET", "/?requestID="+opened.RequestID, "")
+				var o original
+				require.NoError(t, json.Unmarshal([]byte(a.body), &o))
+				state = o.State
+				if o.Vulnerabilities == nil {
+					continue
+				}
+				for _, v := range *o.Vulnerabilities {
+					items[v["name"].(string)]++
+					pairs += len(v["fixed_in"].([]any))
+				}
+			}
+			require.Len(t, items, vulnerabilities)
+			require.Equal(t, vulnerabilities*packages, pairs)
+			repeats := 0
+			for _, n := range items {
+				repeats += n - 1
+			}
+			require.LessOrEqual(t, repeats, c.repeats)
+			// The other protocol has the same rows.
+			s := w.session("ubuntu:22.04")
+			require.Len(t, s.all(), vulnerabilities*packages)
 		})
 	}
 }

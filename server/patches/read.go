@@ -101,6 +101,7 @@ func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.
 	// budget: it is served alone.
 	alone := p.needs > room
 	limit := s.cfg.PageRows
+	var names []string
 	for rows := 0; rows < s.cfg.PaneRows && !out.Last; {
 		size, want := room-out.Bytes, min(limit, s.cfg.PaneRows-rows)
 		if rows == 0 {
@@ -129,11 +130,14 @@ func (s *Service) pane(ctx context.Context, p *pass, t window.Task) (out window.
 		}
 		if n > 0 {
 			out.Pages, out.Bytes, rows = append(out.Pages, next), out.Bytes+next.bytes(), rows+n
+			for _, v := range got.Rows {
+				names = append(names, v.Name)
+			}
 		}
 		mark, out.Last = got.Next, got.Done
 		if alone || n < want {
 			break // otherwise the pages would get smaller and smaller
 		}
 	}
-	return out, mark, 0, nil
+	return group(out, names, t, s.cfg.PageRows, room), mark, 0, nil
 }
