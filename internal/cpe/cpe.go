@@ -107,8 +107,14 @@ func (n Name) String() string { return n.formatted }
 // other or equal to it (NISTIR 7696), or a prefix of it, so that openshift:4
 // covers openshift:4.13.
 func (n Name) Covers(other Name) bool {
-	return strings.HasPrefix(other.formatted, n.prefix) || matching.IsSuperset(n.wfn, other.wfn)
+	if rest, ok := strings.CutPrefix(other.formatted, n.prefix); ok {
+		// Version 1 is not the beginning of version 10.
+		return rest == "" || !isDigit(rest[0]) || !isDigit(n.prefix[len(n.prefix)-1])
+	}
+	return matching.IsSuperset(n.wfn, other.wfn)
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // minorRelease is a minor release of Red Hat Enterprise Linux.
 var minorRelease = regexp.MustCompile(`^(cpe:2\.3:[ao]:redhat:enterprise_linux:[0-9]+)\.[0-9]+:`)

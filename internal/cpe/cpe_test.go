@@ -46,6 +46,7 @@ func TestName_Covers(t *testing.T) {
 		{"minor_release", "cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:4.13::el9", true},
 		{"wildcard", "cpe:/a:redhat:openshift:4.*", "cpe:/a:redhat:openshift:4.13", true},
 		{"part_of_it", "cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:/o:redhat:enterprise_linux:8", false},
+		{"number_that_begins_alike", "cpe:/o:redhat:enterprise_linux:1", "cpe:/o:redhat:enterprise_linux:10", false},
 		{"another_release", "cpe:/o:redhat:enterprise_linux:8", "cpe:/o:redhat:enterprise_linux:9::baseos", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
