@@ -15,15 +15,15 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// streamRows is how many rows a stream reads at a time.
+// streamRows is how many rows a stream reads at once.
 const streamRows = 512
 
-// narrowColumns are what scanNarrow reads, from vuln_row AS r.
+// narrowColumns are the columns that scanNarrow reads, from vuln_row AS r.
 const narrowColumns = `r.id, r.updater_id, r.added, r.removed, r.advisory_id,
 	r.package_name, r.package_version, r.package_kind, r.package_module, r.package_arch,
 	r.dist_id, r.repo_id, r.fixed_in_version, r.arch_op, r.vulnerable_range`
 
-// stored is a row of vuln_row as it is read, with what it refers to by id.
+// stored is a row of vuln_row with the ids of the values that it refers to.
 type stored struct {
 	id, updater, added, advisory, dist, repo int64
 	removed                                  sql.NullInt64
@@ -34,7 +34,7 @@ func scanNarrow(rows *sql.Rows) (stored, error) { return scanNarrowAnd(rows) }
 
 // scanNarrowAnd reads narrowColumns, then the rest.
 func scanNarrowAnd(rows *sql.Rows, rest ...any) (s stored, err error) {
-	// One allocation for both: half of them live as long as each other.
+	// One allocation for both, because half of them live equally long.
 	both := &struct {
 		v clair.Vulnerability
 		p clair.Package
@@ -54,17 +54,17 @@ func scanNarrowAnd(rows *sql.Rows, rest ...any) (s stored, err error) {
 	return s, err
 }
 
-// reading remembers what rows refer to while they are read.
+// reading is a cache of the values that rows refer to, while rows are read.
 type reading struct {
 	db    *sql.DB
 	dists map[int64]*clair.Distribution
 	repos map[int64]*clair.Repository
 	names map[int64]string
-	// description and links are where texts are unpacked.
+	// description and links are the buffers for unpacking texts.
 	description, links compress.Text
-	// aliases says whether the other ids of advisories are read too.
+	// aliases makes it read the other ids of advisories, too.
 	aliases bool
-	// prepared gives the statement of a query.
+	// prepared returns the statement of a query.
 	prepared func(context.Context, string) (*sql.Stmt, error)
 }
 
@@ -76,8 +76,8 @@ func (db *DB) newReading(names map[int64]string) *reading {
 	}
 }
 
-// query runs one of the queries that a report consists of; they are so many
-// and so short that compiling them each time would take a tenth of it.
+// query runs one of the many short queries of a report. Compiling them each
+// time would take a tenth of it.
 func (r *reading) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmt, err := r.prepared(ctx, query)
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *reading) query(ctx context.Context, query string, args ...any) (*sql.Ro
 	return rows, sqlitedb.Classify(err)
 }
 
-// complete fills in all that the rows of a page refer to.
+// complete fills in everything that the rows of a page refer to.
 func (r *reading) complete(ctx context.Context, page []stored) error {
 	for i := range page {
 		if err := r.refer(ctx, &page[i]); err != nil {
@@ -97,7 +97,7 @@ func (r *reading) complete(ctx context.Context, page []stored) error {
 	return r.advisories(ctx, page)
 }
 
-// refer fills in what the row refers to, but for the advisory.
+// refer fills in the values that the row refers to, except the advisory.
 func (r *reading) refer(ctx context.Context, s *stored) (err error) {
 	s.v.Updater = r.names[s.updater]
 	if s.v.Dist, err = r.dist(ctx, s.dist); err != nil {
@@ -117,8 +117,8 @@ func (r *reading) advisories(ctx context.Context, page []stored) error {
 // storedTexts are an advisory's texts as they are stored.
 type storedTexts struct{ description, links any }
 
-// packedAdvisories is advisories, but for the texts, which it returns as they
-// are stored.
+// packedAdvisories does the same as advisories, except that it returns the
+// texts as they are stored.
 func (r *reading) packedAdvisories(ctx context.Context, page []stored) ([]storedTexts, error) {
 	texts := make([]storedTexts, len(page))
 	var t storedTexts
@@ -137,9 +137,9 @@ func (r *reading) unpack(page []stored, texts []storedTexts) error {
 	return nil
 }
 
-// readAdvisories fills in the advisories of the rows of one page, but for
-// their texts: those it scans into description and links, and calls scanned
-// with the place in the page.
+// readAdvisories fills in the advisories of the rows of one page, except for
+// their texts: it scans those into description and links, and calls scanned
+// with the index in the page.
 func (r *reading) readAdvisories(ctx context.Context, page []stored, description, links any, scanned func(i int)) error {
 	if len(page) == 0 {
 		return nil
@@ -172,8 +172,8 @@ func (r *reading) readAdvisories(ctx context.Context, page []stored, description
 	return r.readAliases(ctx, page, string(list))
 }
 
-// readAliases fills in the aliases of the rows of one page, where they are
-// wanted. The list is of their advisories.
+// readAliases fills in the aliases of the rows of one page, if they are
+// needed. The list has their advisories.
 func (r *reading) readAliases(ctx context.Context, page []stored, list string) error {
 	if !r.aliases {
 		return nil
@@ -210,25 +210,25 @@ func scanAdvisory(rows *sql.Rows, page []stored, description, links any) (i int,
 	return i, nil
 }
 
-// walk selects rows of one updater that were added, or removed, at any
-// operation of a stretch.
+// walk selects rows of one updater that were added or removed by any operation
+// of a range.
 type walk struct {
-	// next: (updater, after, up to) -> the next seq in the stretch, or null.
+	// next: (updater, after, up to) -> the next seq in the range, or null.
 	next string
 	// page: (updater, seq, lo, hi, after id, limit) -> narrow columns of rows
 	// added or removed at seq.
 	page string
-	// updater's id and the operations that the rows are judged by. The
-	// stretch is (from, hi].
+	// updater's id and the operations by which the rows are judged. The range
+	// is (from, hi].
 	updater, from, lo, hi int64
 }
 
-// stream yields whole vulnerabilities, page by page, in an order that is the
-// same each time. It holds no statement while the caller works on a row.
+// stream yields complete vulnerabilities, page by page, always in the same
+// order. It holds no statement while the caller works on a row.
 //
-// Rows and their advisories lie in different places of the file: while the
-// rows of one page are read, the advisories of the two before are. It waits
-// for those before it ends.
+// Rows and their advisories are in different places of the file: while the
+// rows of one page are read, so are the advisories of the two pages before. It
+// waits for those before it ends.
 func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -279,7 +279,8 @@ func (c *completing) run(ctx context.Context, r *reading) {
 	}
 }
 
-// yield yields the page's rows once they are whole, and says whether to go on.
+// yield yields the page's rows once they are complete, and reports whether to
+// continue.
 func (c *completing) yield(yield func(*clair.Vulnerability, error) bool) bool {
 	<-c.done
 	if c.err != nil {
@@ -294,7 +295,7 @@ func (c *completing) yield(yield func(*clair.Vulnerability, error) bool) bool {
 }
 
 // pages yields the rows of a walk by the page, while another goroutine reads
-// the next. It ends before the iteration does.
+// the next. That goroutine ends before the iteration does.
 func (db *DB) pages(ctx context.Context, w walk) iter.Seq2[[]stored, error] {
 	return func(yield func([]stored, error) bool) {
 		parent := ctx
@@ -324,7 +325,7 @@ type rowsPage struct {
 	err  error
 }
 
-// walk sends the pages of a walk until they end or the context does.
+// walk sends the pages of a walk until they or the context end.
 func (db *DB) walk(ctx context.Context, w walk, pages chan<- rowsPage) {
 	send := func(p rowsPage) bool {
 		select {
@@ -360,8 +361,8 @@ func (db *DB) readRows(ctx context.Context, query string, args ...any) ([]stored
 	return sqlitedb.ScanAll(rows, err, scanNarrow)
 }
 
-// walkAt sends the pages of one seq and says whether to go on. The first page
-// is short, so that the first row comes soon.
+// walkAt sends the pages of one seq and reports whether to continue. The first
+// page is short, so that the first row comes soon.
 func (db *DB) walkAt(ctx context.Context, w walk, seq int64, send func(rowsPage) bool) bool {
 	for after, limit := int64(0), streamRows/8; ; limit = streamRows {
 		rows, err := db.readRows(ctx, w.page, w.updater, seq, w.lo, w.hi, after, limit)
@@ -375,7 +376,7 @@ func (db *DB) walkAt(ctx context.Context, w walk, seq int64, send func(rowsPage)
 	}
 }
 
-// readDist and readRepo load what an id stands for; 0 is nil.
+// readDist and readRepo load the value of an id; for 0 they return nil.
 func (r *reading) dist(ctx context.Context, id int64) (*clair.Distribution, error) {
 	if d, ok := r.dists[id]; ok || id == 0 {
 		return d, nil

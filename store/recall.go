@@ -2,19 +2,19 @@ package store
 
 import "sync"
 
-// recallBytes bounds what is remembered of enrichments, about what five
-// reports of 750 vulnerabilities each look up.
+// recallBytes limits the cache of enrichments, to about what five reports of
+// 750 vulnerabilities each look up.
 const recallBytes = 6 << 20
 
-// recall remembers the enrichments that were looked up last, because reports
-// look up the same ones over and over: images share their bases, and are asked
-// about again. What an operation sees never changes, so nothing remembered of
-// it is ever wrong; what was remembered of older operations goes as the new
-// one's comes.
+// recall is a cache of the enrichments that were looked up last, because
+// reports look up the same ones again and again: images share their bases, and
+// are requested repeatedly. The view of an operation never changes, so nothing
+// in the cache is ever wrong; the entries of older operations are replaced by
+// those of newer ones.
 type recall struct {
 	mu sync.Mutex
-	// What is looked up gets into young. Once that holds half of all there
-	// may be it becomes old, and what was old is forgotten.
+	// Results are added to young. When it holds half of the limit, it becomes
+	// old, and the previous old is dropped.
 	young, old map[recallKey][]taggedEnrichment
 	size       int // of young, in bytes
 }
@@ -24,7 +24,7 @@ type recallKey struct {
 	tag string
 }
 
-// get gives what is remembered of tags, and the tags of which nothing is.
+// get returns the cached rows of tags, and the tags that are not cached.
 func (r *recall) get(v view, tags []string) (rows []taggedEnrichment, unknown []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,7 +44,7 @@ func (r *recall) get(v view, tags []string) (rows []taggedEnrichment, unknown []
 	return rows, unknown
 }
 
-// put remembers all rows that tags have in a view, which may be none.
+// put adds all rows of tags in a view, possibly none.
 func (r *recall) put(v view, tags []string, rows []taggedEnrichment) {
 	byTag := make(map[string][]taggedEnrichment, len(tags))
 	for _, row := range rows {
@@ -57,7 +57,7 @@ func (r *recall) put(v view, tags []string, rows []taggedEnrichment) {
 	}
 }
 
-// keep puts a tag's rows into young. mu is held.
+// keep adds a tag's rows to young. mu is held.
 func (r *recall) keep(k recallKey, rows []taggedEnrichment) {
 	const entry, perRow = 160, 160 // what maps, slices and strings take, roughly
 	size := entry + 2*len(k.tag)

@@ -10,11 +10,11 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// checkRoom refuses imports for which the database or the disk is too full. It
-// is asked before an import and again for each batch, since nobody knows
-// beforehand what a feed comes to. What is free within the file counts as
-// free. Everything else that writes goes on: it is little, and min_free leaves
-// room for it and for the log.
+// checkRoom refuses imports if the database or the disk is too full. It is
+// called before an import and again for each batch, because the size of a feed
+// is not known before. Free space within the file counts as free. Other writes
+// continue: they are small, and min_free leaves space for them and for the
+// log.
 func (db *DB) checkRoom(ctx context.Context) error {
 	if db.maxSize > 0 {
 		used, err := db.Used(ctx)

@@ -12,15 +12,15 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// countedSections are an updater's sections as an operation sees them.
+// countedSections are an updater's sections as of an operation.
 type countedSections struct {
 	seq      int64
 	sections []clair.Section
 }
 
-// Sections lists the sections that have rows in the snapshot, in the order of
-// their ids. What an operation sees never changes, so each updater's are
-// counted once after each of its updates.
+// Sections returns the sections that have rows in the snapshot, in the order
+// of their ids. The view of an operation never changes, so each updater's
+// sections are counted once after each of its updates.
 func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
 	select {
 	case s.db.counting <- struct{}{}:
@@ -45,7 +45,7 @@ func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
 	return all, nil
 }
 
-// Sections lists the sections of all updaters' current operations.
+// Sections returns the sections of all updaters' current operations.
 func (db *DB) Sections(ctx context.Context) ([]clair.Section, error) {
 	s, err := db.Snapshot(ctx)
 	if err != nil {
@@ -79,12 +79,12 @@ func scanSection(rows *sql.Rows) (s clair.Section, err error) {
 	return s, err
 }
 
-// textBatch is how many rows' texts are read, packed as they are stored, before
-// it is known whether there is room for them.
+// textBatch is how many rows' texts are read, packed as they are stored,
+// before it is known whether they fit.
 const textBatch = 32
 
-// Page reads the rows of some sections that come after a mark: at most limit of
-// them, and no more than about size bytes. It is for one goroutine at a time.
+// Page reads the rows of some sections after a cursor: at most limit of them,
+// and not more than about size bytes. It is for one goroutine at a time.
 func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from clair.Cursor, limit int, size int64) (clair.SectionPage, error) {
 	if s.reading == nil {
 		s.reading = s.db.newReading(s.names)
@@ -123,15 +123,15 @@ func (s *Snapshot) page(ctx context.Context, sections []clair.SectionID, from cl
 	return out, nil
 }
 
-// sectionRow is a row with the mark that follows it and its stored texts.
+// sectionRow is a row with the cursor that follows it and its stored texts.
 type sectionRow struct {
 	stored
 	end   clair.Cursor
 	texts storedTexts
 }
 
-// narrow reads rows without what they refer to, from as many sections as it
-// takes, and says where the next begin.
+// narrow reads rows without the values that they refer to, from as many
+// sections as necessary, and returns the cursor of the next.
 func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at clair.Cursor, limit int) (out []sectionRow, next clair.Cursor, _ error) {
 	const read = `SELECT ` + narrowColumns + ` FROM vuln_row AS r INDEXED BY vuln_row_section
 		WHERE r.updater_id = ?1 AND r.dist_id = ?2 AND r.repo_id = ?3 AND r.id > ?4
@@ -158,8 +158,8 @@ func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at cl
 	return out, at, nil
 }
 
-// complete fills in what the first rows refer to, as many as take no more than
-// size bytes, and says how many rows and bytes that is.
+// complete fills in the values that the first rows refer to, for as many rows
+// as fit into size bytes, and returns their number and size.
 func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64) (fits int, took int64, err error) {
 	page := make([]stored, len(batch))
 	for i := range batch {
@@ -182,7 +182,7 @@ func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64)
 	return fits, took, s.reading.unpack(page[:fits], texts[:fits])
 }
 
-// rowSize is about what a row takes as JSON.
+// rowSize returns the approximate size of a row as JSON.
 func rowSize(r sectionRow) int64 {
 	const rest = 700 // names, numbers, distribution and repository
 	return rest + compress.UnpackedLen(r.texts.description) + compress.UnpackedLen(r.texts.links) + int64(len(r.v.FixedInVersion)+len(r.v.Package.Name))

@@ -15,23 +15,23 @@ import (
 )
 
 // snapshotLife is how long a snapshot holds its rows if nobody closes it. It
-// is a safety net under callers that die, longer than any pass may take.
+// covers callers that die, and is longer than any pass may take.
 const snapshotLife = time.Hour
 
-// Snapshot is the state of all updaters' vulnerabilities at one moment. What
-// it reads stays the same whatever imports, deletions and retention do
-// meanwhile, until Close or for an hour.
+// Snapshot is the state of all updaters' vulnerabilities at one moment. Its
+// rows stay the same, whatever is imported, deleted or retired, until Close or
+// for an hour.
 type Snapshot struct {
 	db   *DB
 	kind clair.Kind
 	// seqs is the current operation of each updater, by updater id.
 	seqs  map[int64]int64
 	names map[int64]string
-	// reading is what Page remembers, nil before its first call.
+	// reading is Page's cache, nil before its first call.
 	reading *reading
 }
 
-// Snapshot takes the current state. The caller closes it.
+// Snapshot returns a snapshot of the current state. The caller closes it.
 func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	return db.snapshot(ctx, clair.KindVulnerability)
 }
@@ -44,9 +44,9 @@ func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) 
 	return db.snapshotOf(ctx, kind, current, string(kind))
 }
 
-// snapshotOf takes the state at the operations that a query
-// gives: an updater's id, its name and the operation's seq. The caller keeps
-// garbage from being collected meanwhile.
+// snapshotOf returns a snapshot of the operations that a query returns: an
+// updater's id, its name and the operation's seq. The caller prevents the
+// collection of garbage in the meantime.
 func (db *DB) snapshotOf(ctx context.Context, kind clair.Kind, query string, args ...any) (*Snapshot, error) {
 	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
 	stmt, err := db.Prepared(ctx, query)
@@ -73,15 +73,15 @@ func (db *DB) snapshotOf(ctx context.Context, kind clair.Kind, query string, arg
 	return s, nil
 }
 
-// hold pins what the snapshot sees.
+// hold pins the snapshot's rows.
 func (db *DB) hold(s *Snapshot) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.snapshots[s] = db.now().Add(snapshotLife)
 }
 
-// Renew holds the rows for another hour. It is an ErrUnavailable when they have
-// been let go of already.
+// Renew holds the rows for another hour. If they were already released, the
+// error is an ErrUnavailable.
 func (s *Snapshot) Renew() error {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
@@ -94,20 +94,20 @@ func (s *Snapshot) Renew() error {
 	return nil
 }
 
-// Close lets go of the rows. It may be called twice.
+// Close releases the rows. It may be called twice.
 func (s *Snapshot) Close() {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	delete(s.db.snapshots, s)
 }
 
-// Updaters names the updaters that have an operation in the snapshot.
+// Updaters returns the names of the updaters with an operation in the
+// snapshot.
 func (s *Snapshot) Updaters() []string {
 	return slices.Sorted(maps.Values(s.names))
 }
 
-// Vulnerabilities streams one updater's rows, in an order that is the same in
-// every pass.
+// Vulnerabilities streams one updater's rows, always in the same order.
 func (s *Snapshot) Vulnerabilities(ctx context.Context, updater string) iter.Seq2[*clair.Vulnerability, error] {
 	return func(yield func(*clair.Vulnerability, error) bool) {
 		for id, name := range s.names {
@@ -119,15 +119,15 @@ func (s *Snapshot) Vulnerabilities(ctx context.Context, updater string) iter.Seq
 	}
 }
 
-// visible says whether a row is seen in the snapshot.
+// visible reports whether a row is visible in the snapshot.
 func (s *Snapshot) visible(updater, added int64, removed sql.NullInt64) bool {
 	seq, ok := s.seqs[updater]
 	return ok && added <= seq && (!removed.Valid || seq < removed.Int64)
 }
 
-// Pin makes the rows that an operation sees outlive the operation, under the
-// owner's name, in place of what the owner pinned for that updater before. It
-// lasts across restarts, until Unpin. An unknown operation is an ErrNotFound.
+// Pin makes the rows of an operation outlive it, under the owner's name,
+// replacing the owner's previous pin for that updater. It survives restarts,
+// until Unpin. An unknown operation is an ErrNotFound.
 func (db *DB) Pin(ctx context.Context, owner string, op clair.UpdateOperation) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
 		const pin = `INSERT INTO pin (owner, updater, seq)
@@ -144,7 +144,7 @@ func (db *DB) Pin(ctx context.Context, owner string, op clair.UpdateOperation) e
 	})
 }
 
-// Unpin takes back what Pin did.
+// Unpin removes a pin.
 func (db *DB) Unpin(ctx context.Context, owner, updater string) error {
 	return db.Exec(ctx, `DELETE FROM pin WHERE owner = ? AND updater = ?`, owner, updater)
 }

@@ -9,13 +9,13 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Stats is how large a database is.
+// Stats is the size of a database.
 type Stats struct {
 	// Operations counts the update operations of each kind.
 	Operations map[clair.Kind]int64
 	Manifests  int64
-	// File and WAL are the sizes of the database and of its write-ahead log,
-	// and Free what of the file is free for new rows; in bytes.
+	// File and WAL are the sizes of the database and its write-ahead log, and
+	// Free is the part of the file that is free for new rows; in bytes.
 	File, WAL, Free int64
 }
 

@@ -11,9 +11,9 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// SetUpdateStatus records how an updater's run went, in place of the last one.
-// A zero LastSuccess or an empty Format leaves the one there is, and NextRun is
-// left in any case.
+// SetUpdateStatus records the result of an updater's run, replacing the last
+// one. A zero LastSuccess or an empty Format keeps the previous value; NextRun
+// is always kept.
 func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 	const set = `INSERT INTO updater_status
 		(updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample, added, removed, took, format,
@@ -33,8 +33,8 @@ func (db *DB) SetUpdateStatus(ctx context.Context, s clair.UpdateStatus) error {
 	return nil
 }
 
-// SetNextRun records when updaters are to run next; the zero time is for not
-// planned. Those that have no status yet are left out.
+// SetNextRun records when updaters are to run next; the zero time means not
+// planned. Updaters without a status are ignored.
 func (db *DB) SetNextRun(ctx context.Context, next time.Time, updaters ...string) error {
 	const set = `UPDATE updater_status SET next_run = ? WHERE updater IN (SELECT value FROM json_each(?))`
 	names, err := json.Marshal(updaters)
@@ -47,7 +47,7 @@ func (db *DB) SetNextRun(ctx context.Context, next time.Time, updaters ...string
 	return nil
 }
 
-// UpdateStatuses lists what is known of all updaters' runs, by name.
+// UpdateStatuses returns the statuses of all updaters, by name.
 func (db *DB) UpdateStatuses(ctx context.Context) ([]clair.UpdateStatus, error) {
 	const list = `SELECT updater, kind, last_attempt, last_success, error, fingerprint, records, skipped, skipped_sample,
 		added, removed, took, format, newest_advisory, next_run FROM updater_status ORDER BY updater`
@@ -71,8 +71,8 @@ func scanStatus(rows *sql.Rows) (s clair.UpdateStatus, err error) {
 	return s, err
 }
 
-// EnrichmentUpdaters names the updaters that have enrichments from a feed of
-// the format.
+// EnrichmentUpdaters returns the names of the updaters with enrichments from a
+// feed of the format.
 func (db *DB) EnrichmentUpdaters(ctx context.Context, format string) ([]string, error) {
 	const list = `SELECT s.updater FROM updater_status AS s WHERE s.format = ? AND EXISTS
 		(SELECT 1 FROM update_operation AS o WHERE o.updater = s.updater AND o.kind = 'enrichment') ORDER BY s.updater`

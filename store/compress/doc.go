@@ -1,2 +1,2 @@
-// Package compress keeps texts compressed in a database, each by itself.
+// Package compress compresses texts for a database, each by itself.
 package compress

@@ -11,11 +11,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zipMin is the length from which compressing a text is worth the time that
-// unpacking it takes.
+// zipMin is the length from which compressing a text is worth the time of
+// unpacking it.
 const zipMin = 96
 
-// maxText bounds what one stored text may unpack to.
+// maxText limits the unpacked size of one stored text.
 const maxText = 64 << 20
 
 // zstdMagic starts every zstd frame, and no s2 block of zipMin bytes or more.
@@ -24,9 +24,10 @@ const zstdMagic = "\x28\xb5\x2f\xfd"
 // zstdMin is the length from which a text is worth zstd's time.
 const zstdMin = 2 << 10
 
-// Codec compresses for storing: the many short texts of advisories with s2,
-// which costs a third of zstd's time or less for a quarter more space, and
-// long ones and whole documents with zstd. It makes zstd's coders at first use.
+// Codec compresses texts for storing: the many short texts of advisories with
+// s2, which takes at most a third of zstd's time for a quarter more space, and
+// long ones and whole documents with zstd. It creates zstd's coders when they
+// are first used.
 type Codec struct {
 	once sync.Once
 	enc  *zstd.Encoder
@@ -35,16 +36,16 @@ type Codec struct {
 
 func (z *Codec) init() {
 	z.once.Do(func() {
-		// With these options neither constructor fails. Few at a time:
-		// each coder has its own window in memory.
+		// With these options neither constructor fails. Only a few are used at
+		// a time, because each coder has its own window in memory.
 		z.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderLevel(zstd.SpeedFastest),
 			zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(128<<10))
 		z.dec, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxText))
 	})
 }
 
-// Pack gives what to store for a text: the text itself, or its compressed
-// bytes where they are shorter.
+// Pack returns the stored form of a text: the text itself, or its compressed
+// bytes if they are shorter.
 func (z *Codec) Pack(text string) any {
 	if len(text) < zipMin {
 		return text
@@ -67,10 +68,10 @@ func (z *Codec) PackBytes(b []byte) []byte {
 	return z.enc.EncodeAll(b, make([]byte, 0, len(b)/2+64))
 }
 
-// Text is a column that holds what pack returned. It implements sql.Scanner.
+// Text is a column with the result of Pack. It implements sql.Scanner.
 type Text struct {
 	Zip *Codec
-	// text is what was read last.
+	// text is the last text that was read.
 	Text    string
 	scratch []byte
 }
@@ -92,7 +93,7 @@ func (p *Text) Scan(stored any) (err error) {
 	}
 }
 
-// unpackText appends the text for bytes that pack returned.
+// unpackText appends the text of a result of Pack.
 func (z *Codec) unpackText(to, b []byte) ([]byte, error) {
 	if bytes.HasPrefix(b, []byte(zstdMagic)) {
 		z.init()
@@ -105,7 +106,8 @@ func (z *Codec) unpackText(to, b []byte) ([]byte, error) {
 	return s2.Decode(slices.Grow(to, n)[:n], b)
 }
 
-// UnpackedLen is how many bytes unpack will give, as the stored text says.
+// UnpackedLen returns the length of an unpacked text, according to its stored
+// form.
 func UnpackedLen(stored any) int64 {
 	switch s := stored.(type) {
 	case string:
@@ -127,7 +129,7 @@ func UnpackedLen(stored any) int64 {
 	return 0
 }
 
-// UnpackBytes reads what packBytes wrote.
+// UnpackBytes unpacks a result of PackBytes.
 func (z *Codec) UnpackBytes(b []byte) ([]byte, error) {
 	z.init()
 	out, err := z.dec.DecodeAll(b, nil)

@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// closeRows closes what the feed lacks, or a delta takes away, and says how
-// much that was.
+// closeRows closes the rows that are missing in the feed, or that a delta
+// removes, and returns their number.
 func (im *importer[R]) closeRows(ctx context.Context) (int64, error) {
 	if im.delta != nil {
 		return im.closeDropped(ctx)
@@ -47,9 +47,9 @@ func (im *importer[R]) closeUnseen(ctx context.Context) (int64, error) {
 }
 
 // close closes rows in their order in the file, so that each page is written
-// once for all its rows, and then takes them off the list of open rows in the
-// order of that. The rows of an import that dies in between are taken off by
-// the next (see unlistClosed), or when they are collected.
+// once for all its rows, and then removes them from the list of open rows in
+// that list's order. If an import dies in between, the next one removes its
+// rows (see unlistClosed), or their collection does.
 func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
 	slices.SortFunc(rows, func(a, b hashRow) int { return cmp.Compare(a.id, b.id) })
 	stmt, err := im.db.Prepare(ctx, im.rel.CloseRow)
@@ -72,7 +72,7 @@ func (im *importer[R]) close(ctx context.Context, rows []hashRow) error {
 	return im.unlist(ctx, rows)
 }
 
-// unlist takes rows off the list of open rows.
+// unlist removes rows from the list of open rows.
 func (im *importer[R]) unlist(ctx context.Context, rows []hashRow) error {
 	stmt, err := im.db.Prepare(ctx, im.rel.DeleteOpen)
 	if err != nil {
@@ -94,8 +94,8 @@ func (im *importer[R]) unlist(ctx context.Context, rows []hashRow) error {
 	})
 }
 
-// unlistClosed takes off the list of open rows those that an import closed
-// that never completed. seq is of the last complete operation.
+// unlistClosed removes the rows from the list of open rows that an import
+// closed and never completed. seq is that of the last complete operation.
 func (im *importer[R]) unlistClosed(ctx context.Context, seq int64) error {
 	for {
 		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.HalfClosed, scanHashRow, im.id, seq, closeMany)

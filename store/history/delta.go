@@ -15,28 +15,27 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Delta is an import that is told what changed since an operation, its base,
-// in place of all there is. It costs what changed: nothing here looks at the
-// rows that stay.
+// Delta is an import of the changes since an operation, its base, instead of a
+// whole feed. It costs what changed: nothing here reads rows that stay.
 type Delta struct {
 	Base uuid.UUID
 	seq  int64 // of the base
 
-	// surplus are open rows that the base does not see: those of imports
-	// after it, whether they failed or their operations were deleted. They
-	// are closed unless the delta adds them.
+	// surplus are open rows that are not in the base: those of imports after it
+	// that failed or whose operations were deleted. They are closed unless the
+	// delta adds them.
 	surplus Bitmap
-	// dropped are rows of the base that the delta takes away; they are closed
-	// unless it adds them too.
+	// dropped are rows of the base that the delta removes; they are closed
+	// unless it adds them, too.
 	dropped Bitmap
 	// written are the rows that this import has added.
 	written Bitmap
-	// named are the names by which rows are yet to be dropped.
+	// named are the names of rows that are still to be dropped.
 	named []string
 }
 
-// findBase finds the operation that a delta is relative to. No garbage is
-// collected while an import runs, so its rows stay from here on.
+// findBase finds the base operation of a delta. Its rows stay from here on,
+// because no garbage is collected while an import runs.
 func (im *importer[R]) findBase(ctx context.Context) error {
 	if im.delta == nil {
 		return nil
@@ -49,9 +48,9 @@ func (im *importer[R]) findBase(ctx context.Context) error {
 	return sqlitedb.Classify(err)
 }
 
-// rebase makes the open rows those that the base sees: rows closed since are
-// opened again as copies, and rows opened since are to be closed. After an
-// import that completed and was not deleted there are none of either.
+// rebase makes the open rows those of the base: rows closed since are opened
+// again as copies, and rows opened since are to be closed. If the last import
+// completed and was not deleted, there are none of either.
 func (im *importer[R]) rebase(ctx context.Context) error {
 	d := im.delta
 	if d == nil {
@@ -91,7 +90,7 @@ func (im *importer[R]) rebase(ctx context.Context) error {
 	}
 }
 
-// count counts a row of the feed that is open already.
+// count counts a row of the feed that is already open.
 func (im *importer[R]) count(id int64) {
 	if im.delta != nil && im.delta.surplus.has(id) {
 		im.added++ // for the base does not see it
@@ -100,7 +99,7 @@ func (im *importer[R]) count(id int64) {
 	im.known++
 }
 
-// drop takes the part of a delta that takes rows away.
+// drop processes the part of a delta that removes rows.
 func (im *importer[R]) drop(ctx context.Context, in Row[R]) error {
 	d := im.delta
 	if in.Verb == Replaces {
@@ -115,8 +114,8 @@ func (im *importer[R]) drop(ctx context.Context, in Row[R]) error {
 	return im.dropGone(ctx)
 }
 
-// dropNamed drops the open rows that were named so far. Those added by this
-// import are seen, and stay.
+// dropNamed drops the open rows with the names so far. Rows that this import
+// added are marked as seen, and stay.
 func (im *importer[R]) dropNamed(ctx context.Context) error {
 	d := im.delta
 	if len(d.named) == 0 {
@@ -126,7 +125,7 @@ func (im *importer[R]) dropNamed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A name may stand for many rows, of which nothing is kept but a bit.
+	// A name may have many rows, of which only a bit is kept.
 	_, err = sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Named, func(rows *sql.Rows) (nothing struct{}, err error) {
 		r, err := scanHashRow(rows)
 		d.dropped.Set(r.id)
@@ -137,7 +136,7 @@ func (im *importer[R]) dropNamed(ctx context.Context) error {
 	return err
 }
 
-// dropGone drops the rows removed so far, each of which the base must see.
+// dropGone drops the removed rows so far, each of which must be in the base.
 func (im *importer[R]) dropGone(ctx context.Context) error {
 	if len(im.gone) == 0 {
 		return nil
@@ -160,9 +159,9 @@ func (im *importer[R]) dropGone(ctx context.Context) error {
 	return nil
 }
 
-// closeDropped closes what the delta takes away and does not add, and returns
-// how many rows of the base that were. im.known becomes the number of rows
-// that stayed.
+// closeDropped closes the rows that the delta removes and does not add, and
+// returns how many of them were in the base. im.known becomes the number of
+// rows that stayed.
 func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
 	if err := errors.Join(im.dropNamed(ctx), im.dropGone(ctx)); err != nil {
 		return 0, err
@@ -194,14 +193,14 @@ func (im *importer[R]) closeDropped(ctx context.Context) (int64, error) {
 	return removed, nil
 }
 
-// addsAreNew says whether the rows that the delta adds and that were open are
-// such that it also takes away, or that the base does not see.
+// addsAreNew reports whether every row that the delta adds and that was open
+// is also removed by it or is not in the base.
 func (im *importer[R]) addsAreNew() bool {
 	d := im.delta
 	return im.seen.minus(&d.written).minus(&d.dropped).minus(&d.surplus).empty()
 }
 
-// or gives the ids of either set.
+// or returns the ids of either set.
 func (b *Bitmap) or(o *Bitmap) *Bitmap {
 	out := &Bitmap{words: make([]uint64, max(len(b.words), len(o.words)))}
 	copy(out.words, b.words)
@@ -211,7 +210,7 @@ func (b *Bitmap) or(o *Bitmap) *Bitmap {
 	return out
 }
 
-// minus gives the ids that the other set lacks.
+// minus returns the ids that are missing in the other set.
 func (b *Bitmap) minus(o *Bitmap) *Bitmap {
 	out := &Bitmap{words: make([]uint64, len(b.words))}
 	copy(out.words, b.words)
@@ -230,7 +229,7 @@ func (b *Bitmap) empty() bool {
 	return true
 }
 
-// Pages yields the ids in order, some at a time. The slice is used again.
+// Pages yields the ids in order, some at a time. The slice is reused.
 func (b *Bitmap) Pages(size int) iter.Seq[[]int64] {
 	return func(yield func([]int64) bool) {
 		page := make([]int64, 0, size)

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// find takes the batches of the feed and hands on what is new of each.
+// find reads the batches of the feed and passes on the new rows of each.
 func (im *importer[R]) find(ctx context.Context, batches <-chan []Row[R], fresh chan<- []Row[R]) error {
 	defer close(fresh)
 	for batch := range batches {
@@ -33,7 +33,8 @@ func (im *importer[R]) find(ctx context.Context, batches <-chan []Row[R], fresh 
 	return nil
 }
 
-// dropAll drops what a delta takes away and returns the rest of the batch.
+// dropAll drops the rows that a delta removes, and returns the rest of the
+// batch.
 func (im *importer[R]) dropAll(ctx context.Context, batch []Row[R]) ([]Row[R], error) {
 	if im.delta == nil {
 		return batch, nil
@@ -50,9 +51,9 @@ func (im *importer[R]) dropAll(ctx context.Context, batch []Row[R]) ([]Row[R], e
 	return rest, nil
 }
 
-// resolve marks the known rows of the batch as seen and returns the others.
-// What is neither waiting at first nor found then is new: a row that is
-// written meanwhile waits until it can be found.
+// resolve marks the known rows of the batch as seen and returns the others. A
+// row that neither waits at first nor is found then is new, because a row that
+// is being written waits until it can be found.
 func (im *importer[R]) resolve(ctx context.Context, batch []Row[R]) ([]Row[R], error) {
 	batch = im.await(batch)
 	ids, err := im.lookup(ctx, im.rel.Known, batch)
@@ -63,7 +64,7 @@ func (im *importer[R]) resolve(ctx context.Context, batch []Row[R]) ([]Row[R], e
 	return batch, im.markReturned(ctx, batch)
 }
 
-// await drops the rows that wait already and lets the others wait.
+// await drops the rows that already wait, and makes the others wait.
 func (im *importer[R]) await(batch []Row[R]) []Row[R] {
 	im.mu.Lock()
 	defer im.mu.Unlock()
@@ -78,7 +79,7 @@ func (im *importer[R]) await(batch []Row[R]) []Row[R] {
 	return rest
 }
 
-// settle marks the rows that have ids as seen and returns the others.
+// settle marks the rows with an id as seen and returns the others.
 func (im *importer[R]) settle(batch []Row[R], ids []int64) []Row[R] {
 	im.mu.Lock()
 	defer im.mu.Unlock()
@@ -97,7 +98,7 @@ func (im *importer[R]) settle(batch []Row[R], ids []int64) []Row[R] {
 	return fresh
 }
 
-// markReturned finds out which new rows have been there before.
+// markReturned finds out which new rows existed before.
 func (im *importer[R]) markReturned(ctx context.Context, fresh []Row[R]) error {
 	if im.rel.Closed == "" {
 		return nil
@@ -109,8 +110,8 @@ func (im *importer[R]) markReturned(ctx context.Context, fresh []Row[R]) error {
 	return err
 }
 
-// lookup runs a query that gives ids for hashes; 0 is for those it does not
-// give.
+// lookup runs a query that returns ids for hashes; hashes without a result get
+// 0.
 func (im *importer[R]) lookup(ctx context.Context, query string, batch []Row[R]) ([]int64, error) {
 	ids := make([]int64, len(batch))
 	places := im.mayBeThere(batch)
@@ -140,8 +141,8 @@ func (im *importer[R]) lookup(ctx context.Context, query string, batch []Row[R])
 	return ids, sqlitedb.Classify(rows.Err())
 }
 
-// mayBeThere gives the places of the rows that need be looked for, by hash, so
-// that each page is read once for all of them.
+// mayBeThere returns the indexes of the rows that have to be looked up, by
+// hash, so that each page is read once for all of them.
 func (im *importer[R]) mayBeThere(batch []Row[R]) []int {
 	im.mu.Lock()
 	defer im.mu.Unlock()

@@ -5,7 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// Hasher gathers fields so that no two lists of fields look alike.
+// Hasher hashes fields in such a way that different lists of fields never have
+// the same input.
 type Hasher struct{ Buf []byte }
 
 func (h *Hasher) Text(ss ...string) {
@@ -17,18 +18,18 @@ func (h *Hasher) Text(ss ...string) {
 
 func (h *Hasher) Number(n int64) { h.Buf = binary.AppendVarint(h.Buf, n) }
 
-// Sum returns the hash and starts over.
+// Sum returns the hash and resets the Hasher.
 func (h *Hasher) Sum() Hash {
 	sum := sha256.Sum256(h.Buf)
 	h.Buf = h.Buf[:0]
 	return Hash(sum[:16])
 }
 
-// filter is a set of hashes that may hold more than was added (Bloom 1970):
-// of half a million hashes that were not, it holds one in a hundred.
+// filter is a set of hashes that may contain more than was added (Bloom 1970):
+// one in a hundred of half a million others.
 type filter [1 << 17]uint64
 
-// bits gives the two places of a hash, which is as good as random already.
+// bits returns the two positions of a hash, which is already random.
 func (f *filter) bits(h Hash) [2]uint64 {
 	return [2]uint64{binary.LittleEndian.Uint64(h[:8]) % (64 * uint64(len(f))), binary.LittleEndian.Uint64(h[8:]) % (64 * uint64(len(f)))}
 }
@@ -51,7 +52,7 @@ func (f *filter) may(h Hash) bool {
 // Bitmap is a set of row ids.
 type Bitmap struct{ words []uint64 }
 
-// Set adds an id and says whether it was new.
+// Set adds an id and reports whether it was new.
 func (b *Bitmap) Set(id int64) bool {
 	w, m := int(id>>6), uint64(1)<<(id&63)
 	if w >= len(b.words) {

@@ -16,8 +16,8 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Hash identifies a row among those of its updater: the first 128 bits of a
-// SHA-256 over all that a client would call a change.
+// Hash identifies a row of an updater: the first 128 bits of a SHA-256 over
+// everything that is a change to a client.
 type Hash [16]byte
 
 // Relation is the SQL of one table that follows the rules of intervals.
@@ -27,7 +27,8 @@ type Relation struct {
 	Known string
 	// fresh: (updater) -> whether the updater has no rows.
 	Fresh string
-	// closed: as known, for hashes that have a closed row; "" where nobody asks.
+	// closed: as known, for hashes that have a closed row; "" if it is not
+	// needed.
 	Closed string
 	// orphans: (updater, seq) -> (id, hash) of open rows added after seq,
 	// in pages by id.
@@ -37,19 +38,19 @@ type Relation struct {
 	// own: (updater, seq, after id, limit) -> (hash, id) of open rows that an
 	// import has written.
 	Own string
-	// What follows is asked for deltas only.
+	// The following queries are for deltas only.
 	//
 	// missing: (updater, seq, limit) -> (hash, id) of closed rows that are
-	// seen at seq and have no open row of their hash.
+	// visible at seq and have no open row of their hash.
 	Missing string
 	// again: (added, row id) -> the id of an open copy of the row.
 	Again string
-	// withTags: (row id) writes what again leaves out; "" if it is nothing.
+	// withTags: (row id) writes what again omits; "" if that is nothing.
 	WithTags string
-	// surplus: (updater, seq, after id, limit) -> (hash, id) of open rows
-	// whose hash is not seen at seq.
+	// surplus: (updater, seq, after id, limit) -> (hash, id) of open rows whose
+	// hash is not visible at seq.
 	Surplus string
-	// named: (json array of what incoming.name is, updater) -> (hash, id) of
+	// named: (json array of values of incoming.name, updater) -> (hash, id) of
 	// open rows.
 	Named   string
 	OpenAll string // (updater) -> the number of open rows
@@ -69,17 +70,17 @@ const (
 	batchRows = 1000
 	// batchBytes is the size at which a batch is full with fewer rows.
 	batchBytes = 2 << 20
-	// pendingBytes bounds the new rows that wait in memory to be written in
+	// pendingBytes limits the new rows that wait in memory to be written in
 	// order. Their texts are written before and do not wait.
 	pendingBytes = 10 << 20
 	PageRows     = 2000
-	// chunkRows is how many rows one statement writes where it can take many.
+	// chunkRows is how many rows one statement writes at most.
 	chunkRows = 100
-	// closeMany is how many rows are put in order before they are closed.
+	// closeMany is how many rows are sorted before they are closed.
 	closeMany = 100_000
 )
 
-// verb is what an incoming row asks for.
+// verb is the action for an incoming row.
 type verb uint8
 
 const (
@@ -88,30 +89,30 @@ const (
 	Replaces      // of a delta: rows known by name are no longer
 )
 
-// Row is a row of the feed with its hash. The table it goes to gives R.
+// Row is a row of the feed with its hash. R is the type of the table's rows.
 type Row[R any] struct {
 	Verb verb
 	Name string // of what is replaced: an advisory, or a range of tags
 	Hash Hash
 	Row  R
 	Size int
-	// returned says that a row with this hash was closed before.
+	// returned reports that a row with this hash was closed before.
 	Returned bool
 }
 
-// Table is how one kind of row is written.
+// Table writes one kind of rows.
 type Table[R any] interface {
-	// prepare does for a batch of new rows what needs no database, such as
-	// compressing their texts. It runs beside the other methods.
+	// prepare does the work for a batch of new rows that needs no database,
+	// such as compressing their texts. It runs concurrently with the other
+	// methods.
 	Prepare(rows []Row[R])
-	// share writes what the rows of a prepared batch share, such as their
-	// texts, and returns what each of them holds on to in memory while it
-	// waits to be written, in bytes.
+	// share writes the values that the rows of a prepared batch share, such as
+	// their texts, and returns how many bytes each row holds in memory while it
+	// waits to be written.
 	Share(ctx context.Context, rows []Row[R]) (int, error)
-	// compare orders rows in which reading will want them close together.
+	// compare orders rows in the way in which they are read together.
 	Compare(a, b R) int
-	// insert writes some rows, whose ids follow one another, and returns the
-	// last of them.
+	// insert writes some rows with consecutive ids and returns the last id.
 	Insert(ctx context.Context, tx *sql.Tx, updater, seq int64, rows []Row[R]) (int64, error)
 }
 
@@ -125,27 +126,27 @@ type importer[R any] struct {
 	updater string
 	id, seq int64
 
-	// delta is nil where the feed is whole.
+	// delta is nil if the feed is whole.
 	delta *Delta
 
-	// The finder's own. gone are rows that a delta removes and that are yet to
-	// be dropped.
+	// These belong to the finder. gone are rows that a delta removes and that
+	// are still to be dropped.
 	gone  []Row[R]
 	known int64
 
-	// The writer's own.
+	// These belong to the writer.
 	pending     []Row[R]
 	pendingSize int
 
-	// mu guards what finder and writer share.
+	// mu guards the fields that finder and writer share.
 	mu sync.Mutex
 	// waiting are the new rows that cannot yet be found in the database.
 	waiting map[Hash]struct{}
 	seen    Bitmap
 	added   int64
-	// written may hold the rows that this import has written, where the
-	// updater had none before, so that only those need be looked for. nil
-	// where it had some.
+	// written is a set that includes the rows of this import if the updater had
+	// none before, so that only those have to be looked up. It is nil if the
+	// updater had rows.
 	written *filter
 }
 
@@ -203,8 +204,9 @@ func (im *importer[R]) start(ctx context.Context) error {
 	return sqlitedb.Classify(err)
 }
 
-// adopt lists by hash the open rows of imports that never completed and died
-// between writing rows and listing them. Without it nobody would close them.
+// adopt adds the open rows of imports that never completed, and died between
+// writing rows and listing them, to the list by hash. Otherwise they would
+// never be closed.
 func (im *importer[R]) adopt(ctx context.Context, last int64) error {
 	for after := int64(0); ; {
 		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Orphans, scanHashRow, im.id, last, after, PageRows)
@@ -218,7 +220,7 @@ func (im *importer[R]) adopt(ctx context.Context, last int64) error {
 	}
 }
 
-// hashRow is a row known by hash.
+// hashRow is a row and its hash.
 type hashRow struct {
 	hash Hash
 	id   int64
@@ -250,8 +252,8 @@ func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
 	})
 }
 
-// complete closes the rows that the feed lacks and lists the operation, once
-// all rows are written.
+// complete closes the rows that are missing in the feed and lists the
+// operation, after all rows are written.
 func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clair.UpdateResult, error) {
 	res := clair.UpdateResult{UpdateOperation: clair.UpdateOperation{
 		Ref: uuid.New(), Updater: im.updater, Fingerprint: fp, Kind: im.rel.Kind,
@@ -301,16 +303,16 @@ func (im *importer[R]) noteReader(ctx context.Context, tx *sql.Tx, fp clair.Fing
 	return err
 }
 
-// State is what an import makes an operation of: a state of an updater's
-// feed by its fingerprint, and what it changes where it does not come whole.
+// State is the state that an import makes an operation of: an updater's feed
+// by its fingerprint, and the changes if it is not whole.
 type State struct {
 	Updater     string
 	Fingerprint clair.Fingerprint
 	Delta       *Delta
 }
 
-// Import feeds an import from a producer that hashes rows. Each goroutine
-// has a batch at hand; there are no other buffers between them.
+// Import runs an import with a producer that hashes rows. Each goroutine holds
+// one batch; there are no other buffers between them.
 func Import[R any](ctx context.Context, db *Engine, rel Relation, t Table[R], f State,
 	produce func(yield func(Row[R]) error) error,
 ) (res clair.UpdateResult, err error) {
@@ -363,7 +365,7 @@ func inBatches[R any](produce func(yield func(Row[R]) error) error, f func([]Row
 	return f(batch)
 }
 
-// send hands a value over unless the context ends.
+// send sends a value unless the context ends.
 func send[T any](ctx context.Context, ch chan<- T, v T) error {
 	select {
 	case ch <- v:
@@ -373,7 +375,7 @@ func send[T any](ctx context.Context, ch chan<- T, v T) error {
 	}
 }
 
-// Engine is what an import needs of the store that it writes to.
+// Engine is the part of the store that an import uses.
 type Engine struct {
 	*sqlitedb.DB
 	// claim makes the caller the updater's only importer until release; if
@@ -389,12 +391,12 @@ type Engine struct {
 	Completed func()
 }
 
-// ErrNoRoom says that an import would take more of the disk than it may.
+// ErrNoRoom means that an import would use more of the disk than it may.
 var ErrNoRoom = fmt.Errorf("%w: there is no room for an import", clair.ErrUnavailable)
 
 // abandon closes the rows that a failed import has written, so that they are
-// garbage. Elsewhere they stay as the base of the next import; here they would
-// keep the room that is missing.
+// garbage. After other failures they stay as the base of the next import; here
+// they would occupy the missing space.
 func (im *importer[R]) abandon(ctx context.Context) error {
 	for after := int64(0); ; {
 		rows, err := sqlitedb.ReadPage(ctx, im.db.Read, im.rel.Own, scanHashRow, im.id, im.seq, after, PageRows)

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// write writes the new rows that find hands on.
+// write writes the new rows that find passes on.
 func (im *importer[R]) write(ctx context.Context, fresh <-chan []Row[R]) error {
 	for batch := range fresh {
 		size, err := im.table.Share(ctx, batch)
@@ -27,7 +27,7 @@ func (im *importer[R]) write(ctx context.Context, fresh <-chan []Row[R]) error {
 }
 
 // flush writes the pending rows in the order in which they will be read, then
-// lists them by hash.
+// adds them to the list by hash.
 func (im *importer[R]) flush(ctx context.Context) error {
 	slices.SortFunc(im.pending, func(a, b Row[R]) int {
 		if c := im.table.Compare(a.Row, b.Row); c != 0 {
@@ -57,8 +57,8 @@ func (im *importer[R]) flush(ctx context.Context) error {
 	return nil
 }
 
-// markWritten counts rows as seen before they are listed, for from then on the
-// finder finds them.
+// markWritten marks rows as seen before they are listed, because the finder
+// finds them from then on.
 func (im *importer[R]) markWritten(rows []hashRow) {
 	im.mu.Lock()
 	defer im.mu.Unlock()

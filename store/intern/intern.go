@@ -1,5 +1,5 @@
 // Package intern stores values that many rows share, such as a distribution,
-// once, and knows them by an id.
+// once, and identifies them by an id.
 package intern
 
 import (
@@ -10,8 +10,8 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// DistKey and RepoKey are the values by which equal ones are recognised: all
-// fields but the id, which belongs to a document.
+// DistKey and RepoKey are the values by which equal ones are recognized: all
+// fields except the id, which belongs to a document.
 func DistKey(d *clair.Distribution) clair.Distribution {
 	if d == nil {
 		return clair.Distribution{}
@@ -30,7 +30,7 @@ func RepoKey(r *clair.Repository) clair.Repository {
 	return k
 }
 
-// kept bounds a cache of values.
+// kept limits a cache of values.
 const kept = 4096
 
 // Cached returns the id under which a value is stored, storing it if it
@@ -86,7 +86,7 @@ func Package(ctx context.Context, q sqlitedb.Querier, p clair.Package) (int64, e
 	return FindOrInsert(ctx, q, find, insert, p.Name, p.Version, p.Kind, p.Module, p.Arch, p.NormalizedVersion)
 }
 
-// FindOrInsert looks first, because what is interned is mostly there already.
+// FindOrInsert searches first, because most values are already stored.
 func FindOrInsert(ctx context.Context, q sqlitedb.Querier, find, insert string, args ...any) (id int64, err error) {
 	err = q.QueryRowContext(ctx, find, args...).Scan(&id)
 	if err == sql.ErrNoRows {

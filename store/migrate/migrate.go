@@ -20,7 +20,7 @@ var Steps embed.FS
 // ApplicationID marks a file as Oriel's: "ORIL".
 const ApplicationID = 0x4f52494c
 
-// version of a database file: how many steps it has taken.
+// version is the version of a database file: the number of its steps.
 func version(ctx context.Context, q sqlitedb.Querier) (version, app, tables int, err error) {
 	err = q.QueryRowContext(ctx, `SELECT (SELECT user_version FROM pragma_user_version),
 		(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)`).
@@ -28,8 +28,9 @@ func version(ctx context.Context, q sqlitedb.Querier) (version, app, tables int,
 	return version, app, tables, err
 }
 
-// Up brings the database to the current schema: a new one by the schema
-// itself, an older one step by step, each in a transaction of its own.
+// Up migrates the database to the current schema: it creates a new one from
+// the schema itself, and an older one step by step, each in a transaction of
+// its own.
 func Up(ctx context.Context, db *sqlitedb.DB, schema string) error {
 	names, err := fs.Glob(Steps, "*.sql")
 	if err != nil {
@@ -54,7 +55,7 @@ func Up(ctx context.Context, db *sqlitedb.DB, schema string) error {
 	return nil
 }
 
-// step runs one text and records the version it leads to, or does neither.
+// step runs one text and records its version, or does neither.
 func step(ctx context.Context, db *sqlitedb.DB, text string, version int) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
@@ -65,8 +66,8 @@ func step(ctx context.Context, db *sqlitedb.DB, text string, version int) error 
 	})
 }
 
-// Check refuses a database that is not Oriel's or too new, and for
-// reading one that would have to be migrated.
+// Check refuses a database that is not Oriel's or too new and, for reading,
+// one that would have to be migrated.
 func Check(ctx context.Context, db *sqlitedb.DB, readOnly bool) error {
 	names, err := fs.Glob(Steps, "*.sql")
 	if err != nil {

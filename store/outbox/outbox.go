@@ -1,5 +1,5 @@
-// Package outbox keeps the notifications that are to be delivered, and how far
-// each webhook has been told of each. Package notify has the rules.
+// Package outbox stores notifications, and the progress of their delivery to
+// each webhook. Package notify has the rules.
 package outbox
 
 import (

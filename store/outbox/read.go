@@ -17,9 +17,10 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// The id of a row is the first half of its set's and, in the second half, the
-// variant of UUIDs and the row's place: rows are then in the order of their
-// ids, as Clair's are, and an id leads to its row without being stored.
+// The id of a row is the first half of its set's id and, in the second half,
+// the variant of UUIDs and the row's number: rows are then in the order of
+// their ids, as Clair's are, and an id identifies its row without being
+// stored.
 const variant = uint64(0b10) << 62
 
 func rowID(set uuid.UUID, n int64) uuid.UUID {
@@ -28,8 +29,8 @@ func rowID(set uuid.UUID, n int64) uuid.UUID {
 	return id
 }
 
-// rowPlace is the place of the row with an id; ok is false where it is none of
-// the set's. uuid.Nil is the place before the first.
+// rowPlace returns the number of the row with an id; ok is false if it is not
+// a row of the set. uuid.Nil has the number before the first.
 func rowPlace(set, row uuid.UUID) (n int64, ok bool) {
 	if row == uuid.Nil {
 		return 0, true
@@ -38,10 +39,10 @@ func rowPlace(set, row uuid.UUID) (n int64, ok bool) {
 	return int64(tail &^ (3 << 62)), slices.Equal(set[:8], row[:8]) && tail>>62 == variant>>62
 }
 
-// NotificationPage reads rows of a set, in an order that stays: those that a
-// webhook is told of, or all where none is named, after the row with the id,
-// uuid.Nil being before the first. An unknown set, or a webhook that is not
-// told of it, is an ErrNotFound, and a row that is none of its an ErrInvalid.
+// NotificationPage reads rows of a set, in a stable order: those of a webhook,
+// or all if none is named, after the row with the id; uuid.Nil is before the
+// first. If the set is unknown or not sent to the webhook, the error is an
+// ErrNotFound; if the row is not one of its rows, an ErrInvalid.
 func (db *Outbox) NotificationPage(ctx context.Context, id uuid.UUID, webhook string, after uuid.UUID, limit int) (page clair.NotificationPage, err error) {
 	defer func() {
 		if err != nil {
@@ -98,14 +99,14 @@ func (db *Outbox) NotificationPage(ctx context.Context, id uuid.UUID, webhook st
 	return page, nil
 }
 
-// body are rows that are kept together, n being the place of the first.
+// body is rows that are stored together, n being the number of the first.
 type body struct {
 	clair.Notification
 	n, vuln, previous int64
 	manifests         []string
 }
 
-// bodies reads what holds so many rows after a place, and perhaps more.
+// bodies reads the bodies with so many rows after a number, and perhaps more.
 func (db *Outbox) bodies(ctx context.Context, set int64, view string, after int64, limit int) ([]body, error) {
 	const read = `SELECT n, manifests, reason, package_version, vuln_id, ifnull(previous_id, 0) FROM notification_body
 		WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + ?4
@@ -149,9 +150,9 @@ func (db *Outbox) notificationVulns(ctx context.Context, set int64, ids []int64)
 	return out, nil
 }
 
-// Notifications lists sets with their receipts, newest first: those older than
-// the one with the id, or from the newest where it is uuid.Nil. An unknown id
-// is an ErrNotFound.
+// Notifications returns sets with their receipts, newest first: those older
+// than the one with the id, or from the newest if it is uuid.Nil. An unknown
+// id is an ErrNotFound.
 func (db *Outbox) Notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
 	sets, err := db.notifications(ctx, before, limit)
 	if err != nil {

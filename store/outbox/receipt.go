@@ -14,10 +14,10 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// receiptColumns are what scanReceipt reads, from receipt AS r.
+// receiptColumns are the columns that scanReceipt reads, from receipt AS r.
 const receiptColumns = `r.webhook, r.view, r.status, r.rows, r.attempts, r.since, r.last_attempt, r.next_attempt, r.error`
 
-// scanReceipt reads what comes before, then receiptColumns.
+// scanReceipt reads other columns first, then receiptColumns.
 func scanReceipt(row sqlitedb.Scanner, r *clair.Receipt, before ...any) error {
 	var since, last, next sql.NullInt64
 	var status string
@@ -27,8 +27,8 @@ func scanReceipt(row sqlitedb.Scanner, r *clair.Receipt, before ...any) error {
 	return err
 }
 
-// NextDelivery gives the delivery to a webhook that is due first, whether its
-// time has come or not. ok is false where none is to come.
+// NextDelivery returns the next delivery to a webhook, whether or not it is
+// due. ok is false if there is none.
 func (db *Outbox) NextDelivery(ctx context.Context, webhook string) (d clair.Delivery, ok bool, err error) {
 	const next = `SELECT n.ref, n.updater, ` + receiptColumns + ` FROM receipt AS r INDEXED BY receipt_next
 		JOIN notification AS n ON n.id = r.notification_id
@@ -47,8 +47,8 @@ func (db *Outbox) NextDelivery(ctx context.Context, webhook string) (d clair.Del
 	return d, true, nil
 }
 
-// BeginDelivery records that an attempt begins. ok is false where it should
-// not: the receipt was deleted meanwhile.
+// BeginDelivery records that an attempt begins. ok is false if the receipt was
+// deleted in the meantime, so that no attempt should be made.
 func (db *Outbox) BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (ok bool, err error) {
 	const begin = `UPDATE receipt SET attempts = attempts + 1, under_way = 1, last_attempt = ?3
 		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND next_attempt IS NOT NULL`
@@ -59,8 +59,8 @@ func (db *Outbox) BeginDelivery(ctx context.Context, id uuid.UUID, webhook strin
 	return n > 0, nil
 }
 
-// EndDelivery records how an attempt ended. A zero next says that no other is
-// to come. A receipt that was deleted meanwhile stays deleted.
+// EndDelivery records the result of an attempt. A zero next means that there
+// is no further one. A receipt that was deleted in the meantime stays deleted.
 func (db *Outbox) EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error {
 	const end = `UPDATE receipt SET status = iif(under_way = 2 AND ?3 = 'delivered', 'deleted', ?3), next_attempt = ?4, error = ?5, under_way = 0
 		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND status <> 'deleted'`
@@ -76,7 +76,7 @@ func (db *Outbox) EndDelivery(ctx context.Context, id uuid.UUID, webhook string,
 	return nil
 }
 
-// allDeleted marks a set as done with where all its receipts are.
+// allDeleted marks a set as done if all its receipts are deleted.
 func allDeleted(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 	const mark = `UPDATE notification SET deleted = 1 WHERE ref = ?
 		AND NOT EXISTS (SELECT 1 FROM receipt WHERE notification_id = notification.id AND status <> 'deleted')`
@@ -84,8 +84,8 @@ func allDeleted(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 	return err
 }
 
-// Redeliver makes a set due again for one of its webhooks, or for all where
-// none is named, whatever became of it before. One that is not there is an
+// Redeliver makes a set due again for one of its webhooks, or for all if none
+// is named, whatever its status. If it does not exist, the error is an
 // ErrNotFound.
 func (db *Outbox) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error {
 	const again = `UPDATE receipt SET status = 'created', attempts = 0, under_way = 0, since = ?3, next_attempt = ?3, error = ''
@@ -112,11 +112,11 @@ func (db *Outbox) Redeliver(ctx context.Context, id uuid.UUID, webhook string) e
 	return nil
 }
 
-// DeleteNotification says that a set has been read and is done with: by the
-// webhook named, or by the only one there is. Where none of several is named it
-// is those who have it: to whom it was delivered, or is being delivered at this
-// moment if that succeeds. Others are still told of it. It can be read until it
-// is dropped. An unknown set is an ErrNotFound.
+// DeleteNotification marks a set as read and done: for the named webhook, or
+// for the only one. If there are several and none is named, it is for those
+// that have received it, or are receiving it at this moment if that succeeds;
+// the others still get it. It can be read until it is dropped. An unknown set
+// is an ErrNotFound.
 func (db *Outbox) DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error {
 	const find = `SELECT n.id, (SELECT count(*) FROM receipt AS r WHERE r.notification_id = n.id) FROM notification AS n WHERE n.ref = ? AND n.complete`
 	const one = `UPDATE receipt SET status = 'deleted', next_attempt = NULL, under_way = 0, error = ''
@@ -148,10 +148,10 @@ func (db *Outbox) DeleteNotification(ctx context.Context, id uuid.UUID, webhook 
 	return nil
 }
 
-// DropNotifications deletes the sets that everyone is done with, and those
-// older than a time of which no delivery to any of the webhooks is to come,
-// with their receipts. What keeps an operation from being told of twice is its
-// mark, which stays.
+// DropNotifications deletes the sets that are done for all webhooks, and those
+// older than a time without a pending delivery to any of the webhooks, with
+// their receipts. The operation's mark, which stays, prevents that it is
+// announced twice.
 func (db *Outbox) DropNotifications(ctx context.Context, before time.Time, webhooks ...string) error {
 	const old = `SELECT id FROM notification AS n WHERE complete AND (deleted OR date < ?1 AND NOT EXISTS
 		(SELECT 1 FROM receipt AS r WHERE r.notification_id = n.id AND r.next_attempt IS NOT NULL
@@ -186,8 +186,8 @@ func (db *Outbox) ReceiptCounts(ctx context.Context) (map[string]int64, error) {
 	return out, nil
 }
 
-// count runs one statement in a transaction of its own and says how many rows
-// it changed.
+// count runs one statement in a transaction of its own and returns how many
+// rows it changed.
 func (db *Outbox) count(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = db.Tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, query, args...)
@@ -211,7 +211,7 @@ func (db *Outbox) dropSets(ctx context.Context, which string, args ...any) error
 	const vulns = `DELETE FROM notification_vuln WHERE (notification_id, vuln_id) IN
 		(SELECT notification_id, vuln_id FROM notification_vuln WHERE notification_id = ? LIMIT 500)`
 	for _, id := range ids {
-		// Readers stop seeing it before its rows go.
+		// Hide it from readers before its rows are deleted.
 		if err := db.Exec(ctx, `UPDATE notification SET complete = 0 WHERE id = ?`, id); err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ type writer struct {
 const (
 	// notificationRows is how many rows are written at once.
 	notificationRows = 4096
-	// manifestsTogether is how many rows are kept together at the most.
+	// manifestsTogether is how many rows are stored together at most.
 	manifestsTogether = 500
 )
 
@@ -130,13 +130,13 @@ func (w *writer) flush(ctx context.Context) error {
 	return err
 }
 
-// alike says whether two rows differ in the manifest alone.
+// alike reports whether two rows differ only in the manifest.
 func alike(a, b clair.NotificationRow) bool {
 	a.Manifest = b.Manifest
 	return a == b
 }
 
-// appendBody appends the columns of rows that are kept together.
+// appendBody appends the columns of rows that are stored together.
 func (w *writer) appendBody(args []any, rows []clair.NotificationRow) ([]any, error) {
 	r := rows[0]
 	id, err := strconv.ParseInt(r.Vulnerability, 10, 64)
@@ -203,8 +203,8 @@ func (w *writer) complete(ctx context.Context, op clair.UpdateOperation, subscri
 // copyRows is how many vulnerabilities are read and copied at once.
 const copyRows = 500
 
-// copyVulnerabilities keeps what the rows name, which outlives the update
-// operations.
+// copyVulnerabilities copies the vulnerabilities of the rows, so that they
+// outlive the update operations.
 func (w *writer) copyVulnerabilities(ctx context.Context) error {
 	const insert = `INSERT INTO notification_vuln (notification_id, vuln_id, vuln) VALUES (?, ?, ?)`
 	for page := range w.named.Pages(copyRows) {

@@ -11,27 +11,25 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// Owner is what the process that owns a database tells those of this machine
-// that may read the file beside it.
+// Owner describes the process that owns a database, for processes of this
+// machine that may read the file next to it.
 type Owner struct {
 	PID int `json:"pid"`
-	// URL is where the process answers.
+	// URL is the address of the process.
 	URL string `json:"url"`
-	// Token is what to send to be let in as its administrator, "" where
-	// nobody is asked for one.
+	// Token is the administrator's token to send, "" if none is required.
 	Token string `json:"token,omitempty"`
-	// Certificate is the file, as PEM, with the certificate that the process
-	// shows, whatever names are in it; "" where it speaks no TLS.
+	// Certificate is the PEM file of the certificate that the process uses,
+	// whatever names are in it; "" without TLS.
 	Certificate string `json:"certificate,omitempty"`
 }
 
-// File is readable for the user who may write the database, and nobody
-// else.
+// File is readable only for the user who may write the database.
 func File(path string) string { return path + ".owner" }
 
-// ReadOwner reads what the owner of a database announced. It is an ErrNotFound
-// where there is nothing. Whoever asks knows that there is an owner, because
-// Open said so.
+// ReadOwner reads the owner file of a database. If there is none, the error is
+// an ErrNotFound. The caller knows that there is an owner, because Open
+// reported it.
 func Read(path string) (Owner, error) {
 	var o Owner
 	text, err := os.ReadFile(File(path))
@@ -47,7 +45,7 @@ func Read(path string) (Owner, error) {
 	return o, nil
 }
 
-// writeNew makes a file that there was none of.
+// writeNew creates a file that does not exist.
 func writeNew(name string, text []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -57,8 +55,8 @@ func writeNew(name string, text []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// Write writes who owns the database at path, in place of what an earlier
-// owner may have left.
+// Write writes the owner file of the database at path, replacing that of an
+// earlier owner.
 func Write(path string, o Owner) error {
 	text, err := json.Marshal(o)
 	if err != nil {

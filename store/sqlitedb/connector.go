@@ -7,7 +7,7 @@ import (
 	"modernc.org/sqlite"
 )
 
-// dsn is a driver.Connector for one data source name. It makes a driver of
+// dsn is a driver.Connector for one data source name. It creates a driver of
 // its own, so that nothing depends on the name under which the package
 // registered itself.
 type dsn struct {

@@ -31,11 +31,11 @@ const (
 	// which a commit copies it into the database. Longer would save writing
 	// pages twice, at the price of a longer pause for whoever commits.
 	walPages = 3000
-	// walLimit truncates the log's file after a burst.
+	// walLimit is the size to which the log's file is truncated after a burst.
 	WALLimit = 16 << 20
 )
 
-// OpenRead opens the pool of readers, with a page cache of so many bytes each.
+// OpenRead opens the pool of readers, each with a page cache of so many bytes.
 func (db *DB) OpenRead(path string, readers int, cache int64) {
 	db.Read = sql.OpenDB(Connector(path, "ro", cache, false))
 	db.Read.SetMaxOpenConns(readers)
@@ -98,8 +98,8 @@ func (db *DB) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, Classify(err)
 }
 
-// Prepared gives the statement of a constant query for reading, compiled once.
-// It stays the database's.
+// Prepared returns the statement of a constant query for reading, compiled
+// once. The database owns it.
 func (db *DB) Prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	db.preparing.Lock()
 	defer db.preparing.Unlock()
@@ -114,7 +114,8 @@ func (db *DB) Prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// ignoreDone drops the complaint of a rollback that SQLite made by itself.
+// ignoreDone ignores the error of a rollback if SQLite has already rolled
+// back.
 func ignoreDone(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil
@@ -122,12 +123,12 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// Slice is how long one of many transactions of a long piece of work holds the
-// writer, so that no other write waits long.
+// Slice is how long one of the transactions of a long task holds the writer,
+// so that other writes do not wait long.
 const Slice = 25 * time.Millisecond
 
-// InSlices calls f for 0 to n-1 in as many transactions as it takes for none
-// to hold the writer much longer than a slice.
+// InSlices calls f for 0 to n-1, in as many transactions as necessary so that
+// none holds the writer much longer than a slice.
 func (db *DB) InSlices(ctx context.Context, n int, f func(tx *sql.Tx, i int) error) error {
 	for i := 0; i < n; {
 		err := db.Tx(ctx, func(tx *sql.Tx) error {
@@ -149,7 +150,7 @@ func (db *DB) InSlices(ctx context.Context, n int, f func(tx *sql.Tx, i int) err
 	return nil
 }
 
-// Classify turns SQLite's codes into the errors that callers tell apart.
+// Classify turns SQLite's codes into the errors that callers distinguish.
 func Classify(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -170,7 +171,7 @@ func Classify(err error) error {
 	return err
 }
 
-// Millis and fromMillis turn times into the integers that the schema keeps;
+// Millis and FromMillis convert times to the integers in the schema and back;
 // the zero time is NULL.
 func Millis(t time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: t.UnixMilli(), Valid: !t.IsZero()}
@@ -212,7 +213,7 @@ func ReadPage[T any](ctx context.Context, db *sql.DB, query string, scan func(*s
 	return ScanAll(rows, err, scan)
 }
 
-// ScanAll reads and closes what a query returned.
+// ScanAll reads and closes the result of a query.
 func ScanAll[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) (page []T, _ error) {
 	if err != nil {
 		return nil, Classify(err)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DiskFree is how many bytes a user may still write to the file system of a
-// directory.
+// DiskFree returns how many bytes a user can still write to the file system of
+// a directory.
 func DiskFree(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// DiskFree is how many bytes a user may still write to the file system of a
-// directory.
+// DiskFree returns how many bytes a user can still write to the file system of
+// a directory.
 func DiskFree(dir string) (int64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

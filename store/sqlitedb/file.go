@@ -10,8 +10,9 @@ import (
 	"os"
 )
 
-// CheckFile refuses what is plainly no database before SQLite or the lock
-// leave traces beside it. fresh says that there is no database yet.
+// CheckFile refuses a file that is clearly not a database, before SQLite or
+// the lock create files next to it. fresh reports that there is no database
+// yet.
 func CheckFile(path string) (fresh bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -34,7 +35,7 @@ func CheckFile(path string) (fresh bool, err error) {
 	return false, nil
 }
 
-// SyncFile makes what was written to a file last, and gives its size.
+// SyncFile flushes a file to disk and returns its size.
 func SyncFile(name string) (size int64, err error) {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -58,7 +59,7 @@ func RemoveIfExists(name string) error {
 	return nil
 }
 
-// Check asks SQLite whether the file is sound, reading all of it.
+// Check checks the integrity of the whole file.
 func (db *DB) Check(ctx context.Context) error {
 	var answer string
 	if err := db.Read.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&answer); err != nil {

@@ -6,23 +6,21 @@ import (
 	"strings"
 )
 
-// InsertRows is how many rows one statement inserts where there are as many:
-// it saves a fifth of the time of inserting them singly, and more rows would
-// not save more.
+// InsertRows is how many rows one statement inserts at most: it saves a fifth
+// of the time of inserting them one by one, and more rows would not save more.
 const InsertRows = 16
 
-// Inserter inserts rows into one table, many at a time. Whoever makes it closes
-// it.
+// Inserter inserts rows into one table, many at a time. Its creator closes it.
 type Inserter struct {
 	one, many *sql.Stmt
 	Columns   int
 }
 
 // NewInserter prepares "INSERT OR FAIL INTO … (…) VALUES " for tuples such as
-// "(?, ?)", in which each "?" is a column. Without OR FAIL, and in a table that
-// refers to another, SQLite keeps a journal of each statement that it may have
-// to undo alone, which takes longer than the rows; here the transaction is
-// undone when a statement fails.
+// "(?, ?)", in which each "?" is a column. Without OR FAIL, and in a table
+// that refers to another, SQLite keeps a journal of each statement that it may
+// have to undo alone, which takes longer than the rows; here the transaction
+// is rolled back if a statement fails.
 func NewInserter(ctx context.Context, db *DB, head, tuple string) (*Inserter, error) {
 	in := &Inserter{Columns: strings.Count(tuple, "?")}
 	var err error
@@ -44,9 +42,9 @@ func (in *Inserter) Close() {
 	}
 }
 
-// Insert inserts the rows that args hold one after the other, and returns the
-// id of the last. In a table whose ids SQLite gives, theirs follow one another,
-// since nobody else writes meanwhile.
+// Insert inserts the rows in args, one after the other, and returns the id of
+// the last. If SQLite assigns the table's ids, they are consecutive, since
+// there is no other writer.
 func (in *Inserter) Insert(ctx context.Context, tx *sql.Tx, args []any) (last int64, err error) {
 	var res sql.Result
 	for len(args) > 0 {

@@ -12,8 +12,8 @@ import (
 // vacuumPages is how many pages one step of GiveBack returns.
 const vacuumPages = 256
 
-// GiveBack gives free pages back in short steps until no more than some are
-// left, and says how many it gave.
+// GiveBack returns free pages to the file system in short steps until at most
+// some are left, and returns how many it returned.
 func (db *DB) GiveBack(ctx context.Context, leave int64) (given int64, err error) {
 	for {
 		var before, after int64
@@ -43,7 +43,7 @@ func (db *DB) GiveBack(ctx context.Context, leave int64) (given int64, err error
 	}
 }
 
-// Used is how much of the database's file is in use, in bytes.
+// Used returns how many bytes of the database's file are in use.
 func (db *DB) Used(ctx context.Context) (used int64, err error) {
 	const pages = `SELECT (p.page_count - f.freelist_count) * s.page_size
 		FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s`
@@ -51,7 +51,8 @@ func (db *DB) Used(ctx context.Context) (used int64, err error) {
 	return used, Classify(err)
 }
 
-// FileSize is 0 where there is no file: SQLite removes its log when it can.
+// FileSize returns the size of a file, or 0 if it does not exist: SQLite
+// removes its log when it can.
 func FileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

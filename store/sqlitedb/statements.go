@@ -5,16 +5,17 @@ import (
 	"database/sql"
 )
 
-// Statements runs few queries many times within a transaction, compiling each
-// once: for short ones that takes longer than running them. A statement cannot
-// be prepared beside the transaction, which holds the only connection that
-// writes. They end with their transaction.
+// Statements runs a few queries many times within a transaction, compiling
+// each once, because compiling a short query takes longer than running it. A
+// statement cannot be prepared outside of the transaction, which holds the
+// only connection that writes. The statements end with their transaction.
 type Statements struct {
 	tx *sql.Tx
 	by map[string]*sql.Stmt // by query
 }
 
-// In makes what follows run in a transaction, the same as before or the next.
+// In makes the following calls run in a transaction, the same as before or the
+// next.
 func (s *Statements) In(tx *sql.Tx) {
 	if s.tx != tx {
 		s.tx, s.by = tx, map[string]*sql.Stmt{}
@@ -32,7 +33,7 @@ func (s *Statements) prepare(ctx context.Context, query string) (*sql.Stmt, erro
 	return stmt, err
 }
 
-// QueryRowContext is the transaction's.
+// QueryRowContext runs the transaction's method of that name.
 func (s *Statements) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	stmt, err := s.prepare(ctx, query)
 	if err != nil {
@@ -41,7 +42,7 @@ func (s *Statements) QueryRowContext(ctx context.Context, query string, args ...
 	return stmt.QueryRowContext(ctx, args...)
 }
 
-// ExecContext is the transaction's.
+// ExecContext runs the transaction's method of that name.
 func (s *Statements) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	stmt, err := s.prepare(ctx, query)
 	if err != nil {
