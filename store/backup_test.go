@@ -20,7 +20,7 @@ func TestDB_Backup(t *testing.T) {
 	db := openAt(t, path)
 	defer db.Close()
 	update(t, db, "u", "A", "B")
-	reader, err := Open(t.Context(), path, Options{ReadOnly: true}) // as beside a daemon
+	reader, err := Open(t.Context(), path, Options{ReadOnly: true}) // as next to a daemon
 	require.NoError(t, err)
 	defer reader.Close()
 	size, err := reader.Backup(t.Context(), copyOf)
@@ -30,7 +30,7 @@ func TestDB_Backup(t *testing.T) {
 	require.Equal(t, info.Size(), size)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
 
-	// What is written afterwards is not in it, and the next takes its place.
+	// Later writes are not in it, and the next backup replaces it.
 	update(t, db, "u", "A", "B", "C")
 	require.Equal(t, []string{"A", "B"}, currentOf(t, copyOf, "u"))
 	_, err = db.Backup(t.Context(), copyOf)

@@ -200,7 +200,8 @@ func TestDB_FullDisk(t *testing.T) {
 	require.ErrorIs(t, err, clair.ErrUnavailable)
 	require.ErrorContains(t, err, "disk is full")
 
-	// What was there is served, and the next import works once there is room.
+	// The existing data are served, and the next import succeeds once there is
+	// enough space.
 	s, err := db.Snapshot(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"A1"}, names(t, s.Vulnerabilities(t.Context(), "u")))

@@ -9,8 +9,8 @@ import (
 	"oriel/clair"
 )
 
-// What a report is made of is whole or it is an error: a lookup that is cut
-// off anywhere never ends as if it were done.
+// A lookup is complete or an error: if it is interrupted anywhere, it never
+// ends as if it were done.
 func TestDB_Candidates_CutOff(t *testing.T) {
 	db := openNew(t)
 	var packages []clair.PackageKey

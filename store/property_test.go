@@ -285,7 +285,7 @@ func (r *run) pin(updater string) {
 	r.did("pin")
 }
 
-// number gives a number to the operation that completed in this step, if one
+// number assigns a number to the operation that completed in this step, if one
 // did.
 func (m *model) number() {
 	for _, ops := range m.ops {

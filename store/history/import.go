@@ -92,7 +92,7 @@ const (
 // Row is a row of the feed with its hash. R is the type of the table's rows.
 type Row[R any] struct {
 	Verb verb
-	Name string // of what is replaced: an advisory, or a range of tags
+	Name string // of the replaced advisory, or the range of replaced tags
 	Hash Hash
 	Row  R
 	Size int
