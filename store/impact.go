@@ -242,7 +242,7 @@ type placeVerdict struct {
 func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[string][]held, emit func(clair.Impact) bool) error {
 	var verdicts []verdict
 	var rows []stored
-	hit := map[*stored]int{} // where it stands in rows
+	hit := map[*stored]int{} // its index in rows
 	wanted := map[int64]bool{}
 	for _, g := range groups {
 		list, err := im.verdicts(ctx, g, places[g.pkg])

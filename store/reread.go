@@ -90,7 +90,7 @@ func (im *impacts) isReader(ctx context.Context, updater int64, g *group) (bool,
 	for _, s := range g.after {
 		is = is || s.updater == updater
 	}
-	// The advisory may be about other packages on the side that lacks it.
+	// The advisory may be about other packages on the side without it.
 	if !was {
 		if found, err := im.hasAdvisory(ctx, im.from, updater, g.advisory); err != nil || !found {
 			return false, err
