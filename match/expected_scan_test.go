@@ -160,7 +160,7 @@ func TestScan_Places(t *testing.T) {
 		{"openshift_9", at(release(t, "rhel 9"), rhel("cpe:/a:redhat:openshift:4.13::el9")), []string{"openshift"}},
 		{"openshift_8_on_9", at(release(t, "rhel 9"), rhel("cpe:/a:redhat:openshift:4.13::el8")), []string{"openshift", "openshift-el8"}},
 		{"openshift_alone", at(nil, rhel("cpe:/a:redhat:openshift:4.13")), []string{"openshift"}},
-		{"rhel_10", at(release(t, "rhel 10"), rhel("cpe:/o:redhat:enterprise_linux:10::baseos")), []string{"one"}},
+		{"rhel_10", at(release(t, "rhel 10"), rhel("cpe:/o:redhat:enterprise_linux:10::baseos")), nil},
 		{"image", at(nil, &clair.Repository{Name: "Red Hat Container Catalog", Key: "rhcc-container-repository"}), []string{"image"}},
 		{"pypi", at(nil, &clair.Repository{Name: "pypi"}), []string{"no-kind", "pypi"}},
 		{"unknown", at(&clair.Distribution{DID: "plan9"}), nil},

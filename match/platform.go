@@ -155,18 +155,11 @@ func compared(d *clair.Distribution) *clair.Distribution {
 }
 
 // Belongs reports whether the list of a platform includes the rows of one of
-// PlatformsOf's platforms. A CPE covers those that it is a prefix of, so that of
-// "rhel:1" would cover "rhel:10", too. Releases of three digits, which there
-// will not be, have no rows but their own: else anybody could name any number of
-// platforms.
+// PlatformsOf's platforms. Releases of three digits, which there will not be,
+// have no rows but their own: else anybody could name any number of platforms.
 func Belongs(of, platform string) bool {
-	if of == platform {
-		return true
-	}
-	if !strings.HasPrefix(platform, rhelPrefix+":") || len(platform) > len(rhelPrefix+":99") {
-		return false
-	}
-	return of == rhelPrefix || strings.HasPrefix(of, rhelPrefix+":") && strings.HasPrefix(platform, of)
+	return of == platform ||
+		of == rhelPrefix && strings.HasPrefix(platform, rhelPrefix+":") && len(platform) <= len(rhelPrefix+":99")
 }
 
 // IsPlatform reports whether one of PlatformsOf's platforms is a single one, and
