@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,8 +99,8 @@ func (s *Server) answerError(err error, c echo.Context) {
 		code = api.InternalError
 	}
 	answer := api.Error{Code: code, Message: message}
-	if e, ok := errors.AsType[*statusError](err); ok && e.code != "" {
-		answer.Code, answer.Reason, answer.Hint = e.code, e.place.Reason, e.place.Hint
+	if e, ok := errors.AsType[*statusError](err); ok {
+		answer.Code, answer.Reason, answer.Hint = cmp.Or(e.code, code), e.place.Reason, e.place.Hint
 		if e.retry > 0 {
 			h.Set("Retry-After", seconds(e.retry))
 		}

@@ -4,21 +4,25 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/server"
 )
 
 const iPost = "/indexer/api/v1/index_report"
@@ -297,4 +301,51 @@ func TestIndexReport_PostTooMany(t *testing.T) {
 	}
 	require.Equal(t, 200, w.do("GET", iState, "").StatusCode, "other requests are answered")
 	wg.Wait()
+}
+
+// blockingIndexer makes no report until it is released.
+type blockingIndexer struct{ release chan struct{} }
+
+func (b blockingIndexer) Index(ctx context.Context, m *clair.Manifest) (*clair.IndexReport, error) {
+	select {
+	case <-b.release:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return &clair.IndexReport{Hash: m.Hash, State: clair.StateIndexFinished, Success: true}, nil
+}
+
+// IDX-24: Clair's clients do not retry, so a manifest waits for its turn, unless
+// too many do, or too long.
+func TestIndexReport_PostWaits(t *testing.T) { synctest.Test(t, testPostWaits) }
+
+func testPostWaits(t *testing.T) {
+	b := blockingIndexer{make(chan struct{})}
+	w := world{T: t, handler: server.New(server.Options{
+		Indexer: b, Indexing: 1, IndexQueue: 2, IndexWait: time.Minute, Log: slog.New(slog.DiscardHandler), IndexState: state,
+	})}
+	body := `{"hash":"` + hashA + `","layers":[{"hash":"` + hashB + `","uri":"http://layers.test/x"}]}`
+	answers := make(chan answer, 10)
+	post := func() {
+		go func() { answers <- w.send("POST", iPost, body) }()
+		synctest.Wait()
+	}
+	post() // is being indexed
+	post() // waits
+	post() // waits
+	w.refuses(w.send("POST", iPost, body), 429, "too-many-requests")
+	b.release <- struct{}{}
+	require.Equal(t, 201, (<-answers).StatusCode)
+	synctest.Wait()
+	b.release <- struct{}{}
+	require.Equal(t, 201, (<-answers).StatusCode)
+	synctest.Wait()
+	start := time.Now()
+	post()
+	a := <-answers
+	w.refuses(a, 429, "too-many-requests")
+	require.Equal(t, "10", a.Header.Get("Retry-After"))
+	require.Equal(t, time.Minute, time.Since(start))
+	b.release <- struct{}{}
+	require.Equal(t, 201, (<-answers).StatusCode)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -145,16 +146,47 @@ func setLinks(h http.Header, hash clair.Digest) {
 	h.Add("Link", "<"+api.PathVulnerabilityReport+"/"+string(hash)+`>; rel="`+relVulnReport+`"`)
 }
 
-// postIndexReport indexes a manifest, or stores an SBOM. If the maximum number
-// of manifests is being indexed, it answers 429.
-func (s *Server) postIndexReport(c echo.Context) error {
+// startIndexing waits for the turn of a manifest. If too many wait, or it takes
+// too long, the error has the status 429. If there is no error, the caller
+// receives from s.indexing when it is done.
+func (s *Server) startIndexing(ctx context.Context) error {
 	select {
 	case s.indexing <- struct{}{}:
-		defer func() { <-s.indexing }()
+		return nil
+	default:
+	}
+	refused := &statusError{
+		status: http.StatusTooManyRequests, message: "the maximum number of manifests is being indexed; try again later", retry: indexRetry,
+	}
+	select {
+	case s.indexQueue <- struct{}{}:
+		defer func() { <-s.indexQueue }()
 	default:
 		s.metrics.busy.WithLabelValues(api.PathIndexReport, "post").Inc()
-		return &statusError{status: http.StatusTooManyRequests, message: "the maximum number of manifests is being indexed; try again later"}
+		return refused
 	}
+	timeout := time.NewTimer(s.IndexWait)
+	defer timeout.Stop()
+	select {
+	case s.indexing <- struct{}{}:
+		return nil
+	case <-timeout.C:
+		s.metrics.busy.WithLabelValues(api.PathIndexReport, "post").Inc()
+		return refused
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// indexRetry is the Retry-After of a manifest that had to wait too long.
+const indexRetry = 10 * time.Second
+
+// postIndexReport indexes a manifest, or stores an SBOM.
+func (s *Server) postIndexReport(c echo.Context) error {
+	if err := s.startIndexing(c.Request().Context()); err != nil {
+		return err
+	}
+	defer func() { <-s.indexing }()
 	if format, ok := sbom.FormatOf(c.Request().Header.Get(echo.HeaderContentType)); ok {
 		return s.postSBOM(c, format)
 	}

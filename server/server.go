@@ -45,9 +45,11 @@ type Options struct {
 	// IndexState identifies the readers that make index reports. It changes
 	// when they do, and not with a restart.
 	IndexState string
-	// Indexing is the number of manifests that may be indexed at once; further
-	// ones get 429. Default 2.
-	Indexing int
+	// Indexing is the number of manifests that may be indexed at once. Default 2.
+	// IndexQueue is the number of further ones that wait, for at most IndexWait;
+	// others get 429.
+	Indexing, IndexQueue int
+	IndexWait            time.Duration
 	// Status returns the state of parts of the process without their own API.
 	Status StatusSource
 	// Vacuum returns the database's free space to the file system, and the
@@ -82,9 +84,9 @@ type Server struct {
 	started time.Time
 	page    page
 	recent  func(context.Context) (clair.Feeds, error) // cached for a second
-	// Semaphores: of heavy requests, of manifests being indexed, and of bundles
-	// being written and read.
-	heavy, indexing, exporting, importing chan struct{}
+	// Semaphores: of heavy requests, of manifests being indexed and waiting for
+	// it, and of bundles being written and read.
+	heavy, indexing, indexQueue, exporting, importing chan struct{}
 	// initialized is set once there are data; it is never reset.
 	initialized atomic.Bool
 	draining    atomic.Bool
@@ -139,20 +141,21 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	s := &Server{
-		Options:   o,
-		echo:      echo.New(),
-		started:   time.Now(),
-		page:      newPage(),
-		heavy:     make(chan struct{}, o.Heavy),
-		indexing:  make(chan struct{}, o.Indexing),
-		exporting: make(chan struct{}, maxExports),
-		importing: make(chan struct{}, 1),
-		recent:    RecentFeeds(o.Feeds.Feeds),
-		metrics:   newMetrics(o.Collectors),
-		rates:     newRateLimiter(o.Limits),
-		roles:     map[string]role{},
-		openPaths: map[string]bool{},
-		document:  sync.OnceValues(newDocument),
+		Options:    o,
+		echo:       echo.New(),
+		started:    time.Now(),
+		page:       newPage(),
+		heavy:      make(chan struct{}, o.Heavy),
+		indexing:   make(chan struct{}, o.Indexing),
+		indexQueue: make(chan struct{}, max(0, o.IndexQueue)),
+		exporting:  make(chan struct{}, maxExports),
+		importing:  make(chan struct{}, 1),
+		recent:     RecentFeeds(o.Feeds.Feeds),
+		metrics:    newMetrics(o.Collectors),
+		rates:      newRateLimiter(o.Limits),
+		roles:      map[string]role{},
+		openPaths:  map[string]bool{},
+		document:   sync.OnceValues(newDocument),
 	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true

@@ -152,6 +152,7 @@ func (a *App) options() server.Options {
 	return server.Options{
 		Manifests: a.db, Updates: a.db, Changes: a.db, Notifications: a.db, Redeliverer: a.notifier, Patches: a.windows,
 		Matcher: a.matcher, Coverer: a.coverer, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
+		IndexQueue: a.cfg.Indexer.Queue, IndexWait: time.Duration(a.cfg.Indexer.MaxWait),
 		Feeds:      feeds,
 		ReadyAfter: time.Duration(a.cfg.Updater.ReadyAfter), CacheAge: time.Duration(a.cfg.Updater.Interval),
 		Status: status, Vacuum: func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },
