@@ -50,6 +50,8 @@ func Coalesce(manifest clair.Digest, layers []*LayerResult) (*clair.IndexReport,
 type coalescer struct {
 	layers    []*LayerResult
 	whiteouts *whiteouts
+	// names are those of the distribution's packages, once they are needed.
+	names map[string]bool
 }
 
 func (c *coalescer) database(r *report, at int, db Database) error {
@@ -86,13 +88,7 @@ func (c *coalescer) database(r *report, at int, db Database) error {
 // deletedDatabases adds to the report each database that a layer has and a
 // later one deletes, unless its packages are in another database.
 func (c *coalescer) deletedDatabases(r *report) {
-	installed := map[string]bool{}
-	for _, p := range r.packages {
-		if p.places[0].ecosystem == "" {
-			installed[p.pkg.Name] = true
-		}
-	}
-	moved := func(p clair.Package) bool { return installed[p.Name] }
+	moved := func(p clair.Package) bool { return c.installed(r)[p.Name] }
 	for i, l := range c.layers {
 		for _, db := range l.Databases {
 			if !c.whiteouts.deleted(i, db.Path) || c.whiteouts.visible(i, db.Path, db.Names) != "" {
@@ -106,6 +102,19 @@ func (c *coalescer) deletedDatabases(r *report) {
 			}
 		}
 	}
+}
+
+// installed returns the names of the distribution's packages in the report.
+func (c *coalescer) installed(r *report) map[string]bool {
+	if c.names == nil {
+		c.names = map[string]bool{}
+		for _, p := range r.packages {
+			if p.places[0].ecosystem == "" {
+				c.names[p.pkg.Name] = true
+			}
+		}
+	}
+	return c.names
 }
 
 func (c *coalescer) file(r *report, at int, f PackageFile) {

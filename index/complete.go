@@ -18,12 +18,13 @@ import (
 //
 // Complete changes nothing in a complete report.
 func Complete(r *clair.IndexReport) {
+	unknown := &clair.Package{} // shared, as there may be many
 	for id, p := range r.Packages {
 		if p == nil {
 			continue
 		}
 		if p.Source == nil || p.Source.Name == "" {
-			p.Source = &clair.Package{}
+			p.Source = unknown
 		}
 		if e, ok := ecosystemOf(r, id); ok {
 			completeLanguagePackage(p, e)

@@ -90,7 +90,7 @@ func nodeHiddenReader() reader.Reader {
 	return reader.Reader{
 		Name: "node-origin", Version: 1, Limit: 24 << 20,
 		Wants: func(p string, _ fs.FileMode) bool {
-			return strings.HasSuffix("/"+p, "/node_modules/.package-lock.json")
+			return path.Base(p) == ".package-lock.json" && path.Base(path.Dir(p)) == "node_modules"
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			var lock struct{ Packages map[string]nodeLock }

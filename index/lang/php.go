@@ -18,7 +18,8 @@ func composerReader() reader.Reader {
 	return reader.Reader{
 		Name: "composer", Version: 2, Limit: 16 << 20, Repository: "packagist", Ownable: true,
 		Wants: func(p string, _ fs.FileMode) bool {
-			return path.Base(p) == "composer.lock" || strings.HasSuffix("/"+p, "/composer/installed.json")
+			base := path.Base(p)
+			return base == "composer.lock" || base == "installed.json" && path.Base(path.Dir(p)) == "composer"
 		},
 		Read: func(_ context.Context, f *reader.File, out *reader.Found) error {
 			text, err := f.Text()

@@ -73,6 +73,13 @@ func UTF8(text []byte) ([]byte, error) {
 // UTF8Reader returns a reader of a text in UTF-8 without a byte order mark, as
 // UTF8 does for a text in memory.
 func UTF8Reader(r io.Reader) io.Reader {
+	if at, ok := r.(*io.SectionReader); ok {
+		head := make([]byte, 4)
+		n, _ := at.ReadAt(head, 0)
+		if byteOrder(head[:n]) == nil && !bytes.HasPrefix(head[:n], []byte(markUTF8)) {
+			return r // most files, which need no buffer
+		}
+	}
 	b := bufio.NewReaderSize(r, 8<<10)
 	head, _ := b.Peek(4)
 	if order := byteOrder(head); order != nil {
