@@ -29,6 +29,9 @@ type Record struct {
 // source has the version, architecture and module of its binary if it names
 // none. Records of a package share nothing with the report but their Dist and
 // Repo, which are the report's own pointers.
+//
+// The index of manifests keeps records: if Records changes, a step of
+// store/migrate has to bring the stored manifests up to date.
 func (r *IndexReport) Records() iter.Seq2[string, Record] {
 	return func(yield func(string, Record) bool) {
 		for _, id := range slices.Sorted(maps.Keys(r.Packages)) {

@@ -172,7 +172,7 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 		return nil
 	}
 	db.OpenWrite(path, o.Memory/2, fresh)
-	return migrate.Up(ctx, db.DB, o.Schema)
+	return migrate.Up(ctx, db.DB, o.Schema, db.log)
 }
 
 // own takes the lock next to the database.

@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"oriel/clair"
+	"oriel/store/contents"
 	"oriel/store/intern"
 	"oriel/store/sqlitedb"
 )
@@ -38,17 +38,17 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 	if err != nil {
 		return false, err
 	}
-	before, err := db.internContents(ctx, old)
+	before, err := contents.Intern(ctx, db.DB, contents.PlacesOf(old))
 	if err != nil {
 		return false, err
 	}
-	after, err := db.internContents(ctx, r)
+	after, err := contents.Intern(ctx, db.DB, contents.PlacesOf(r))
 	if err != nil {
 		return false, err
 	}
 	// Whenever the process dies, the index has no package that the stored
 	// report does not name.
-	if err := db.unindex(ctx, id, subtract(before, after)); err != nil {
+	if err := contents.Remove(ctx, db.DB, id, contents.Subtract(before, after)); err != nil {
 		return false, err
 	}
 	if err := db.putReport(ctx, id, clair.StateIndexManifest, body); err != nil {
@@ -57,7 +57,7 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 	if old != nil && old.State != clair.StateIndexFinished {
 		before = nil // a put or a delete broke off: part of it may be missing
 	}
-	if err := db.index(ctx, id, subtract(after, before)); err != nil {
+	if err := contents.Add(ctx, db.DB, id, contents.Subtract(after, before)); err != nil {
 		return false, err
 	}
 	return created, db.setState(ctx, id, r.State)
@@ -173,114 +173,8 @@ func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexR
 	return r, nil
 }
 
-// subtract returns the places in a that are not in b, in the order of the
-// index.
-func subtract(a, b map[int64]bool) []int64 {
-	var out []int64
-	for p := range a {
-		if !b[p] {
-			out = append(out, p)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// internContents finds or creates the ids of the places of a report.
-func (db *DB) internContents(ctx context.Context, r *clair.IndexReport) (map[int64]bool, error) {
-	out := map[int64]bool{}
-	if r == nil {
-		return out, nil
-	}
-	type triple struct {
-		p clair.Package
-		d clair.Distribution
-		r clair.Repository
-	}
-	var list []triple
-	for _, rec := range r.Records() {
-		p := rec.Package
-		list = append(list, triple{
-			clair.Package{Name: p.Name, Version: p.Version, Kind: p.Kind, Module: p.Module, Arch: p.Arch, NormalizedVersion: p.NormalizedVersion},
-			intern.DistKey(rec.Dist), intern.RepoKey(rec.Repo),
-		})
-	}
-	dists, repos := map[clair.Distribution]int64{}, map[clair.Repository]int64{}
-	var q sqlitedb.Statements
-	err := db.InSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
-		q.In(tx)
-		pkg, err := intern.Package(ctx, &q, list[i].p)
-		if err != nil {
-			return err
-		}
-		dist, err := internOnce(ctx, &q, dists, list[i].d, intern.Dist)
-		if err != nil {
-			return err
-		}
-		repo, err := internOnce(ctx, &q, repos, list[i].r, intern.Repo)
-		if err != nil {
-			return err
-		}
-		const find = `SELECT id FROM place WHERE package_id = ? AND dist_id = ? AND repo_id = ?`
-		const insert = `INSERT INTO place (package_id, dist_id, repo_id) VALUES (?, ?, ?) RETURNING id`
-		id, err := intern.FindOrInsert(ctx, &q, find, insert, pkg, dist, repo)
-		out[id] = true
-		return err
-	})
-	return out, err
-}
-
-// internOnce interns values, with one query for each distinct one.
-func internOnce[K comparable](ctx context.Context, q sqlitedb.Querier, cache map[K]int64, key K,
-	intern func(context.Context, sqlitedb.Querier, K) (int64, error),
-) (id int64, err error) {
-	if id, ok := cache[key]; ok {
-		return id, nil
-	}
-	if id, err = intern(ctx, q, key); err == nil {
-		cache[key] = id
-	}
-	return id, err
-}
-
-func (db *DB) index(ctx context.Context, manifest int64, places []int64) error {
-	var q sqlitedb.Statements
-	return db.InSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
-		const insert = `INSERT OR IGNORE INTO manifest_index_row (place_id, manifest_id) VALUES (?, ?)`
-		q.In(tx)
-		_, err := q.ExecContext(ctx, insert, places[i], manifest)
-		return err
-	})
-}
-
-// unindex removes places from a manifest, and places and packages that are
-// then in no manifest.
-func (db *DB) unindex(ctx context.Context, manifest int64, places []int64) error {
-	var q sqlitedb.Statements
-	return db.InSlices(ctx, len(places), func(tx *sql.Tx, i int) error {
-		const remove = `DELETE FROM manifest_index_row WHERE place_id = ? AND manifest_id = ?`
-		const unused = `DELETE FROM place WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM manifest_index_row WHERE place_id = ?1)
-			RETURNING package_id`
-		const unheld = `DELETE FROM package WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM place WHERE package_id = ?1)`
-		q.In(tx)
-		if _, err := q.ExecContext(ctx, remove, places[i], manifest); err != nil {
-			return err
-		}
-		var pkg int64
-		err := q.QueryRowContext(ctx, unused, places[i]).Scan(&pkg)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		_, err = q.ExecContext(ctx, unheld, pkg)
-		return err
-	})
-}
-
-// DeleteManifests deletes manifests with their reports and everything that no
-// other manifest uses, and returns those that existed.
+// DeleteManifests deletes manifests with their reports and whatever no other
+// manifest uses, and returns those that there were.
 func (db *DB) DeleteManifests(ctx context.Context, hashes ...clair.Digest) ([]clair.Digest, error) {
 	deleted := []clair.Digest{}
 	if err := db.writeManifests(ctx); err != nil {
@@ -312,11 +206,11 @@ func (db *DB) deleteManifest(ctx context.Context, hash clair.Digest) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	places, err := db.internContents(ctx, old)
+	places, err := contents.Intern(ctx, db.DB, contents.PlacesOf(old))
 	if err != nil {
 		return false, err
 	}
-	if err := db.unindex(ctx, id, subtract(places, nil)); err != nil {
+	if err := contents.Remove(ctx, db.DB, id, contents.Subtract(places, nil)); err != nil {
 		return false, err
 	}
 	return true, db.dropManifest(ctx, id)

@@ -6,6 +6,8 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"time"
 
 	"oriel/clair"
 	"oriel/store/sqlitedb"
@@ -28,10 +30,14 @@ func version(ctx context.Context, q sqlitedb.Querier) (version, app, tables int,
 	return version, app, tables, err
 }
 
-// Up migrates the database to the current schema: it creates a new one from
-// the schema itself, and an older one step by step, each in a transaction of
-// its own.
-func Up(ctx context.Context, db *sqlitedb.DB, schema string) error {
+// respellVersion is the step that respell does the work of.
+const respellVersion = 12
+
+// Up migrates the database to the current schema: it creates a new one from the
+// schema itself, and migrates an older one step by step. A step is one
+// transaction, or, if it works on all rows, many that are safe to repeat and one
+// that completes it.
+func Up(ctx context.Context, db *sqlitedb.DB, schema string, log *slog.Logger) error {
 	names, err := fs.Glob(Steps, "*.sql")
 	if err != nil {
 		return err
@@ -44,13 +50,21 @@ func Up(ctx context.Context, db *sqlitedb.DB, schema string) error {
 		return step(ctx, db, schema, len(names))
 	}
 	for i := version; i < len(names); i++ {
+		start := time.Now()
 		text, err := Steps.ReadFile(names[i])
 		if err != nil {
 			return err
 		}
-		if err := step(ctx, db, string(text), i+1); err != nil {
+		if i+1 == respellVersion {
+			err = respell(ctx, db)
+		}
+		if err == nil {
+			err = step(ctx, db, string(text), i+1)
+		}
+		if err != nil {
 			return fmt.Errorf("migrate to version %d: %w", i+1, err)
 		}
+		log.Info("database migrated", "version", i+1, "took", time.Since(start))
 	}
 	return nil
 }
