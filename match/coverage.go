@@ -78,9 +78,7 @@ func (c *Coverer) coverage(ctx context.Context, places []*occupiedPlace) (*clair
 	for i := range feeds {
 		k.feeds[feeds[i].Updater] = &feeds[i]
 	}
-	for i := range sections {
-		k.add(&sections[i], c.platformsOf(&sections[i]))
-	}
+	c.addSections(&k, sections)
 	out := &clair.Coverage{Places: []clair.Place{}}
 	needs := map[string]bool{}
 	for _, p := range places {
@@ -108,7 +106,10 @@ func (c *Coverer) Place(ctx context.Context, platform string) (clair.Place, erro
 }
 
 // PlaceCounter counts the packages of all manifests by place.
-type PlaceCounter struct{ places map[string]*occupiedPlace }
+type PlaceCounter struct {
+	places map[string]*occupiedPlace
+	known  map[[2]any]*occupiedPlace // by the pointers of distribution and repository
+}
 
 // Through returns the packages, and counts those that are yielded. Sources of
 // packages do not count.
@@ -126,14 +127,18 @@ func (c *PlaceCounter) Through(held iter.Seq2[clair.InstalledPackage, error]) it
 }
 
 func (c *PlaceCounter) add(p *clair.InstalledPackage) {
-	place := placeOf(p.Dist, p.Repo)
 	if c.places == nil {
-		c.places = map[string]*occupiedPlace{}
+		c.places, c.known = map[string]*occupiedPlace{}, map[[2]any]*occupiedPlace{}
 	}
-	of := c.places[place.Name]
+	at := [2]any{p.Dist, p.Repo}
+	of := c.known[at]
 	if of == nil {
-		of = &occupiedPlace{Place: place, arches: map[string]int{}}
-		c.places[place.Name] = of
+		place := placeOf(p.Dist, p.Repo)
+		if of = c.places[place.Name]; of == nil {
+			of = &occupiedPlace{Place: place, arches: map[string]int{}}
+			c.places[place.Name] = of
+		}
+		c.known[at] = of
 	}
 	of.Packages += int(p.Manifests)
 	of.arches[p.Package.Arch] += int(p.Manifests)
@@ -160,20 +165,23 @@ func (c *Coverer) Total(ctx context.Context, counted *PlaceCounter) (*clair.Cove
 	return out, nil
 }
 
-// platformsOf returns the platforms whose lists include a section.
-func (c *Coverer) platformsOf(s *clair.Section) []string {
+// addSections adds sections with the platforms whose lists include them.
+func (c *Coverer) addSections(k *knowledge, sections []clair.Section) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := [2]int64{s.ID.Dist, s.ID.Repo}
-	names, known := c.platforms[key]
-	if !known {
-		names = PlatformsOf(s.Dist, s.Repo)
-		if c.platforms == nil {
-			c.platforms = map[[2]int64][]string{}
-		}
-		c.platforms[key] = names
+	if c.platforms == nil {
+		c.platforms = map[[2]int64][]string{}
 	}
-	return names
+	for i := range sections {
+		s := &sections[i]
+		key := [2]int64{s.ID.Dist, s.ID.Repo}
+		names, known := c.platforms[key]
+		if !known {
+			names = PlatformsOf(s.Dist, s.Repo)
+			c.platforms[key] = names
+		}
+		k.add(s, names)
+	}
 }
 
 // comparePlaces orders places that are not covered before the others.

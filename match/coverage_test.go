@@ -21,7 +21,7 @@ func (o offers) Offers(platform string) []clair.Offer { return o[platform] }
 
 // placed is an index report with one package in each of the places, which are
 // platforms, repositories or systems.
-func placed(t *testing.T, places ...any) *clair.IndexReport {
+func placed(t testing.TB, places ...any) *clair.IndexReport {
 	t.Helper()
 	r := &clair.IndexReport{
 		Packages: map[string]*clair.Package{}, Environments: map[string][]clair.Environment{},
@@ -190,4 +190,38 @@ func TestCoverer_Total(t *testing.T) {
 	place, err = c.Place(t.Context(), "plan9:4")
 	require.NoError(t, err)
 	require.Equal(t, clair.UnknownDistribution, place.Reason)
+}
+
+// BenchmarkCoverer_Coverage is a report of 400 packages in two places, with the
+// sections of all platforms and of several hundred products of Red Hat.
+func BenchmarkCoverer_Coverage(b *testing.B) {
+	var rows []*clair.Vulnerability
+	for _, name := range []string{"debian", "ubuntu", "alpine", "fedora", "ol", "almalinux", "rocky", "amzn", "sles", "photon"} {
+		for n := 1; n < 30; n++ {
+			v := rowOf("npm")
+			v.Name, v.Repo = fmt.Sprint("CVE-", name, n), nil
+			v.Dist = &clair.Distribution{DID: name, Name: name, VersionID: fmt.Sprint(n, ".04"), Version: fmt.Sprint(n)}
+			rows = append(rows, v)
+		}
+	}
+	for n := range 600 {
+		v := rowOf("npm")
+		v.Name, v.Repo = fmt.Sprint("CVE-", n), &clair.Repository{Key: clair.RHELKey, Name: fmt.Sprintf("cpe:/a:redhat:product%d:%d::el%d", n, n%7, 7+n%4)}
+		rows = append(rows, v)
+	}
+	for _, e := range clair.Ecosystems() {
+		rows = append(rows, rowOf(e.Repository))
+	}
+	db := newStore(b, rows...)
+	index := placed(b, [2]string{"debian:12", "amd64"}, clair.Repository{Name: "npm"})
+	for i := 2; i < 400; i++ {
+		id := fmt.Sprint(i)
+		index.Packages[id], index.Environments[id] = index.Packages[fmt.Sprint(i%2)], index.Environments[fmt.Sprint(i%2)]
+	}
+	c := &match.Coverer{Holdings: db, Feeds: func(context.Context) (clair.Feeds, error) { return nil, nil }}
+	for b.Loop() {
+		if _, err := c.Coverage(b.Context(), index); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

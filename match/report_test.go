@@ -15,7 +15,7 @@ import (
 )
 
 // newStore is a database with the rows as one feed's operation.
-func newStore(t *testing.T, rows ...*clair.Vulnerability) *store.DB {
+func newStore(t testing.TB, rows ...*clair.Vulnerability) *store.DB {
 	t.Helper()
 	db := storetest.Open(t)
 	_, err := db.UpdateVulnerabilities(t.Context(), "feed", "", func(yield func(*clair.Vulnerability, error) bool) {
