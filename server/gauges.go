@@ -14,49 +14,50 @@ import (
 	"oriel/clair"
 )
 
-// gauges ask the status source when they are scraped, and not again for a
-// while, so that no number of scrapes costs more than a few short queries.
+// gauges collects the state of feeds and of other parts of the process when it is
+// scraped. It keeps the metrics for scrapeEvery, so that frequent scrapes are
+// cheap.
 type gauges struct {
 	feeds  func(context.Context) (clair.Feeds, error)
 	status StatusSource
 	now    func() time.Time
 	descs  map[string]*prometheus.Desc
 
-	// mu guards the fields below, and is held while the source is asked.
+	// mu guards the fields below, and is held while metrics are collected.
 	mu   sync.Mutex
 	at   time.Time
 	last []prometheus.Metric
 }
 
 const (
-	// scrapeEvery is how long answers are kept.
+	// scrapeEvery is how long metrics are kept.
 	scrapeEvery = 5 * time.Second
-	// scrapeTime is how long all sources together may take to answer.
+	// scrapeTime bounds the time of collecting all metrics.
 	scrapeTime = 2 * time.Second
 )
 
-// gaugeHelp is every gauge there is, with its labels after its name.
+// gaugeHelp lists all gauges, by name and label.
 var gaugeHelp = map[string]string{
-	"oriel_feed_last_attempt_timestamp_seconds feed": "When the feed was last asked, 0 if never.",
-	"oriel_feed_last_success_timestamp_seconds feed": "When the feed was last read or found unchanged, 0 if never.",
-	"oriel_feed_next_run_timestamp_seconds feed":     "When the feed is due, 0 if no run is planned.",
-	"oriel_feed_failed feed":                         "1 if the last attempt failed; the feed's last good data is still served.",
-	"oriel_feed_stale feed":                          "1 if the last success is longer ago than the feed's stale_after.",
-	"oriel_feed_running feed":                        "1 while the feed is being read or waits for its turn.",
-	"oriel_feed_records feed":                        "Rows of the feed's current operation.",
-	"oriel_feed_skipped_records feed":                "Records of the feed that could not be used.",
-	"oriel_feed_run_duration_seconds feed":           "Length of the last attempt.",
-	"oriel_update_operations kind":                   "Update operations that are kept.",
-	"oriel_findings severity":                        "What affects the manifests, as last counted.",
-	"oriel_findings_manifests":                       "Manifests that there were when findings were counted.",
-	"oriel_findings_counted_timestamp_seconds":       "When findings were counted.",
+	"oriel_feed_last_attempt_timestamp_seconds feed": "Time of the feed's last attempt, 0 if never.",
+	"oriel_feed_last_success_timestamp_seconds feed": "Time when the feed was last read or found unchanged, 0 if never.",
+	"oriel_feed_next_run_timestamp_seconds feed":     "Time of the feed's next run, 0 if none is planned.",
+	"oriel_feed_failed feed":                         "1 if the last attempt failed; the data of the last success are still served.",
+	"oriel_feed_stale feed":                          "1 if the last success is older than stale_after.",
+	"oriel_feed_running feed":                        "1 if a run of the feed is in progress or queued.",
+	"oriel_feed_records feed":                        "Number of rows in the feed's current operation.",
+	"oriel_feed_skipped_records feed":                "Number of records that could not be used.",
+	"oriel_feed_run_duration_seconds feed":           "Duration of the last attempt.",
+	"oriel_update_operations kind":                   "Number of update operations that are kept.",
+	"oriel_findings severity":                        "Number of findings in all manifests, as last counted.",
+	"oriel_findings_manifests":                       "Number of manifests when findings were last counted.",
+	"oriel_findings_counted_timestamp_seconds":       "Time when findings were last counted.",
 	"oriel_packages_not_covered place":               "Packages of all manifests in a place that no feed covers, as last counted.",
-	"oriel_manifests":                                "Manifests that are stored.",
+	"oriel_manifests":                                "Number of stored manifests.",
 	"oriel_database_size_bytes":                      "Size of the database file.",
-	"oriel_database_free_bytes":                      "Part of the database file that is free for new rows.",
+	"oriel_database_free_bytes":                      "Free space in the database file.",
 	"oriel_database_wal_size_bytes":                  "Size of the write-ahead log.",
-	"oriel_receipts state":                           "Notifications by the state of their receipt.",
-	"oriel_window_sessions state":                    "Scanners that read the window or wait for it.",
+	"oriel_receipts state":                           "Number of notifications by the state of their receipt.",
+	"oriel_window_sessions state":                    "Number of scanner sessions by state.",
 	"oriel_window_memory_bytes":                      "Memory of the window's panes and answers.",
 	"oriel_window_memory_limit_bytes":                "Their limit: window.memory.",
 	"oriel_memory_limit_bytes":                       "Limit of the process's memory: memory.limit.",
@@ -66,9 +67,8 @@ var gaugeHelp = map[string]string{
 	"oriel_memory_sqlite_cache_limit_bytes":          "Limit of SQLite's page caches, which are outside Go's memory.",
 }
 
-// NewGauges returns the collector of the gauges that say how feeds and the other
-// parts of the process are doing. A function of the source that is nil, and
-// feeds if it is nil, is left out.
+// NewGauges returns a collector of the state of feeds and of other parts of the
+// process. Functions that are nil are left out.
 func NewGauges(feeds func(context.Context) (clair.Feeds, error), status StatusSource) prometheus.Collector {
 	return newGauges(feeds, status, time.Now)
 }
@@ -86,14 +86,14 @@ func newGauges(feeds func(context.Context) (clair.Feeds, error), status StatusSo
 	return g
 }
 
-// Describe is prometheus.Collector's.
+// Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range g.descs {
 		ch <- d
 	}
 }
 
-// Collect is prometheus.Collector's.
+// Collect implements prometheus.Collector.
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,7 +135,7 @@ func (g *gauges) askFeeds(ctx context.Context) {
 	}
 	for _, f := range all {
 		if f.Condition(g.at) == clair.FeedOff {
-			continue // nobody waits for it
+			continue // it is not in use
 		}
 		g.set("oriel_feed_stale", oneIf(f.StaleAfter > 0 && !f.LastSuccess.IsZero() && g.at.Sub(f.LastSuccess) > f.StaleAfter), f.Updater)
 		g.set("oriel_feed_last_attempt_timestamp_seconds", unixSeconds(f.LastAttempt), f.Updater)
@@ -257,7 +257,7 @@ func (g *gauges) askMemory() {
 	}
 }
 
-// unixSeconds is a time as Prometheus writes it, 0 for the zero time.
+// unixSeconds returns a time in seconds since 1970; 0 for the zero time.
 func unixSeconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0
