@@ -263,10 +263,10 @@ func TestBundle_Signed(t *testing.T) {
 	require.Equal(t, 4, strings.Count(newBox(t, "", "").run("import", signed), ": operation "), "who trusts no key takes any")
 
 	bad := newBox(t, "[bundle]\npublic_keys = ['"+private+"']\n", "")
-	require.Contains(t, bad.refuse("import", signed), `there is no "PUBLIC KEY" in PEM in it`)
+	require.Contains(t, bad.refuse("import", signed), `it has no PEM block of type "PUBLIC KEY"`)
 	bad = newBox(t, "[bundle]\nprivate_key = '"+plain+"'\n", demoFeeds(t))
 	bad.run("update")
-	require.Contains(t, bad.refuse("export", filepath.Join(dir, "none")), `there is no "PRIVATE KEY" in PEM in it`)
+	require.Contains(t, bad.refuse("export", filepath.Join(dir, "none")), `it has no PEM block of type "PRIVATE KEY"`)
 	require.NoFileExists(t, filepath.Join(dir, "none"))
 }
 

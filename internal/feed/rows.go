@@ -8,23 +8,12 @@ import (
 	"unicode/utf8"
 
 	"oriel/clair"
-	"oriel/internal/distro"
-	"oriel/internal/version"
 )
 
 // Malformed returns an error about a feed or record that cannot be read. It is
 // an ErrInvalid.
 func Malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{clair.ErrInvalid}, args...)...)
-}
-
-// CheckVersion says whether a version can be compared at all, so that a row
-// that could never match is counted as skipped instead.
-func CheckVersion(r distro.Release, text string) error {
-	if _, err := version.Parse(version.Scheme(r.Scheme), text); err != nil {
-		return err
-	}
-	return nil
 }
 
 // CVEPattern is a CVE's id, also as some feeds misspell it.

@@ -27,7 +27,7 @@ const maxPending = 1 << 16
 
 // Format is the format "alpine": one repository of one branch of
 // Alpine's secdb, or the security database of Wolfi or Chainguard.
-func Format() feed.Format { return feed.PlainFormat("alpine", 1, Parse) }
+func Format() feed.Format { return feed.PlainFormat("alpine", 2, Parse) }
 
 // Parse reads one branch and repository of secdb. Rows are of source
 // packages, one for each CVE that a version fixed; ids of other kinds beside
@@ -134,12 +134,6 @@ func (p *alpineParser) rowsOf(pkg alpinePackage) error {
 			continue
 		}
 		record := pkg.Pkg.Name + " " + fixed
-		if err := feed.CheckVersion(p.release, fixed); err != nil {
-			if err := p.Skip(record, err); err != nil {
-				return err
-			}
-			continue
-		}
 		if len(ids) == 0 {
 			if err := p.Skip(record, errors.New("it fixes nothing")); err != nil {
 				return err

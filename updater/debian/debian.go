@@ -27,7 +27,7 @@ type debianRelease struct {
 
 // Format is the format "debian": the security tracker's JSON.
 func Format() feed.Format {
-	f := feed.PlainFormat("debian", 1, func(r io.Reader, _ distro.Release) feed.Rows { return Parse(r) })
+	f := feed.PlainFormat("debian", 2, func(r io.Reader, _ distro.Release) feed.Rows { return Parse(r) })
 	f.Options = nil
 	return f
 }
@@ -115,9 +115,6 @@ func (p *debianParser) issue(of debianRow, in debianRelease) error {
 		fixed = *in.FixedVersion
 		if fixed == "0" {
 			return nil
-		}
-		if err := feed.CheckVersion(release, fixed); err != nil {
-			return p.Skip(record, err)
 		}
 	default:
 		return p.Skip(record, fmt.Errorf("%w: status %.40q", clair.ErrInvalid, in.Status))

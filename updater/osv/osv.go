@@ -18,7 +18,7 @@ import (
 )
 
 // osvVersion is the version of this parser.
-const osvVersion = 1
+const osvVersion = 2
 
 // maxRecord bounds one record of any JSON feed. The largest that are
 // published, of kernels, have a few MiB.

@@ -40,7 +40,9 @@ func TestOSV_Row(t *testing.T) {
 	require.Equal(t, []*clair.Vulnerability{{
 		Name:        "GO-2023-1988",
 		Description: "Cross-site scripting in golang.org/x/net/html\n\nText nodes outside of the HTML namespace are rendered without being escaped.",
-		Issued:      time.Date(2023, 8, 2, 15, 9, 42, 0, time.UTC), Links: "https://go.dev/issue/61615 https://go.dev/cl/514896",
+		Issued:      time.Date(2023, 8, 2, 15, 9, 42, 0, time.UTC),
+		Links: "https://go.dev/issue/61615 https://go.dev/cl/514896 " +
+			"https://osv.dev/vulnerability/CVE-2023-3978 https://osv.dev/vulnerability/GHSA-2wrh-6pvc-2jm9",
 		Package:        &clair.Package{Name: "golang.org/x/net", Kind: clair.Binary},
 		Repo:           &clair.Repository{Name: "go", URI: "https://pkg.go.dev/"},
 		FixedInVersion: "fixed=0.13.0", Aliases: []string{"CVE-2023-3978", "GHSA-2wrh-6pvc-2jm9"},
@@ -225,4 +227,26 @@ func parseText(t testing.TB, text []byte) feedtest.Parsed {
 	path := filepath.Join(t.TempDir(), "feed")
 	require.NoError(t, os.WriteFile(path, text, 0o600))
 	return feedtest.ParseAll(t, newOSV(t, path, nil))
+}
+
+// Rows of distributions have the fix, or else the last affected version, or
+// else the versions that are listed.
+func TestOSV_DistributionVersions(t *testing.T) {
+	for _, c := range []struct{ name, affected, fixed, last string }{
+		{"fix", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.2-3"}]}],"versions":["1.0-1","9-9"]`, "1.2-3", ""},
+		{"last_affected", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"last_affected":"1.2-3"}]}]`, "", "1.2-3"},
+		{"listed", `"versions":["1.2-3","1.0-1","1.2-3"]`, "versions=1.0-1%2C1.2-3", ""},
+		{"listed_next_to_commits", `"ranges":[{"type":"GIT","repo":"https://example.test/r","events":[{"introduced":"0"}]}],"versions":["1.0-1"]`, "versions=1.0-1", ""},
+		{"no_fix", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]`, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := parseText(t, []byte(`{"id":"DSA-1","aliases":["CVE-2024-1"],"affected":[{"package":{"ecosystem":"Debian:12","name":"a"},`+c.affected+`}]}`))
+			require.NoError(t, p.Err)
+			require.Empty(t, p.Skipped)
+			require.Len(t, p.Rows, 1)
+			require.Equal(t, c.fixed, p.Rows[0].FixedInVersion)
+			require.Equal(t, c.last, p.Rows[0].Package.Version)
+			require.Equal(t, "https://osv.dev/vulnerability/CVE-2024-1", p.Rows[0].Links)
+		})
+	}
 }

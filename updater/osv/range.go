@@ -60,8 +60,11 @@ func (p *parser) bounds(at *osvPlace, a *osvAffected) ([]clair.Bounds, error) {
 		}
 	}
 	if at.dist != nil {
-		// A distribution's rows speak of what comes before a version. Its
-		// records list versions only beside ranges that cover them.
+		// A distribution's records list versions in addition to ranges that
+		// cover them, if they have ranges.
+		if len(out) == 0 && len(a.Versions) > 0 {
+			return p.single(at.scheme, nil, a.Versions), nil
+		}
 		return out, wrong
 	}
 	if len(a.Ranges) == 0 && len(a.Versions) == 0 {

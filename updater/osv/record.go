@@ -205,20 +205,31 @@ func issued(published, modified string) time.Time {
 	return time.Time{}
 }
 
-// links are the references, each once, one space between them.
+// aliasPage is where OSV describes an advisory under another name. Clair's
+// clients find a vulnerability's CVE by these links.
+const aliasPage = "https://osv.dev/vulnerability/"
+
+// links returns the references and the pages of the aliases, each once, with
+// one space between them.
 func (r *osvRecord) links() string {
 	var b strings.Builder
-	seen := make(map[string]bool, len(r.References))
-	for _, ref := range r.References {
-		u := strings.Join(strings.Fields(ref.URL), "%20")
-		if u == "" || seen[u] || b.Len()+len(u) > maxLinks {
-			continue
+	seen := make(map[string]bool, len(r.References)+len(r.Aliases))
+	add := func(link string) {
+		link = strings.Join(strings.Fields(link), "%20")
+		if link == "" || seen[link] || b.Len()+len(link) > maxLinks {
+			return
 		}
-		seen[u] = true
+		seen[link] = true
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(u)
+		b.WriteString(link)
+	}
+	for _, ref := range r.References {
+		add(ref.URL)
+	}
+	for _, alias := range r.aliases() {
+		add(aliasPage + alias)
 	}
 	return b.String()
 }
@@ -285,10 +296,11 @@ func (p *parser) wants(ecosystem string) bool {
 }
 
 // setVersions writes bounds in the form that the place's matching reads: as a
-// query string for language ecosystems, and for a distribution as the fixed
-// version, beside the last affected one where there is no fix.
+// query string for language ecosystems and for listed versions, and otherwise
+// for a distribution as the fixed version, or the last affected one if there is
+// no fix.
 func (at *osvPlace) setVersions(v *clair.Vulnerability, b clair.Bounds) {
-	if at.dist == nil {
+	if at.dist == nil || len(b.Versions) > 0 {
 		v.FixedInVersion = b.String()
 		return
 	}

@@ -6,7 +6,6 @@ import (
 
 	"oriel/clair"
 	"oriel/internal/distro"
-	"oriel/internal/feed"
 )
 
 // walk collects the rows of a node and of all below it. In an AND the leaves
@@ -157,13 +156,6 @@ func (w *ovalWalk) test(leaf ovalCriterion, scope ovalScope) {
 }
 
 func (w *ovalWalk) add(row ovalRow) {
-	version := row.fixed + row.last
-	if version != "" {
-		if err := feed.CheckVersion(row.release, version); err != nil {
-			w.problem("%s: %w", row.name, err)
-			return
-		}
-	}
 	if !w.found[row] {
 		w.found[row] = true
 		w.order = append(w.order, row)
@@ -204,9 +196,9 @@ func (s ovalState) read(row *ovalRow) bool {
 		return false
 	case s.op == "less than", s.op == "6":
 		// Some tools write the number of the operation.
-		row.fixed = s.evr
+		row.fixed = withoutSpaces(s.evr)
 	case s.op == "less than or equal":
-		row.last = s.evr
+		row.last = withoutSpaces(s.evr)
 	case s.op == "greater than" && strings.HasPrefix(s.evr, "0:0"):
 		// Any version at all.
 	default:
@@ -226,3 +218,7 @@ func (s ovalState) read(row *ovalRow) bool {
 	}
 	return true
 }
+
+// withoutSpaces removes spaces that some publishers write within a version,
+// such as "0: 1.20.10-1.azl3".
+func withoutSpaces(version string) string { return strings.Join(strings.Fields(version), "") }

@@ -24,7 +24,7 @@ func Format() feed.Format {
 			if err != nil {
 				return nil, err
 			}
-			return &feed.File{Feed: f, Client: c, Version: 1, Read: func(ctx context.Context, file *fetch.File) feed.Rows {
+			return &feed.File{Feed: f, Client: c, Version: 2, Read: func(ctx context.Context, file *fetch.File) feed.Rows {
 				return Parse(func() (io.ReadCloser, error) {
 					return fetch.Decompress(feed.WithContext(ctx, io.NewSectionReader(file, 0, file.Size())))
 				}, release)
