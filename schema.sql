@@ -76,7 +76,12 @@ CREATE TABLE updater_status (
     kind           TEXT    NOT NULL DEFAULT 'vulnerability',
     format         TEXT    NOT NULL DEFAULT '',   -- of the feed; '' = not known
     newest_advisory INTEGER,                      -- when its newest advisory was issued
-    next_run       INTEGER                        -- when the server meant to run it next
+    next_run       INTEGER,                       -- when the server meant to run it next
+    needed         INTEGER,                       -- of an automatic feed: when something last needed it
+    needed_for     TEXT    NOT NULL DEFAULT '',   -- and the place that did, such as 'alpine:3.23'
+    held_records   INTEGER NOT NULL DEFAULT 0,    -- rows of a smaller state that is held back; 0 = none is
+    held_runs      INTEGER NOT NULL DEFAULT 0,    -- runs that found that many
+    held_since     INTEGER                        -- the first of them
 ) STRICT;
 
 -- Distributions and repositories, of advisories and of manifests alike. They

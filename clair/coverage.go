@@ -159,4 +159,6 @@ type Offer struct {
 	Feed string
 	// Arch is the architecture that the feed is restricted to, "" for none.
 	Arch string
+	// Auto reports whether the feed is fetched once something needs it.
+	Auto bool
 }

@@ -17,6 +17,9 @@ type Feed struct {
 	Configured bool
 	// Enabled reports whether the feed is run.
 	Enabled bool
+	// Auto reports whether a feed in use is fetched only once something needs
+	// it. Needed and NeededFor tell whether that is so.
+	Auto bool
 	// Running reports whether a run is in progress or queued.
 	Running bool
 	// Operation is the newest operation, uuid.Nil if there is none.
@@ -37,15 +40,25 @@ const (
 	FeedMissing FeedCondition = "missing" // has never succeeded
 	FeedFailed  FeedCondition = "failed"  // the last attempt failed
 	FeedStale   FeedCondition = "stale"   // the last success is too long ago
+	FeedHeld    FeedCondition = "held"    // a much smaller state is held back
+	FeedIdle    FeedCondition = "idle"    // automatic, and nothing needs it
 )
+
+// UnneededAfter is the time after which an automatic feed that nothing has needed
+// is no longer updated.
+const UnneededAfter = 30 * 24 * time.Hour
 
 // Condition returns the condition of the feed at a time.
 func (f *Feed) Condition(now time.Time) FeedCondition {
 	switch {
 	case f.Configured && !f.Enabled:
 		return FeedOff
+	case f.Auto && (f.Needed.IsZero() || now.Sub(f.Needed) >= UnneededAfter):
+		return FeedIdle
 	case f.LastSuccess.IsZero():
 		return FeedMissing
+	case f.Held.Records > 0:
+		return FeedHeld
 	case f.Error != "":
 		return FeedFailed
 	case f.StaleAfter > 0 && now.Sub(f.LastSuccess) > f.StaleAfter:
@@ -74,7 +87,7 @@ func (l Feeds) In(now time.Time, any ...FeedCondition) []string {
 // Lagging returns the names of the feeds whose data are missing or old, so that
 // a report may be incomplete.
 func (l Feeds) Lagging(now time.Time) []string {
-	return l.In(now, FeedMissing, FeedFailed, FeedStale)
+	return l.In(now, FeedMissing, FeedFailed, FeedStale, FeedHeld)
 }
 
 // Oldest returns the feed whose last success is the longest ago, among the

@@ -139,6 +139,22 @@ type UpdateStatus struct {
 	// NextRun is when the updater is due next, zero if nothing is planned. A
 	// time in the past was the plan of a process that stopped.
 	NextRun time.Time
+	// Needed is when something last needed a feed that is fetched only then,
+	// and NeededFor the place that did, such as "alpine:3.23".
+	Needed    time.Time
+	NeededFor string
+	// Held is the smaller state of the feed that is held back, if there is one.
+	Held HeldState
+}
+
+// HeldState is a state of a feed that has so many records less than the one
+// before that it is held back.
+type HeldState struct {
+	// Records is the number of its records, 0 if nothing is held back.
+	Records int64
+	// Runs counts the runs in a row that found as many, since the first of them.
+	Runs  int64
+	Since time.Time
 }
 
 // FeedState is one complete state of one feed on its way from one database to

@@ -385,6 +385,8 @@ func (k *knowledge) reason(platform string, offers []clair.Offer) (clair.NotCove
 	var waiting, off []string
 	for _, o := range offers {
 		switch f := k.feeds[o.Feed]; {
+		case f == nil && o.Auto:
+			waiting = append(waiting, o.Feed)
 		case f == nil || f.Configured && !f.Enabled:
 			off = append(off, o.Feed)
 		case !f.LastSuccess.IsZero():

@@ -146,7 +146,7 @@ func newPageData(st *status, latest map[string][]clair.UpdateOperation, now time
 		d.Feeds = append(d.Feeds, pageFeed{st.feeds[i], st.feeds[i].Condition(now)})
 	}
 	// Feeds that need attention come first.
-	order := []clair.FeedCondition{clair.FeedMissing, clair.FeedFailed, clair.FeedStale, clair.FeedOK, clair.FeedOff}
+	order := []clair.FeedCondition{clair.FeedMissing, clair.FeedFailed, clair.FeedStale, clair.FeedHeld, clair.FeedOK, clair.FeedIdle, clair.FeedOff}
 	slices.SortStableFunc(d.Feeds, func(a, b pageFeed) int { return slices.Index(order, a.State) - slices.Index(order, b.State) })
 	d.Feeds = d.Feeds[:min(len(d.Feeds), maxShown)]
 	d.NotCovered = st.NotCovered[:min(len(st.NotCovered), maxShown)]

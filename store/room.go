@@ -10,6 +10,10 @@ import (
 	"oriel/store/sqlitedb"
 )
 
+// CheckRoom returns an ErrUnavailable if the database or its disk is too full
+// for an import.
+func (db *DB) CheckRoom(ctx context.Context) error { return db.checkRoom(ctx) }
+
 // checkRoom refuses imports if the database or the disk is too full. It is
 // called before an import and again for each batch, because the size of a feed
 // is not known before. Free space within the file counts as free. Other writes

@@ -24,6 +24,13 @@ type Config struct {
 	// ReadyAfter is how long the server calls itself not ready while an
 	// enabled feed has never succeeded.
 	ReadyAfter quantity.Duration `toml:"ready_after"`
+	// Auto allows feeds that are enabled = "auto" to be fetched when something
+	// needs them.
+	Auto bool `toml:"auto"`
+	// MaxShrink is the part of its records that a feed may lose from one
+	// operation to the next; one that loses more is held back. 0 means any. A
+	// feed's own key of the same name takes precedence.
+	MaxShrink float64 `toml:"max_shrink"`
 }
 
 // Default is the configuration where the file says nothing.
@@ -31,6 +38,7 @@ func Default() Config {
 	return Config{
 		Interval: quantity.Duration(6 * time.Hour), AtStart: true, Keep: 10, Timeout: quantity.Duration(30 * time.Minute),
 		StaleAfter: quantity.Duration(24 * time.Hour), ReadyAfter: quantity.Duration(15 * time.Minute),
+		Auto: true, MaxShrink: 0.5,
 	}
 }
 
@@ -50,6 +58,8 @@ func (c Config) Validate() error {
 		return clair.Invalid("updater.stale_after", "%v: must not be negative", c.StaleAfter)
 	case c.ReadyAfter < 0:
 		return clair.Invalid("updater.ready_after", "%v: must not be negative", c.ReadyAfter)
+	case !(c.MaxShrink >= 0 && c.MaxShrink <= 1):
+		return clair.Invalid("updater.max_shrink", "%v: must be a number from 0 to 1", c.MaxShrink)
 	}
 	return nil
 }

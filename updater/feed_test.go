@@ -16,9 +16,9 @@ import (
 
 func TestConfig(t *testing.T) {
 	cfg := Default()
-	d := toml.NewDecoder(strings.NewReader("interval = \"90m\"\nat_start = false\nkeep = 3\ntimeout = \"5m\"\nstale_after = \"36h\"\nready_after = \"0s\"\n")).DisallowUnknownFields()
+	d := toml.NewDecoder(strings.NewReader("interval = \"90m\"\nat_start = false\nkeep = 3\ntimeout = \"5m\"\nstale_after = \"36h\"\nready_after = \"0s\"\nauto = false\nmax_shrink = 0.25\n")).DisallowUnknownFields()
 	require.NoError(t, d.Decode(&cfg))
-	require.Equal(t, Config{Interval: quantity.Duration(90 * time.Minute), Keep: 3, Timeout: quantity.Duration(5 * time.Minute), StaleAfter: quantity.Duration(36 * time.Hour)}, cfg)
+	require.Equal(t, Config{Interval: quantity.Duration(90 * time.Minute), Keep: 3, Timeout: quantity.Duration(5 * time.Minute), StaleAfter: quantity.Duration(36 * time.Hour), MaxShrink: 0.25}, cfg)
 	require.NoError(t, cfg.Validate())
 	require.Error(t, toml.Unmarshal([]byte(`interval = "soon"`), &cfg))
 	text, err := toml.Marshal(Default())
@@ -31,6 +31,7 @@ func TestConfig(t *testing.T) {
 		"updater.timeout":     func(c *Config) { c.Timeout = 0 },
 		"updater.stale_after": func(c *Config) { c.StaleAfter = -1 },
 		"updater.ready_after": func(c *Config) { c.ReadyAfter = -1 },
+		"updater.max_shrink":  func(c *Config) { c.MaxShrink = 1.5 },
 	} {
 		cfg := Default()
 		change(&cfg)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"oriel/clair"
@@ -28,6 +29,8 @@ type Health struct {
 	// Config is that of the updaters, and Configured are the feeds.
 	Config     Config
 	Configured []feed.Feed
+	// Catalogue has the automatic feeds; nil if there are none.
+	Catalogue *Catalogue
 	// Manager runs the feeds; nil where another process does.
 	Manager *Manager
 }
@@ -55,7 +58,7 @@ func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
 	}
 	out := make(clair.Feeds, 0, len(h.Configured))
 	configured := map[string]bool{}
-	for _, f := range h.Configured {
+	for _, f := range h.inUse(known) {
 		configured[f.Name] = true
 		out = append(out, h.configured(f, byName[f.Name]))
 	}
@@ -83,11 +86,32 @@ func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
 	return out, nil
 }
 
+// inUse returns the feeds of the configuration. One for every release is
+// replaced by those for the releases that something ever needed.
+func (h Health) inUse(known []clair.UpdateStatus) []feed.Feed {
+	var out []feed.Feed
+	names := map[string]bool{}
+	for _, f := range h.Configured {
+		if !strings.Contains(f.Name, feed.ReleaseVariable) {
+			out, names[f.Name] = append(out, f), true
+		}
+	}
+	if h.Catalogue == nil {
+		return out
+	}
+	for _, s := range known {
+		if f, ok := h.Catalogue.Find(s.Updater); ok && !names[f.Name] {
+			out, names[f.Name] = append(out, f), true
+		}
+	}
+	return out
+}
+
 // configured is a feed of the configuration as its status says.
 func (h Health) configured(f feed.Feed, status clair.UpdateStatus) clair.Feed {
 	out := clair.Feed{
 		UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
-		Configured: true, Enabled: f.Enabled, StaleAfter: time.Duration(h.Config.StaleAfter),
+		Configured: true, Enabled: f.Enabled, Auto: f.Auto, StaleAfter: time.Duration(h.Config.StaleAfter),
 	}
 	out.Updater = f.Name
 	if format, ok := h.Formats.Lookup(f.Format); ok {
@@ -110,9 +134,9 @@ type planned struct {
 func (m *Manager) plan() map[string]planned {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make(map[string]planned, len(m.updaters)+len(m.members))
-	for i, u := range m.updaters {
-		out[u.Name()] = planned{m.running[i], m.next}
+	out := make(map[string]planned, len(m.entries)+len(m.members))
+	for _, e := range m.entries {
+		out[e.updater.Name()] = planned{e.running, m.next}
 	}
 	for name, set := range m.members {
 		out[name] = out[set]

@@ -50,15 +50,15 @@ func (m *Manager) admitImport(u clair.Updater) error {
 	if err := checkName(u.Name()); err != nil {
 		return err
 	}
-	i := m.index(u.Name())
-	if i < 0 {
+	e := m.entry(u.Name())
+	if e == nil {
 		return nil
 	}
-	here, there := m.formats[u.Name()], ""
+	here, there := m.formatOf(u.Name()), ""
 	if c, ok := u.(feed.ImportedState); ok {
 		there = c.State().Format
 	}
-	if _, set := m.updaters[i].(feed.Set); set || here != "" && there != "" && here != there {
+	if _, set := e.updater.(feed.Set); set || here != "" && there != "" && here != there {
 		return fmt.Errorf("%w: %s is a feed of format %q here, and one of format %q there", clair.ErrConflict, u.Name(), here, there)
 	}
 	return nil

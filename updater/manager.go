@@ -6,17 +6,20 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"oriel/clair"
+	"oriel/internal/feed"
 )
 
 // Store keeps what updaters bring.
 type Store interface {
 	StatusStore
+	NeedStore
 	// GetUpdateOperations lists operations by updater, newest first.
 	GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters ...string) (map[string][]clair.UpdateOperation, error)
 	// UpdateVulnerabilities and UpdateEnrichments make an operation of a
@@ -32,6 +35,15 @@ type Store interface {
 	GC(ctx context.Context, keep int) (int64, error)
 }
 
+// NeedStore keeps which automatic feeds are needed.
+type NeedStore interface {
+	// SetNeeded records that a place needed updaters at a time.
+	SetNeeded(ctx context.Context, at time.Time, place string, updaters ...string) error
+	// CheckRoom returns an ErrUnavailable if the database or its disk is too
+	// full for an import.
+	CheckRoom(context.Context) error
+}
+
 // StatusStore keeps how the updaters' last runs went.
 type StatusStore interface {
 	// SetUpdateStatus replaces an updater's status; a zero LastSuccess leaves
@@ -43,10 +55,16 @@ type StatusStore interface {
 	SetNextRun(ctx context.Context, next time.Time, updaters ...string) error
 }
 
-// Options are what a Manager needs beside its configuration.
+// Options are what a Manager needs in addition to its configuration.
 type Options struct {
 	Store    Store
 	Updaters []clair.Updater
+	// Catalogue has the automatic feeds, which Open makes updaters of when
+	// they are needed. Default: there are none.
+	Catalogue *Catalogue
+	Open      func(feed.Feed) (clair.Updater, error)
+	// MaxShrink has the feeds' own values of Config.MaxShrink, by updater.
+	MaxShrink map[string]float64
 	// Parallel is how many updaters run at once. Default 2: each has buffers
 	// and a decompressor, and all of them share one promise of memory.
 	Parallel int
@@ -64,22 +82,38 @@ type Options struct {
 type Manager struct {
 	cfg      Config
 	store    Store
-	updaters []clair.Updater
-	formats  map[string]string
+	o        Options
 	progress func(Progress)
 	log      *slog.Logger
 	slots    chan struct{} // one for each updater that may run
-	asked    chan int      // updaters that Start has claimed; room for all
+	wake     chan struct{} // filled when asked is
 	bringing chan struct{} // one for the import that may run
 	gc       sync.Mutex    // held while garbage is collected
 
 	// mu guards what follows.
 	mu      sync.Mutex
-	running []bool // by updater, from claim to release
+	entries []*entry // grows as automatic feeds are needed
+	loaded  bool     // the automatic feeds of earlier processes are in entries
+	asked   []*entry // those that Start has claimed
 	// members are the updaters that sets turned out to be, with their sets.
 	members map[string]string
 	ended   bool // Run has ended, so nobody takes what is asked
 	next    time.Time
+	// formats and maxShrink are those of the feeds, by updater, and accepted
+	// the updaters whose next state is taken however small it is.
+	formats   map[string]string
+	maxShrink map[string]float64
+	accepted  map[string]bool
+}
+
+// entry is an updater that the manager runs.
+type entry struct {
+	updater clair.Updater
+	auto    bool // it runs only while something needs it
+
+	// The manager's mu guards what follows.
+	running bool // from claim to release
+	need    need
 }
 
 // NewManager makes a manager. It starts nothing. Two updaters of one name are
@@ -104,11 +138,15 @@ func NewManager(cfg Config, o Options) (*Manager, error) {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	return &Manager{
-		cfg: cfg, store: o.Store, updaters: slices.Clone(o.Updaters), formats: o.Formats, progress: o.Progress, log: o.Log,
-		slots: make(chan struct{}, o.Parallel), asked: make(chan int, len(o.Updaters)), running: make([]bool, len(o.Updaters)),
-		members: map[string]string{}, bringing: make(chan struct{}, 1),
-	}, nil
+	m := &Manager{
+		cfg: cfg, store: o.Store, o: o, progress: o.Progress, log: o.Log,
+		slots: make(chan struct{}, o.Parallel), wake: make(chan struct{}, 1), bringing: make(chan struct{}, 1),
+		members: map[string]string{}, formats: maps.Clone(o.Formats), maxShrink: maps.Clone(o.MaxShrink), accepted: map[string]bool{},
+	}
+	for _, u := range o.Updaters {
+		m.entries = append(m.entries, &entry{updater: u})
+	}
+	return m, nil
 }
 
 // Result is how one run of an updater went.
@@ -133,19 +171,24 @@ type Result struct {
 // Unchanged says whether the feed had nothing new.
 func (r Result) Unchanged() bool { return r.Err == nil && len(r.Operations) == 0 }
 
-// Update runs the named updaters once, all of them where none are named, and
+// Update runs the named updaters once, all that are in use if none are named, and
 // returns when they are done, with a result for each and the errors of all
 // that failed. An unknown name is an ErrNotFound, and nothing runs. An updater
 // that is running already is an ErrConflict in its result.
 func (m *Manager) Update(ctx context.Context, names ...string) ([]Result, error) {
-	which, err := m.find(names)
+	which, err := m.find(ctx, names)
 	if err != nil {
 		return nil, err
 	}
+	return m.update(ctx, which)
+}
+
+// update runs updaters once and returns when they are done.
+func (m *Manager) update(ctx context.Context, which []*entry) ([]Result, error) {
 	results := make([]Result, len(which))
 	var wg sync.WaitGroup
 	for i, u := range which {
-		name := m.updaters[u].Name()
+		name := u.updater.Name()
 		if !m.claim(u) {
 			results[i] = Result{Updater: name, Err: fmt.Errorf("update %s: %w: it is running", name, clair.ErrConflict)}
 			continue
@@ -161,13 +204,13 @@ func (m *Manager) Update(ctx context.Context, names ...string) ([]Result, error)
 	return results, errors.Join(errs...)
 }
 
-// Start asks Run to run the named updaters now, all of them where none are
+// Start asks Run to run the named updaters now, all that are in use if none are
 // named, and returns those it will run without waiting for them. An unknown
 // name is an ErrNotFound and one that is running an ErrConflict; then nothing
 // starts. With no names, those that are running are left out. What is started
 // before Run begins waits for it; once Run has ended it is ErrUnavailable.
 func (m *Manager) Start(names ...string) ([]string, error) {
-	which, err := m.find(names)
+	which, err := m.find(context.Background(), names)
 	if err != nil {
 		return nil, err
 	}
@@ -178,61 +221,92 @@ func (m *Manager) Start(names ...string) ([]string, error) {
 	}
 	started := []string{}
 	for _, u := range which {
-		if m.running[u] && len(names) > 0 {
-			return nil, fmt.Errorf("start %s: %w: it is running", m.updaters[u].Name(), clair.ErrConflict)
+		if u.running && len(names) > 0 {
+			return nil, fmt.Errorf("start %s: %w: it is running", u.updater.Name(), clair.ErrConflict)
 		}
 	}
 	for _, u := range which {
-		if !m.running[u] {
-			m.running[u] = true
-			m.asked <- u // has room for all, and each is claimed once
-			started = append(started, m.updaters[u].Name())
+		if m.ask(u) {
+			started = append(started, u.updater.Name())
 		}
 	}
 	return started, nil
 }
 
-// find gives the indexes of names, each once.
-func (m *Manager) find(names []string) ([]int, error) {
-	var out []int
-	if len(names) == 0 {
-		for i := range m.updaters {
-			out = append(out, i)
-		}
-		return out, nil
+// ask claims an updater for Run to run, unless it is running. The caller holds
+// mu.
+func (m *Manager) ask(u *entry) bool {
+	if u.running {
+		return false
 	}
+	u.running = true
+	m.asked = append(m.asked, u)
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// takeAsked returns the updaters that were asked for and claimed.
+func (m *Manager) takeAsked() []*entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	taken := m.asked
+	m.asked = nil
+	return taken
+}
+
+// find returns the updaters of names, each once, or those that are in use if
+// there are no names.
+func (m *Manager) find(ctx context.Context, names []string) ([]*entry, error) {
+	if err := m.load(ctx); err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return m.inUse(time.Now()), nil
+	}
+	var out []*entry
 	for _, name := range names {
-		i := m.index(name)
-		if i < 0 {
-			return nil, fmt.Errorf("updater %q: %w", name, clair.ErrNotFound)
+		e, err := m.named(ctx, name)
+		if err != nil {
+			return nil, err
 		}
-		if !slices.Contains(out, i) {
-			out = append(out, i)
+		if !slices.Contains(out, e) {
+			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// index is where an updater stands, -1 for one that is not configured.
-func (m *Manager) index(name string) int {
-	return slices.IndexFunc(m.updaters, func(u clair.Updater) bool { return u.Name() == name })
+// entry returns the updater of a name, nil if there is none.
+func (m *Manager) entry(name string) *entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.entries {
+		if e.updater.Name() == name {
+			return e
+		}
+	}
+	return nil
 }
 
 // claim makes the caller the only one to run an updater, until run is done.
-func (m *Manager) claim(u int) bool {
+func (m *Manager) claim(u *entry) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.running[u] {
+	if u.running {
 		return false
 	}
-	m.running[u] = true
+	u.running = true
 	return true
 }
 
-func (m *Manager) release(u int) {
+func (m *Manager) release(u *entry, r *Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.running[u] = false
+	u.running = false
+	u.need.ran(r, time.Now())
 }
 
 // Run runs all updaters at start and then again and again, as the
@@ -262,11 +336,13 @@ func (m *Manager) Run(ctx context.Context) error {
 			})
 		case <-cycled:
 			m.schedule(ctx, timer)
-		case u := <-m.asked:
-			wg.Go(func() {
-				m.run(ctx, u)
-				m.collect(ctx)
-			})
+		case <-m.wake:
+			for _, u := range m.takeAsked() {
+				wg.Go(func() {
+					m.run(ctx, u)
+					m.collect(ctx)
+				})
+			}
 		}
 	}
 }
@@ -277,14 +353,10 @@ func (m *Manager) stopLooping(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended, m.next = true, time.Time{}
-	for {
-		select {
-		case u := <-m.asked:
-			m.running[u] = false
-		default:
-			return
-		}
+	for _, u := range m.asked {
+		u.running = false
 	}
+	m.asked = nil
 }
 
 // cycle runs every updater that is not running. The runs log for themselves.
@@ -319,8 +391,8 @@ func (m *Manager) schedule(ctx context.Context, timer *time.Timer) {
 // hinders nothing else, so a failure is only logged.
 func (m *Manager) recordNext(ctx context.Context, next time.Time) {
 	var names []string
-	for _, u := range m.updaters {
-		names = append(names, u.Name())
+	for _, u := range m.inUse(time.Now()) {
+		names = append(names, u.updater.Name())
 	}
 	if err := m.store.SetNextRun(ctx, next, names...); err != nil && ctx.Err() == nil {
 		m.log.ErrorContext(ctx, "update schedule not recorded", "err", err)

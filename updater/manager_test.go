@@ -105,8 +105,8 @@ func newManager(t testing.TB, change func(*Config, *Options), updaters ...clair.
 func status(t testing.TB, m *Manager, name string) clair.Feed {
 	t.Helper()
 	h := Health{Store: m.store.(HealthStore), Manager: m}
-	for _, u := range m.updaters {
-		h.Configured = append(h.Configured, feed.Feed{Name: u.Name(), Enabled: true})
+	for _, u := range m.entries {
+		h.Configured = append(h.Configured, feed.Feed{Name: u.updater.Name(), Enabled: true})
 	}
 	all, err := h.Feeds(t.Context())
 	require.NoError(t, err)

@@ -42,9 +42,9 @@ type Progress struct {
 var errTimeout = errors.New("the run took too long")
 
 // run runs a claimed updater once and records how that went.
-func (m *Manager) run(ctx context.Context, u int) Result {
-	defer m.release(u)
-	updater := m.updaters[u]
+func (m *Manager) run(ctx context.Context, u *entry) (res Result) {
+	defer func() { m.release(u, &res) }()
+	updater := u.updater
 	select {
 	case m.slots <- struct{}{}:
 		defer func() { <-m.slots }()
@@ -100,6 +100,7 @@ type run struct {
 	sample     []string
 	newest     time.Time // issue of the newest advisory read
 	partial    bool      // what was read is not the whole feed
+	limit      shrinkLimit
 }
 
 func (r *run) result(err error) Result {
@@ -173,6 +174,11 @@ func save[T any](ctx context.Context, r *run, s source[T], body io.ReadCloser, f
 	if s.issued != nil {
 		r.newest, r.partial = time.Time{}, s.partial
 	}
+	limit, err := r.shrinkLimit(ctx, s.partial, s.optional)
+	if err != nil {
+		return errors.Join(err, body.Close())
+	}
+	r.limit = limit
 	c := &counter[T]{run: r, source: s, body: body}
 	res, err := s.update(ctx, r.name, fp, c.count(ctx, s.parse(ctx, body)))
 	if cerr := body.Close(); cerr != nil {
@@ -182,6 +188,7 @@ func save[T any](ctx context.Context, r *run, s source[T], body io.ReadCloser, f
 		return err // which names the updater
 	}
 	r.operations = append(r.operations, res)
+	r.m.taken(r.name)
 	r.m.log.InfoContext(ctx, "update operation finished", "updater", r.name, "operation", res.Ref, "added", res.Added,
 		"removed", res.Removed, "unchanged", res.Unchanged, "skipped", r.skipped, "took", time.Since(r.start))
 	return nil
@@ -256,7 +263,7 @@ func (r *run) format() string {
 	if c, ok := r.updater.(feed.ImportedState); ok {
 		return c.State().Format
 	}
-	return r.m.formats[r.name]
+	return r.m.formatOf(r.name)
 }
 
 // succeeded is when the feed was current, given when it was so before.
@@ -284,11 +291,14 @@ func (r *run) record(ctx context.Context, err error) error {
 	}
 	before := s.LastSuccess
 	s.LastAttempt, s.LastSuccess, s.Took, s.Format = r.start.UTC(), time.Time{}, time.Since(r.start), r.format()
+	if errors.Is(err, ErrHeldBack) {
+		s.Held = r.limit.next(r.rows, r.start.UTC())
+	}
 	if err != nil {
 		s.Error = feed.Truncate(err.Error(), maxError)
 		r.m.log.ErrorContext(ctx, "update failed", "updater", r.name, "err", err, "took", s.Took)
 	} else {
-		s.Error, s.LastSuccess, s.Fingerprint = "", r.succeeded(before), r.fp
+		s.Error, s.LastSuccess, s.Fingerprint, s.Held = "", r.succeeded(before), r.fp, clair.HeldState{}
 	}
 	if len(r.operations) > 0 || r.skipped > 0 {
 		s.Skipped, s.SkippedSample = r.skipped, strings.Join(r.sample, "; ")
@@ -428,6 +438,9 @@ func (c *counter[T]) take(v T) {
 // records that changed clear nothing, whatever is wrong with them.
 func (c *counter[T]) verdict() error {
 	all := c.good + c.bad
+	if err := c.run.limit.check(c.run.name, c.run.rows, c.run.start); err != nil {
+		return err
+	}
 	if c.bad == 0 || c.source.partial && all < fewRecords || c.good > 0 && (all < fewRecords || c.bad <= c.good) {
 		return nil
 	}

@@ -95,10 +95,8 @@ func (m *Manager) admit(set, member string) error {
 	if err := checkName(member); err != nil {
 		return err
 	}
-	for _, u := range m.updaters {
-		if u.Name() == member {
-			return fmt.Errorf("%w: %s is the name of a feed here", clair.ErrConflict, member)
-		}
+	if m.entry(member) != nil {
+		return fmt.Errorf("%w: %s is the name of a feed here", clair.ErrConflict, member)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"oriel/clair"
 	"oriel/index"
 	"oriel/internal/api"
+	"oriel/internal/feed"
 	"oriel/internal/fetch"
 	"oriel/match"
 	"oriel/notify"
@@ -207,14 +208,17 @@ func StoreOptions(cfg *Config, assets Assets, b Budget, log *slog.Logger) store.
 	}
 }
 
-// NewManager makes the manager of the enabled feeds. The caller calls done
+// NewManager makes the manager of the feeds in use. The caller calls done
 // once it no longer runs.
 func NewManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updater.Progress)) (m *updater.Manager, done func(), err error) {
 	client := fetch.New(fetch.Config{UserAgent: "oriel/" + Version()})
 	var updaters []clair.Updater
-	known := map[string]string{}
+	known, maxShrink := map[string]string{}, map[string]float64{}
 	for _, f := range cfg.Feeds {
-		if !f.Enabled {
+		if n, ok := f.Fraction(feed.MaxShrinkOption); ok {
+			maxShrink[f.Name] = n
+		}
+		if !f.Enabled || f.Auto {
 			continue
 		}
 		known[f.Name] = f.Format
@@ -224,6 +228,9 @@ func NewManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updat
 		}
 		updaters = append(updaters, u)
 	}
-	m, err = updater.NewManager(cfg.Updater, updater.Options{Store: db, Updaters: updaters, Formats: known, Progress: progress, Log: log})
+	m, err = updater.NewManager(cfg.Updater, updater.Options{
+		Store: db, Updaters: updaters, Formats: known, MaxShrink: maxShrink, Progress: progress, Log: log,
+		Catalogue: cfg.Catalogue, Open: func(f feed.Feed) (clair.Updater, error) { return formats().New(f, client) },
+	})
 	return m, client.CloseIdleConnections, err
 }

@@ -51,6 +51,8 @@ type Config struct {
 
 	// Feeds are the tables above, checked.
 	Feeds []feed.Feed `toml:"-"`
+	// Catalogue has these feeds and the built-in ones.
+	Catalogue *updater.Catalogue `toml:"-"`
 }
 
 // MemoryConfig is the [memory] table.
@@ -95,6 +97,11 @@ func Load(name string, environ []string, assets Assets) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", cmp.Or(name, defaultFile), err)
 	}
+	builtIn, err := parseConfig([]byte(assets.ExampleConfig), base, nil)
+	if err != nil {
+		return nil, fmt.Errorf("built-in configuration: %w", err)
+	}
+	c.Catalogue = updater.NewCatalogue(formats(), c.Feeds, builtIn.Feeds)
 	return c, nil
 }
 
@@ -237,6 +244,12 @@ func setField(f reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a whole number", text)
 		}
 		f.SetInt(int64(n))
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		f.SetFloat(n)
 	case reflect.Slice:
 		list := slices.DeleteFunc(strings.Split(text, ","), func(s string) bool { return s == "" })
 		f.Set(reflect.ValueOf(list))

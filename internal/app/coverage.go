@@ -13,7 +13,11 @@ import (
 // NewCoverer makes the coverer of reports, by the feeds of the configuration and
 // the contents of the store. The manager may be nil.
 func NewCoverer(cfg *Config, db *store.DB, m *updater.Manager) *match.Coverer {
-	return &match.Coverer{Holdings: db, Feeds: Health(cfg, db, m).Feeds}
+	c := &match.Coverer{Holdings: db, Feeds: Health(cfg, db, m).Feeds}
+	if cfg.Catalogue != nil {
+		c.Catalogue = cfg.Catalogue
+	}
+	return c
 }
 
 // NeverFetched returns the names of the enrichers of whose feeds none has ever

@@ -109,6 +109,18 @@ func ReleaseByName(name string) (Release, bool) {
 	return Release{}, false
 }
 
+// ID returns the ID of the distribution that a text names without a release,
+// such as "rocky" for "Rocky Linux", or "".
+func ID(name string) string {
+	if len(name) > maxReleaseName {
+		return ""
+	}
+	if f := familyNamed(name); f != nil {
+		return f.id
+	}
+	return ""
+}
+
 // ReleaseByPURL finds the release by a package URL's namespace and its distro
 // qualifier, either of which may be missing.
 func ReleaseByPURL(namespace, distro string) (Release, bool) {

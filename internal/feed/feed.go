@@ -22,8 +22,11 @@ type Feed struct {
 	Format string
 	// URL is where the feed is. A relative file is made absolute.
 	URL string
-	// Enabled says whether the feed is fetched. Default true.
+	// Enabled reports whether the feed is in use. Default true.
 	Enabled bool
+	// Auto reports whether a feed in use is fetched only once something needs
+	// one of its places.
+	Auto bool
 	// Options are the format's own keys, each as its Option has read it. Keys
 	// that the table lacks are not in it.
 	Options map[string]any
@@ -43,6 +46,13 @@ func (f Feed) Bytes(key string) int64 { n, _ := f.Options[key].(int64); return n
 func (f Feed) Duration(key string) (d time.Duration, set bool) {
 	d, set = f.Options[key].(time.Duration)
 	return d, set
+}
+
+// Fraction returns an option made by FractionOption; set is false if the table
+// does not have it.
+func (f Feed) Fraction(key string) (n float64, set bool) {
+	n, set = f.Options[key].(float64)
+	return n, set
 }
 
 // Bool gives an option made by BoolOption, false where it is not set.
@@ -148,9 +158,39 @@ func DurationOption(key string) Option {
 	}}
 }
 
+// FractionOption is a number from 0 to 1.
+func FractionOption(key string) Option {
+	return Option{Key: key, read: func(v any) (any, string) {
+		f, ok := v.(float64)
+		if n, whole := v.(int64); whole {
+			f, ok = float64(n), true
+		}
+		if !ok || f < 0 || f > 1 {
+			return nil, "must be a number from 0 to 1"
+		}
+		return f, ""
+	}}
+}
+
 // StaleAfterOption is the key that says how old a feed's data may be; every
 // format has it.
 const StaleAfterOption = "stale_after"
+
+// The keys of automatic feeds, which every format has: the places that a feed
+// has advisories for, such as "alpine:3.23", "debian:*" and "npm", and the
+// architecture that it is restricted to.
+const (
+	PlacesOption = "places"
+	ArchOption   = "arch"
+)
+
+// ReleaseVariable stands for a release in the name, URL and places of a feed that
+// exists for every release.
+const ReleaseVariable = "{release}"
+
+// MaxShrinkOption is the key for the part of its records that a feed may lose at
+// once; every format has it.
+const MaxShrinkOption = "max_shrink"
 
 // MaxSizeOption is the key that bounds what is downloaded; every format has it.
 const MaxSizeOption = "max_size"
@@ -197,11 +237,7 @@ func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error)
 	f.Name = p.text("name")
 	f.Format = p.text("format")
 	f.URL = p.text("url")
-	if v, ok := table["enabled"]; ok {
-		if f.Enabled, ok = v.(bool); !ok {
-			p.wrong("enabled", "must be true or false")
-		}
-	}
+	p.enabled(&f)
 	if f.Name != "" && !ValidName(f.Name) {
 		p.wrong("name", "must be at most 200 bytes without commas and control characters")
 	}
@@ -213,7 +249,9 @@ func (r Registry) ParseFeed(table map[string]any, at, base string) (Feed, error)
 		p.wrong("format", fmt.Sprintf("%.40q is not one of %s", f.Format, strings.Join(r.names(), ", ")))
 	}
 	if known {
-		p.options(append(slices.Clone(format.Options), BytesOption(MaxSizeOption), DurationOption(StaleAfterOption)), f.Options)
+		p.options(slices.Concat(format.Options, []Option{
+			BytesOption(MaxSizeOption), DurationOption(StaleAfterOption), StringsOption(PlacesOption), TextOption(ArchOption), FractionOption(MaxShrinkOption),
+		}), f.Options)
 	}
 	return f, errors.Join(p.errs...)
 }
@@ -259,6 +297,31 @@ func (p *feedParser) text(key string) string {
 		p.wrong(key, "must be a string that is not empty")
 	}
 	return s
+}
+
+// enabled reads whether a feed is in use. One for several releases is fetched
+// for one of them at a time, so that it cannot be fetched at once.
+func (p *feedParser) enabled(f *Feed) {
+	template := strings.Contains(f.Name, ReleaseVariable)
+	switch v := p.table["enabled"].(type) {
+	case nil:
+		f.Auto = template
+	case bool:
+		f.Enabled = v
+	case string:
+		f.Enabled, f.Auto = true, true
+		if v != "auto" {
+			p.wrong("enabled", `must be true, false or "auto"`)
+		}
+	default:
+		p.wrong("enabled", `must be true, false or "auto"`)
+	}
+	switch {
+	case template != strings.Contains(f.URL, ReleaseVariable):
+		p.wrong("url", "must have "+ReleaseVariable+" if the name has it, and only then")
+	case template && f.Enabled && !f.Auto:
+		p.wrong("enabled", `must be "auto" or false for a feed of every release`)
+	}
 }
 
 // address makes local files absolute and checks the rest.
