@@ -20,6 +20,10 @@ type FeedSource interface {
 	// name is unknown, the error wraps clair.ErrNotFound; if the feed is
 	// running, clair.ErrConflict; and nothing is started.
 	Start(names ...string) ([]string, error)
+	// Accept lets the next runs of the named feeds take states that have so
+	// many records less that they would be held back. If a name is unknown, the
+	// error wraps clair.ErrNotFound.
+	Accept(ctx context.Context, names ...string) error
 }
 
 // noFeeds is the FeedSource of a server without feeds.
@@ -29,6 +33,10 @@ func (noFeeds) Feeds(context.Context) (clair.Feeds, error) { return nil, nil }
 
 func (noFeeds) Start(...string) ([]string, error) {
 	return nil, fmt.Errorf("start updaters: %w: there are no feeds", clair.ErrUnavailable)
+}
+
+func (noFeeds) Accept(context.Context, ...string) error {
+	return fmt.Errorf("accept a feed: %w: there are no feeds", clair.ErrUnavailable)
 }
 
 func (s *Server) getFeeds(c echo.Context) error {
@@ -46,6 +54,14 @@ func (s *Server) postFeedsRun(c echo.Context) error {
 	for _, name := range names {
 		if name == "" {
 			return clair.Invalid("name", "must not be empty")
+		}
+	}
+	if c.QueryParam("accept") == "1" {
+		if len(names) == 0 {
+			return clair.Invalid("name", "must name the feeds to accept")
+		}
+		if err := s.Feeds.Accept(c.Request().Context(), names...); err != nil {
+			return err
 		}
 	}
 	started, err := s.Feeds.Start(names...)

@@ -56,6 +56,10 @@ func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
 
 func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
 
+func (f *feeds) Accept(ctx context.Context, names ...string) error {
+	return f.updates.Accept(ctx, names...)
+}
+
 // add adds feeds of local files, which a manager runs until the test ends.
 func (w world) add(list ...feed.Feed) {
 	w.Helper()

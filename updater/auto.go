@@ -35,9 +35,9 @@ func (n *need) used(now time.Time) bool {
 }
 
 const (
-	// retryAfter is how long an automatic feed is not tried again after it
-	// failed.
-	retryAfter = 10 * time.Minute
+	// RetryAfter is the time for which an automatic feed is not tried again
+	// after it failed.
+	RetryAfter = 10 * time.Minute
 	// recordNeed is how old the store's record of a need may become.
 	recordNeed = time.Hour
 )
@@ -151,7 +151,7 @@ func (e *entry) due(now time.Time) bool {
 	switch {
 	case !e.auto || e.running:
 		return false
-	case !e.need.failed.IsZero() && now.Sub(e.need.failed) < retryAfter:
+	case !e.need.failed.IsZero() && now.Sub(e.need.failed) < RetryAfter:
 		return false
 	}
 	return e.need.succeeded.IsZero() || !e.need.used(now)

@@ -130,7 +130,9 @@ func mirrorOf(t *testing.T, url string, more map[string]any, others ...clair.Upd
 	for k, v := range more {
 		table[k] = v
 	}
-	return newManager(t, nil, append([]clair.Updater{newUpdater(t, table)}, others...)...)
+	// The other server loses most of its records in these tests.
+	lose := func(c *Config, _ *Options) { c.MaxShrink = 0 }
+	return newManager(t, lose, append([]clair.Updater{newUpdater(t, table)}, others...)...)
 }
 
 func TestClair_MirrorsAnotherServer(t *testing.T) {

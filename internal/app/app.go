@@ -69,8 +69,8 @@ func New(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger) (_ *
 	a.matcher = NewMatcher(cfg, a.db)
 	a.coverer = NewCoverer(cfg, a.db, updates)
 	a.coverer.Feeds = server.RecentFeeds(a.coverer.Feeds)
-	a.windows = patches.New(cfg.Window, snapshots{a.db}, nil, log)
-	a.findings = &findings{db: a.db, log: log}
+	a.windows = patches.New(cfg.Window, snapshots{a.db}, demand{updates, Health(cfg, a.db, updates).Feeds, cfg.Catalogue}, log)
+	a.findings = &findings{db: a.db, needer: updates, log: log}
 	bundles, err := NewBundles(cfg, a.db, updates)
 	if err != nil {
 		return nil, err
@@ -152,7 +152,7 @@ func (a *App) options() server.Options {
 	status := a.status()
 	return server.Options{
 		Manifests: a.db, Updates: a.db, Changes: a.db, Notifications: a.db, Redeliverer: a.notifier, Patches: a.windows,
-		Matcher: a.matcher, Coverer: a.coverer, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
+		Needer: a.updates, Matcher: a.matcher, Coverer: a.coverer, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
 		IndexQueue: a.cfg.Indexer.Queue, IndexWait: time.Duration(a.cfg.Indexer.MaxWait),
 		Feeds:      feeds,
 		ReadyAfter: time.Duration(a.cfg.Updater.ReadyAfter), CacheAge: time.Duration(a.cfg.Updater.Interval),

@@ -185,11 +185,17 @@ const envPrefix = "ORIEL_"
 // It is not a key of the configuration.
 const TokenVariable = envPrefix + "TOKEN"
 
+// OfflineVariable is the environment variable that, if true, prevents automatic
+// downloads as updater.auto = false does. It is not a key of the configuration.
+const OfflineVariable = envPrefix + "OFFLINE"
+
 // setFromEnvironment sets scalars and lists from variables such as
 // ORIEL_STORE_PATH. A variable that names no key is an error, as in the file.
 func setFromEnvironment(c *Config, environ []string) error {
 	fields := map[string]reflect.Value{}
 	collectFields(reflect.ValueOf(c).Elem(), envPrefix, fields)
+	offline := false
+	fields[OfflineVariable] = reflect.ValueOf(&offline).Elem()
 	var errs []error
 	for _, e := range environ {
 		name, text, _ := strings.Cut(e, "=")
@@ -204,6 +210,9 @@ func setFromEnvironment(c *Config, environ []string) error {
 		if err := setField(f, text); err != nil {
 			errs = append(errs, clair.Invalid(name, "%v", err))
 		}
+	}
+	if offline {
+		c.Updater.Auto = false
 	}
 	return errors.Join(errs...)
 }

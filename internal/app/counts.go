@@ -11,14 +11,16 @@ import (
 	"oriel/clair"
 	"oriel/internal/api"
 	"oriel/match"
+	"oriel/server"
 	"oriel/store"
 )
 
 // findings counts the findings of all manifests, by severity, in the background,
 // so that no request waits for a count.
 type findings struct {
-	db  *store.DB
-	log *slog.Logger
+	db     *store.DB
+	needer server.Needer
+	log    *slog.Logger
 
 	// mu guards the fields below.
 	mu     sync.Mutex
@@ -101,6 +103,11 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 		return took, err
 	}
 	*by = now
+	// Stored manifests need their feeds although nobody may ask for reports:
+	// notifications follow from updates.
+	if _, err := f.needer.Need(ctx, places.Platforms()...); err != nil && ctx.Err() == nil {
+		f.log.WarnContext(ctx, "needed feeds not fetched", "err", err)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = &api.Findings{CountedAt: start.UTC(), Manifests: stats.Manifests, BySeverity: bySeverity(counts), Took: took}

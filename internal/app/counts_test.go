@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,15 @@ import (
 	"oriel/clair"
 	"oriel/store"
 )
+
+// recordedNeeds records the places that are needed.
+type recordedNeeds struct{ places []string }
+
+// Need records places.
+func (n *recordedNeeds) Need(_ context.Context, places ...string) ([]string, error) {
+	n.places = append(n.places, places...)
+	return nil, nil
+}
 
 // Findings are counted again when a feed or the manifests have changed, and
 // only then.
@@ -24,7 +34,8 @@ func TestFindings_Recount(t *testing.T) {
 		}, nil)
 	})
 	require.NoError(t, err)
-	f := &findings{db: db, log: slog.New(slog.DiscardHandler)}
+	needs := &recordedNeeds{}
+	f := &findings{db: db, needer: needs, log: slog.New(slog.DiscardHandler)}
 	require.Nil(t, f.Last(), "nothing was counted, which is not nothing found")
 	var by counted
 	count := func() int64 {
@@ -50,7 +61,9 @@ func TestFindings_Recount(t *testing.T) {
 		_, err := db.PutIndexReport(t.Context(), report("sha256:"+hash, []string{"v1.2.0", "v1.2.0", "v9.0.0"}[i]))
 		require.NoError(t, err)
 	}
+	require.Empty(t, needs.places)
 	require.EqualValues(t, 2, count(), "a package counts for each manifest")
+	require.Equal(t, []string{"go"}, needs.places, "stored manifests need their feeds")
 	require.EqualValues(t, 3, f.Last().Manifests)
 	_, err = db.UpdateVulnerabilities(t.Context(), "osv/Go", "fp2", func(func(*clair.Vulnerability, error) bool) {})
 	require.NoError(t, err)

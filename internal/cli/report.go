@@ -29,7 +29,7 @@ type reportFlags struct {
 	format, output, failOn, minSeverity string
 	distro, image, platform             string
 	allowIncomplete                     string
-	onlyFixed, why                      bool
+	onlyFixed, why, offline             bool
 }
 
 // gateError is the gates that a report fails. Its text has one line for each.
@@ -58,12 +58,14 @@ func (o *oriel) reportCommand() *cobra.Command {
 		Short: "Report what affects an input; needs no running server",
 		Long: `Report what affects an input by the data in the database. The input is a docker save or OCI layout
 archive or folder, a root directory, an SBOM (CycloneDX, SPDX), a Clair index report, a dpkg, apk or rpm
-database, or the digest of a manifest that is stored. With --fail-on the exit code is 3 if a finding meets one of
+database, or the digest of a manifest that is stored. Feeds with enabled = "auto" that the input needs are
+fetched first if they have never been; --offline, ORIEL_OFFLINE=1 and updater.auto = false prevent it. With --fail-on the exit code is 3 if a finding meets one of
 its conditions, or if packages are not covered by any feed.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.report(cmd.Context(), args[0], f) },
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "fetch no feeds")
 	cmd.Flags().BoolVar(&f.why, "why", false, "print the reason of each finding, and the operation it came from, after the report")
 	return cmd
 }
@@ -88,7 +90,7 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 	if err != nil {
 		return usageError{err}
 	}
-	cfg, _, err := o.config()
+	cfg, log, err := o.config()
 	if err != nil {
 		return err
 	}
@@ -96,20 +98,13 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 	if err != nil {
 		return usageError{err}
 	}
-	db, err := o.openReadOnly(ctx, cfg, app.TakeMemory(cfg))
+	r := &reporter{o: o, cfg: cfg, log: log, offline: f.offline}
+	defer func() { err = errors.Join(err, r.close()) }()
+	input, res, err := r.report(ctx, name, in)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	input, err := readInput(ctx, db, name, in)
-	if err != nil {
-		return err
-	}
-	res, err := app.NewMatcher(cfg, db).Report(ctx, input.Report)
-	if err != nil {
-		return err
-	}
-	rep, err := newReport(ctx, cfg, db, input.Report, res)
+	rep, err := newReport(ctx, cfg, r.db, input.Report, res)
 	if err != nil {
 		return err
 	}
@@ -119,7 +114,7 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 		return err
 	}
 	if f.why {
-		latest, err := db.GetLatestUpdateRefs(ctx, clair.KindVulnerability)
+		latest, err := r.db.GetLatestUpdateRefs(ctx, clair.KindVulnerability)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,19 +13,23 @@ import (
 	"oriel/clair"
 	"oriel/internal/app"
 	"oriel/internal/client"
+	"oriel/internal/feed"
 	"oriel/internal/sanitize"
 	"oriel/updater"
 )
 
 func (o *oriel) updateCommand() *cobra.Command {
 	var f serverFlags
+	var accept bool
 	cmd := &cobra.Command{
-		Use: "update [FEED…]", Short: "Update the enabled feeds, or those named, once; fails if any feed fails",
-		Long: `Update the enabled feeds, or those named, once. If a server owns the database, it updates them, and the
-command waits for it.`,
+		Use: "update [FEED…]", Short: "Update the feeds in use, or those named, once; fails if any feed fails",
+		Long: `Update the feeds in use, or those named, once. A feed with enabled = "auto" is in use once a report needed it
+or its name was given here. If a server owns the database, it updates them, and the command waits for it.
+A feed that lost more records than updater.max_shrink permits keeps its old data unless --accept is given.`,
 		ValidArgsFunction: o.completeFeeds,
-		RunE:              func(cmd *cobra.Command, names []string) error { return o.update(cmd.Context(), names, f) },
+		RunE:              func(cmd *cobra.Command, names []string) error { return o.update(cmd.Context(), names, accept, f) },
 	}
+	cmd.Flags().BoolVar(&accept, "accept", false, "take the state of the named feeds although it has many records less")
 	f.addOwner(cmd)
 	return cmd
 }
@@ -37,14 +42,17 @@ func (o *oriel) completeFeeds(*cobra.Command, []string, string) ([]string, cobra
 	}
 	var names []string
 	for _, f := range cfg.Feeds {
-		if f.Enabled {
+		if f.Enabled && !strings.Contains(f.Name, feed.ReleaseVariable) {
 			names = append(names, f.Name)
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err error) {
+func (o *oriel) update(ctx context.Context, names []string, accept bool, f serverFlags) (err error) {
+	if accept && len(names) == 0 {
+		return usageError{clair.Invalid("accept", "name the feeds whose state is to be taken")}
+	}
 	cfg, log, err := o.config()
 	if err != nil {
 		return err
@@ -56,7 +64,7 @@ func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err 
 	if d != nil {
 		defer d.Close()
 		fmt.Fprintf(o.stderr, "asking the server at %s\n", d.URL())
-		runs, err := d.RunFeeds(ctx, names, func(r client.FeedRun) { o.printResult(resultOf(r)) })
+		runs, err := d.RunFeeds(ctx, names, accept, func(r client.FeedRun) { o.printResult(resultOf(r)) })
 		var results []updater.Result
 		for _, r := range runs {
 			results = append(results, resultOf(r))
@@ -70,10 +78,18 @@ func (o *oriel) update(ctx context.Context, names []string, f serverFlags) (err 
 		return err
 	}
 	defer done()
+	if accept {
+		if err := m.Accept(ctx, names...); err != nil {
+			return err
+		}
+	}
 	results, err := m.Update(ctx, names...)
 	p.clear()
 	if results == nil {
 		return err
+	}
+	if len(results) == 0 {
+		fmt.Fprintln(o.stderr, `no feeds are in use: those with enabled = "auto" are fetched once something needs them`)
 	}
 	for _, r := range results {
 		o.printResult(r)

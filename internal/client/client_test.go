@@ -198,7 +198,7 @@ func TestClient_RunFeeds(t *testing.T) {
 		asked++
 	})
 	got := map[string]string{}
-	runs, err := c.RunFeeds(t.Context(), nil, func(r client.FeedRun) {
+	runs, err := c.RunFeeds(t.Context(), nil, false, func(r client.FeedRun) {
 		got[r.After.Name] = fmt.Sprintln(r.NewOperation(), r.Interrupted(), r.After.Error)
 	})
 	require.NoError(t, err)

@@ -59,24 +59,19 @@ func operation(f api.FeedStatus) uuid.UUID {
 	return *f.Operation
 }
 
-// RunFeeds has the server run feeds, all enabled ones if none are named, calls
-// done with each run as it ends, and returns all of them. If ctx ends first,
-// the server goes on by itself.
-func (c *Client) RunFeeds(ctx context.Context, names []string, done func(FeedRun)) ([]FeedRun, error) {
+// RunFeeds has the server run feeds, all that are in use if none are named, calls
+// done with each run as it ends, and returns all of them. It waits for those that
+// are running already. If ctx ends first, the server goes on by itself.
+//
+// If accept is true, the named feeds take states that are held back.
+func (c *Client) RunFeeds(ctx context.Context, names []string, accept bool, done func(FeedRun)) ([]FeedRun, error) {
 	before, err := c.Feeds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var started api.FeedsStarted
-	query := url.Values{"name": names}
-	if err := c.json(ctx, request{method: http.MethodPost, path: api.PathRunFeeds + "?" + query.Encode()}, &started); err != nil {
+	waiting, err := c.startFeeds(ctx, names, accept, before)
+	if err != nil {
 		return nil, err
-	}
-	waiting := started.Started
-	for name, f := range before {
-		if len(names) == 0 && f.Running && !slices.Contains(waiting, name) {
-			waiting = append(waiting, name) // it is being updated anyway
-		}
 	}
 	w := waiter{before: before, done: done}
 	tick := time.NewTicker(pollEvery)
@@ -103,6 +98,36 @@ func (c *Client) RunFeeds(ctx context.Context, names []string, done func(FeedRun
 			return w.runs, fmt.Errorf("the server goes on by itself: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// startFeeds has the server start the feeds that are not running, and returns the
+// names of all that then are.
+func (c *Client) startFeeds(ctx context.Context, names []string, accept bool, before map[string]api.FeedStatus) ([]string, error) {
+	var running, start []string
+	for _, name := range names {
+		if before[name].Running {
+			running = append(running, name)
+		} else {
+			start = append(start, name)
+		}
+	}
+	var started api.FeedsStarted
+	if len(names) == 0 || len(start) > 0 {
+		query := url.Values{"name": start}
+		if accept {
+			query.Set("accept", "1")
+		}
+		if err := c.json(ctx, request{method: http.MethodPost, path: api.PathRunFeeds + "?" + query.Encode()}, &started); err != nil {
+			return nil, err
+		}
+	}
+	waiting := append(running, started.Started...)
+	for name, f := range before {
+		if len(names) == 0 && f.Running && !slices.Contains(waiting, name) {
+			waiting = append(waiting, name) // it is being updated anyway
+		}
+	}
+	return waiting, nil
 }
 
 // waiter collects runs as they end. A set of feeds has no operation of its
