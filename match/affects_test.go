@@ -25,6 +25,16 @@ func advisory(repo, name, fixed string) *clair.Vulnerability {
 	}
 }
 
+// requireAffects checks a case of a table.
+func requireAffects(t *testing.T, name string, want bool, v *clair.Vulnerability, r clair.Record) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		got, err := match.NewJudge().Affects(v, r)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
+
 func TestAffects_Languages(t *testing.T) {
 	for _, c := range []struct {
 		repo, version, bounds string
@@ -142,9 +152,7 @@ func TestAffects_WhatIsCompared(t *testing.T) {
 	} {
 		r := language("pypi", "zope.interface", "4.0")
 		c.change(&r)
-		got, err := match.NewJudge().Affects(v, r)
-		require.NoError(t, err)
-		require.Equal(t, c.want, got, c.name)
+		requireAffects(t, c.name, c.want, v, r)
 	}
 }
 
@@ -195,9 +203,7 @@ func TestAffects_Distributions(t *testing.T) {
 	} {
 		v := &clair.Vulnerability{Name: "CVE-1", Package: &clair.Package{Name: "p", Kind: clair.Source}, Dist: &c.dist, FixedInVersion: c.fixed}
 		r := clair.Record{Package: &clair.Package{Name: "p", Version: c.version, Kind: clair.Source}, Dist: &c.dist}
-		got, err := match.NewJudge().Affects(v, r)
-		require.NoError(t, err)
-		require.Equal(t, c.want, got, "%s %s, fixed %q", c.dist.PrettyName, c.version, c.fixed)
+		requireAffects(t, fmt.Sprintf("%s_%s_%s", c.dist.DID, c.version, c.fixed), c.want, v, r)
 	}
 	other := alpine318
 	other.VersionID, other.PrettyName = "3.19", "Alpine Linux v3.19"
@@ -232,9 +238,7 @@ func TestAffects_RPM(t *testing.T) {
 			Package: &clair.Package{Name: "p", Kind: clair.Binary, Arch: c.vuln, Version: c.last},
 			Dist:    &amzn2, FixedInVersion: c.fixed, ArchOperation: c.op,
 		}
-		got, err := match.NewJudge().Affects(v, rpm(c.arch))
-		require.NoError(t, err)
-		require.Equal(t, c.want, got, "%+v", c)
+		requireAffects(t, fmt.Sprint(c.op, "_", c.vuln, "_", c.arch, "_", c.last), c.want, v, rpm(c.arch))
 	}
 }
 
@@ -269,9 +273,7 @@ func TestAffects_RedHat(t *testing.T) {
 			Package: &clair.Package{Name: "p", Version: "1", Kind: clair.Binary, Module: c.module},
 			Repo:    &clair.Repository{Key: "rhel-cpe-repository", CPE: c.record},
 		}
-		got, err := match.NewJudge().Affects(v, r)
-		require.NoError(t, err)
-		require.Equal(t, c.want, got, "%+v", c)
+		requireAffects(t, c.vuln+"_"+c.record, c.want, v, r)
 	}
 }
 
@@ -320,9 +322,7 @@ func TestAffects_ModuleContext(t *testing.T) {
 	} {
 		v := &clair.Vulnerability{Package: &clair.Package{Name: "p", Kind: clair.Binary}, Dist: &amzn2, FixedInVersion: fixed}
 		r := clair.Record{Package: &clair.Package{Name: "p", Version: version, Kind: clair.Binary}, Dist: &amzn2}
-		got, err := match.NewJudge().Affects(v, r)
-		require.NoError(t, err)
-		require.Equal(t, want, got, version)
+		requireAffects(t, version, want, v, r)
 	}
 }
 
@@ -348,9 +348,7 @@ func TestAffects_Modules(t *testing.T) {
 	} {
 		v := &clair.Vulnerability{Package: &clair.Package{Name: "nodejs", Kind: clair.Binary, Module: c.advisory}, Dist: &alma9, FixedInVersion: c.fixed}
 		r := clair.Record{Package: &clair.Package{Name: "nodejs", Version: c.version, Kind: clair.Binary, Module: c.own}, Dist: &alma9}
-		got, err := match.NewJudge().Affects(v, r)
-		require.NoError(t, err)
-		require.Equal(t, c.want, got, "%+v", c)
+		requireAffects(t, fmt.Sprint(c.advisory, "_", c.fixed, "_", c.own, "_", c.version), c.want, v, r)
 	}
 }
 

@@ -53,9 +53,9 @@ func (l incomparables) add(p *clair.Package, t owned, v *clair.Vulnerability) {
 // reason returns why the version of a target could not be compared.
 func (t *target) reason() string {
 	if _, err := t.version(); err != nil {
-		return fmt.Sprintf("%.80q is not a %s version", t.Package.Version, t.scheme)
+		return fmt.Sprintf("%.80q is not a valid %s version", t.Package.Version, t.scheme)
 	}
-	return fmt.Sprintf("the advisory's version is not a %s version", t.scheme)
+	return fmt.Sprintf("the advisory's version is not a valid %s version", t.scheme)
 }
 
 func (l incomparables) list() []Incomparable {

@@ -109,8 +109,8 @@ func TestReport_Incomparable(t *testing.T) {
 		"3": {Name: "b", Version: "b:2", Kind: clair.Binary},
 	})
 	want := []match.Incomparable{
-		{Package: "a", Version: "1", Advisories: []string{"CVE-1"}, Reason: "the advisory's version is not a dpkg version"},
-		{Package: "b", Version: "b:2", Advisories: []string{"CVE-3", "CVE-4"}, Reason: `"b:2" is not a dpkg version`},
+		{Package: "a", Version: "1", Advisories: []string{"CVE-1"}, Reason: "the advisory's version is not a valid dpkg version"},
+		{Package: "b", Version: "b:2", Advisories: []string{"CVE-3", "CVE-4"}, Reason: `"b:2" is not a valid dpkg version`},
 	}
 	check := func(t *testing.T, res *match.Result) {
 		t.Helper()

@@ -122,9 +122,11 @@ func TestReleaseOf(t *testing.T) {
 		"":                        {{}, {DID: "kali", Name: "Kali GNU/Linux", VersionID: "2024.1", VersionCodeName: "kali-rolling"}, {DID: "devuan", Name: "Devuan GNU/Linux", VersionID: "5"}, {DID: "anolis", Name: "Anolis OS", VersionID: "8.8"}, {DID: "ubuntu-core", Name: "Ubuntu Core", VersionID: "22"}, {DID: "slackware", Name: "Slackware", VersionID: "15.0"}, {DID: "debian"}, {Name: "debian testing"}},
 	} {
 		for _, d := range systems {
-			r, ok := distro.ReleaseOf(&d)
-			require.Equal(t, want, r.Platform, "%+v", d)
-			require.Equal(t, want != "", ok)
+			t.Run(want+"/"+d.PrettyName+d.VersionID, func(t *testing.T) {
+				r, ok := distro.ReleaseOf(&d)
+				require.Equal(t, want, r.Platform, "%+v", d)
+				require.Equal(t, want != "", ok)
+			})
 		}
 	}
 	_, ok := distro.ReleaseOf(nil)

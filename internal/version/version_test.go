@@ -129,12 +129,14 @@ func TestCompare(t *testing.T) {
 		{Alpine, "1.2.3-r1", "1.2.3-r0", 1, ""},
 		{Alpine, "1.2_rc1-r0", "1.2-r0", -1, ""},
 	} {
-		got, err := Compare(c.scheme, c.a, c.b)
-		require.NoError(t, err, "%s: %s, %s", c.scheme, c.a, c.b)
-		require.Equal(t, c.want, got, "%s: %s, %s: %s", c.scheme, c.a, c.b, c.because)
-		back, err := Compare(c.scheme, c.b, c.a)
-		require.NoError(t, err)
-		require.Equal(t, -c.want, back)
+		t.Run(fmt.Sprintf("%s/%s_%s", c.scheme, c.a, c.b), func(t *testing.T) {
+			got, err := Compare(c.scheme, c.a, c.b)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got, c.because)
+			back, err := Compare(c.scheme, c.b, c.a)
+			require.NoError(t, err)
+			require.Equal(t, -c.want, back)
+		})
 	}
 }
 
