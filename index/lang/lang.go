@@ -11,6 +11,7 @@ import (
 func Readers() []reader.Reader {
 	return []reader.Reader{
 		pythonReader(), pythonOriginReader(), nodeReader(), nodeLockReader(), nodeHiddenReader(), javaReader(), rubyReader(), rustReader(),
-		composerReader(), goReader(),
+		composerReader(), swiftReader(), dartReader(), elixirReader(), rReader(), rLockReader(), juliaReader(), conanReader(),
+		cocoapodsReader(), haskellReader(), actionsReader(), goReader(),
 	}
 }
