@@ -235,6 +235,7 @@ func TestOSV_DistributionVersions(t *testing.T) {
 	for _, c := range []struct{ name, affected, fixed, last string }{
 		{"fix", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.2-3"}]}],"versions":["1.0-1","9-9"]`, "1.2-3", ""},
 		{"last_affected", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"last_affected":"1.2-3"}]}]`, "", "1.2-3"},
+		{"introduced_later", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"1.0-1"},{"fixed":"1.2-3"}]}]`, "fixed=1.2-3&introduced=1.0-1", ""},
 		{"listed", `"versions":["1.2-3","1.0-1","1.2-3"]`, "versions=1.0-1%2C1.2-3", ""},
 		{"listed_next_to_commits", `"ranges":[{"type":"GIT","repo":"https://example.test/r","events":[{"introduced":"0"}]}],"versions":["1.0-1"]`, "versions=1.0-1", ""},
 		{"no_fix", `"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]`, "", ""},

@@ -296,11 +296,11 @@ func (p *parser) wants(ecosystem string) bool {
 }
 
 // setVersions writes bounds in the form that the place's matching reads: as a
-// query string for language ecosystems and for listed versions, and otherwise
-// for a distribution as the fixed version, or the last affected one if there is
-// no fix.
+// query string for language ecosystems, and for a distribution if versions are
+// listed or the first is not affected. Otherwise a distribution's row has the
+// fixed version, or the last affected one if there is no fix.
 func (at *osvPlace) setVersions(v *clair.Vulnerability, b clair.Bounds) {
-	if at.dist == nil || len(b.Versions) > 0 {
+	if at.dist == nil || len(b.Versions) > 0 || b.Introduced != "" {
 		v.FixedInVersion = b.String()
 		return
 	}
