@@ -15,16 +15,16 @@ import (
 // annotator is an enricher whose records are found by CVE.
 type annotator struct {
 	name, mediaType string
-	// shared is the tag of the record whose members all others of the feed
-	// have; "" if there is none.
+	// shared is the tag of the record whose members belong to all other records
+	// of the feed; "" if there is none.
 	shared string
 }
 
-// Name is Clair's name of the enricher.
+// Name returns Clair's name of the enricher.
 func (a annotator) Name() string { return a.name }
 
-// Enrich gives one message: the ids of vulnerabilities with the records of all
-// CVEs they name.
+// Enrich returns one message: the ids of vulnerabilities with the records of
+// all their CVEs.
 func (a annotator) Enrich(ctx context.Context, g clair.EnrichmentGetter, r *clair.VulnerabilityReport) (string, []json.RawMessage, error) {
 	named := make(map[string][]string, len(r.Vulnerabilities))
 	tags := map[string]struct{}{}
@@ -54,12 +54,12 @@ func (a annotator) Enrich(ctx context.Context, g clair.EnrichmentGetter, r *clai
 	return a.mediaType, []json.RawMessage{msg}, nil
 }
 
-// byTag sorts records by their tags, whole.
+// byTag returns complete records by their tags.
 func (a annotator) byTag(records []clair.EnrichmentRecord) map[string][]json.RawMessage {
 	var shared json.RawMessage
 	if a.shared != "" {
-		// Of several feeds the one with the newest: all of a format's are
-		// copies of one publisher's.
+		// If there are several feeds, the newest one counts: all feeds of a
+		// format are copies of one publisher's.
 		for _, r := range records {
 			if slices.Contains(r.Tags, a.shared) && bytes.Compare(r.Enrichment, shared) > 0 {
 				shared = r.Enrichment
@@ -79,7 +79,7 @@ func (a annotator) byTag(records []clair.EnrichmentRecord) map[string][]json.Raw
 	return out
 }
 
-// join puts the members of two JSON objects into one.
+// join combines the members of two JSON objects in one.
 func join(a, b json.RawMessage) json.RawMessage {
 	const empty = len("{}")
 	if len(a) <= empty || len(b) <= empty {
@@ -90,8 +90,8 @@ func join(a, b json.RawMessage) json.RawMessage {
 	return append(out, b[1:]...)
 }
 
-// message writes the JSON by hand, since what it consists of is JSON already
-// and would be read through once more. It is nil where there are no records.
+// message writes the JSON by hand, because its parts are already JSON and
+// would be parsed once more. It returns nil if there are no records.
 func (a annotator) message(named map[string][]string, byTag map[string][]json.RawMessage) json.RawMessage {
 	size := 0
 	for id, cves := range named {

@@ -6,7 +6,7 @@ import (
 	"oriel/clair"
 )
 
-// CVEs lists the CVEs that a vulnerability names, each once: those of its
+// CVEs returns the CVEs of a vulnerability without duplicates: those of its
 // name first, then its aliases', then its links'.
 func CVEs(v *clair.Vulnerability) []string {
 	found := appendCVEs(nil, v.Name)
@@ -16,10 +16,10 @@ func CVEs(v *clair.Vulnerability) []string {
 	return appendCVEs(found, v.Links)
 }
 
-// appendCVEs appends the CVEs that a text contains and the list lacks, as
-// Clair finds them, (?i:cve)[-_]\d{4}[-_]\d{4,}, and in the spelling of their
+// appendCVEs appends the CVEs in a text that are missing in the list, as Clair
+// finds them, (?i:cve)[-_]\d{4}[-_]\d{4,}, and in the spelling of their
 // records. It is written by hand because the regular expression takes longer
-// than all else that an enricher does.
+// than the rest of an enricher.
 func appendCVEs(list []string, text string) []string {
 	const shortest = len("CVE-2000-1234")
 	for i := 0; i+shortest <= len(text); i++ {
@@ -39,7 +39,7 @@ func appendCVEs(list []string, text string) []string {
 	return list
 }
 
-// cveAt gives the length of the id that a text begins with, 0 if with none.
+// cveAt returns the length of the id that a text begins with, or 0.
 func cveAt(s string) int {
 	const year, number, digits = len("CVE-"), len("CVE-2000-"), 4
 	if s[1]|0x20 != 'v' || s[2]|0x20 != 'e' || !isDash(s[year-1]) || !isDash(s[number-1]) {
@@ -63,8 +63,8 @@ func cveAt(s string) int {
 func isDash(c byte) bool  { return c == '-' || c == '_' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// recordCVE is the tag of a feed's record about one CVE; ok is false where the
-// id is none.
+// recordCVE returns the tag of a feed's record about one CVE; ok is false if
+// the id is not one of a CVE.
 func recordCVE(id string) (tag string, ok bool) {
 	if len(id) < len("CVE-2000-1234") || id[0]|0x20 != 'c' || cveAt(id) != len(id) {
 		return "", false

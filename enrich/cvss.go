@@ -14,8 +14,7 @@ import (
 	"oriel/internal/fetch"
 )
 
-// cvss are the scores and vectors that the National Vulnerability Database
-// publishes.
+// cvss has the scores and vectors of the National Vulnerability Database.
 func cvss() Enrichment {
 	return Enrichment{
 		Name: "cvss", Format: "nvd", Enricher: annotator{name: "clair.cvss", mediaType: clair.TypeCVSS},
@@ -45,7 +44,7 @@ type nvdCVE struct {
 	} `json:"metrics"`
 }
 
-// nvdMetric is one party's judgement; that of type Primary is NVD's own.
+// nvdMetric is one party's rating; the one of type Primary is NVD's own.
 type nvdMetric struct {
 	Type string          `json:"type"`
 	Data json.RawMessage `json:"cvssData"`
@@ -63,18 +62,18 @@ func parseNVD(src io.Reader, e feed.RecordEmitter) error {
 // nvdParser reads one CVE at a time.
 type nvdParser struct {
 	feed.RecordEmitter
-	// count is of CVEs, whether they were of use or not.
+	// count is the number of CVEs, usable or not.
 	count int
 	// found, unless it is nil, is called with each CVE before its record.
 	found func(cve string) error
-	// done says which CVEs have been read, in a newer feed than the one at
-	// hand; nil if there is none.
+	// done reports which CVEs have been read from a newer feed; nil if there is
+	// none.
 	done map[string]struct{}
-	// newer makes the feed at hand that one.
+	// newer makes the current feed the newer one.
 	newer bool
 }
 
-// verdict refuses a feed without a single CVE.
+// verdict returns an error if the feed had no CVE at all.
 func (p *nvdParser) verdict() error {
 	if p.count == 0 {
 		return feed.Malformed("there is not one CVE in it")
@@ -142,8 +141,8 @@ func (p *nvdParser) one(r *feed.JSON) error {
 	return p.Record(cve, data)
 }
 
-// best picks the judgement to keep: by version, in the order in which clients
-// know how to show them, and NVD's own before another's of the same version.
+// best returns the rating to keep: by version, in the order in which clients
+// can show them, and NVD's own before another's of the same version.
 func (c *nvdCVE) best() *nvdMetric {
 	for _, of := range [][]nvdMetric{c.Metrics.V31, c.Metrics.V30, c.Metrics.V40, c.Metrics.V2} {
 		for i := range of {
@@ -158,7 +157,7 @@ func (c *nvdCVE) best() *nvdMetric {
 	return nil
 }
 
-// cvssData checks a judgement and gives it in its shortest form.
+// cvssData checks a rating and returns its shortest form.
 func cvssData(raw json.RawMessage) (json.RawMessage, error) {
 	var d struct {
 		Version *string  `json:"version"`

@@ -14,21 +14,21 @@ import (
 
 // Enrichment is a kind of feed and the enricher of its records.
 type Enrichment struct {
-	// Name is what the configuration calls the enricher.
+	// Name is the enricher's name in the configuration.
 	Name string
-	// Format is what the configuration calls the format of its feeds.
+	// Format is the name of the format of its feeds.
 	Format string
-	// NewFeed makes the updater of a feed, which is a clair.EnrichmentUpdater
-	// too. It does no I/O.
+	// NewFeed returns the updater of a feed, which is also a
+	// clair.EnrichmentUpdater. It does no I/O.
 	NewFeed func(feed.Feed, *fetch.Client) clair.Updater
 	// Enricher adds the records of those feeds to reports.
 	Enricher clair.Enricher
 }
 
-// All are the enrichments of this package.
+// All returns the enrichments of this package.
 func All() []Enrichment { return []Enrichment{cvss(), epss(), kev()} }
 
-// Formats are the formats of the enrichments' feeds.
+// Formats returns the formats of the enrichments' feeds.
 func Formats() []feed.Format {
 	var out []feed.Format
 	for _, e := range All() {
@@ -42,11 +42,11 @@ func Formats() []feed.Format {
 
 // Config is the [matcher] table of the configuration.
 type Config struct {
-	// Enrichers are the names of those to run, in the order of their keys in
-	// a report; CVSS is always first.
+	// Enrichers are the names of the enrichers to run, in the order of their
+	// keys in a report; CVSS is always first.
 	Enrichers []string `toml:"enrichers"`
-	// AllowIncomplete has patterns of the places that gates may leave without
-	// a feed.
+	// AllowIncomplete has patterns of the places that gates accept without a
+	// feed.
 	AllowIncomplete []string `toml:"allow_incomplete"`
 	// CVSS, EPSS and KEV are the enrichers' own tables.
 	CVSS EnricherConfig `toml:"cvss"`
@@ -56,24 +56,24 @@ type Config struct {
 
 // EnricherConfig is one enricher's own table.
 type EnricherConfig struct {
-	// Timeout is how long the enricher may take for one report. The report
-	// goes out without it then.
+	// Timeout is how long the enricher may take for one report. After that, the
+	// report does not include it.
 	Timeout quantity.Duration `toml:"timeout"`
 }
 
-// Default is the configuration where the file says nothing.
+// Default returns the default configuration.
 func Default() Config {
 	own := EnricherConfig{Timeout: quantity.Duration(2 * time.Second)}
 	return Config{Enrichers: []string{"cvss", "epss", "kev"}, AllowIncomplete: []string{}, CVSS: own, EPSS: own, KEV: own}
 }
 
-// Of gives an enricher's own table; ok is false where there is none.
+// Of returns an enricher's own table; ok is false if there is none.
 func (c Config) Of(name string) (own EnricherConfig, ok bool) {
 	own, ok = map[string]EnricherConfig{"cvss": c.CVSS, "epss": c.EPSS, "kev": c.KEV}[name]
 	return own, ok
 }
 
-// Validate names the first key with an impossible value.
+// Validate returns an error that names the first impossible value.
 func (c Config) Validate() error {
 	var known []string
 	for _, e := range All() {

@@ -19,8 +19,8 @@ import (
 // the scores, which are the same for all of them.
 const epssShared = "EPSS"
 
-// epss are FIRST's Exploit Prediction Scoring System's scores: how likely a
-// vulnerability is to be exploited within thirty days.
+// epss has the scores of FIRST's Exploit Prediction Scoring System: how likely
+// a vulnerability is to be exploited within thirty days.
 func epss() Enrichment {
 	return Enrichment{
 		Name: "epss", Format: "epss", Enricher: annotator{name: "clair.epss", mediaType: clair.TypeEPSS, shared: epssShared},
@@ -30,14 +30,15 @@ func epss() Enrichment {
 	}
 }
 
-// maxLine is far beyond any line of the file.
+// maxLine is far longer than any line of the file.
 const maxLine = 4096
 
 // parseEPSS reads FIRST's CSV: a comment with the model's version and the
 // date, a line of names, then a CVE a line.
 //
-// Fields are never quoted, so lines are split at commas and not read as RFC
-// 4180: there, one stray quote would swallow all lines after it.
+// Fields are never quoted, so lines are split at commas instead of being read
+// according to RFC 4180, in which one stray quote would include all lines
+// after it.
 func parseEPSS(r io.Reader, e feed.RecordEmitter) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)

@@ -11,11 +11,11 @@ import (
 	"oriel/internal/fetch"
 )
 
-// kevShared is the tag of the record with the catalogue's version, which is
-// the same for all entries.
+// kevShared is the tag of the record with the catalog's version, which is the
+// same for all entries.
 const kevShared = "KEV"
 
-// kev is CISA's catalogue of vulnerabilities that are known to be exploited.
+// kev has CISA's catalog of vulnerabilities that are known to be exploited.
 func kev() Enrichment {
 	return Enrichment{
 		Name: "kev", Format: "kev", Enricher: annotator{name: "clair.kev", mediaType: clair.TypeKEV, shared: kevShared},
@@ -36,7 +36,7 @@ type kevEntry struct {
 	Ransomware  string `json:"knownRansomwareCampaignUse"`
 }
 
-// kevRecord is an entry in Clair's spelling, but for the catalogue's version.
+// kevRecord is an entry in Clair's spelling, without the catalog's version.
 type kevRecord struct {
 	CVE         string `json:"cve"`
 	Name        string `json:"vulnerability_name"`

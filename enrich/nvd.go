@@ -23,31 +23,31 @@ import (
 )
 
 const (
-	// nvdFirst is the first of NVD's yearly feeds, which has the years before
-	// it too.
+	// nvdFirst is the first of NVD's yearly feeds; it includes the years
+	// before.
 	nvdFirst = 2002
-	// nvdModified is the feed of what changed in the last eight days. It is
-	// made every two hours, the yearly feeds once a day.
+	// nvdModified is the feed of the changes of the last eight days. It is
+	// published every two hours, the yearly feeds once a day.
 	nvdModified = "modified"
-	// maxMeta bounds a .meta file, which has five short lines.
+	// maxMeta limits a .meta file, which has five short lines.
 	maxMeta = 4096
 )
 
-// nvdYears is the updater of all yearly feeds below an address, which is what
-// an address that names no JSON file stands for.
+// nvdYears is the updater of all yearly feeds below an address. An address
+// that does not name a JSON file is read this way.
 //
-// Each has a .meta file with the checksum of its JSON, and the fingerprint is
-// these checksums. Nothing is fetched beyond the .meta files while they stay,
-// and only the years that changed once they do not. What the modified feed has
-// is newer than the same in a yearly feed, so it is read first and takes its
-// place. What it no longer has is in the yearly feed by then, which NVD makes
-// anew every day.
+// Each feed has a .meta file with the checksum of its JSON, and the
+// fingerprint consists of these checksums. Only the .meta files are fetched
+// while they are the same, and only the years that changed otherwise. The
+// modified feed has newer versions of CVEs than a yearly feed, so it is read
+// first and has precedence. A CVE that leaves it is in the yearly feed by
+// then, which NVD publishes again every day.
 type nvdYears struct {
 	fileFeed
 }
 
 // FetchEnrichment reads the .meta files. The feeds themselves are fetched one
-// by one while they are read, so that only one of them lies on the disk.
+// by one while they are read, so that only one of them is on the disk.
 func (n *nvdYears) FetchEnrichment(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	sums, err := n.sums(ctx)
 	if err != nil {
@@ -63,8 +63,8 @@ func (n *nvdYears) FetchEnrichment(ctx context.Context, last clair.Fingerprint) 
 	return &nvdBody{sums: sums}, clair.Fingerprint(fp), nil
 }
 
-// FetchEnrichmentDelta is FetchEnrichment, but for the feeds that have changed
-// since.
+// FetchEnrichmentDelta does the same as FetchEnrichment for the feeds that
+// have changed since.
 func (n *nvdYears) FetchEnrichmentDelta(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	var before map[string]string
 	if err := json.Unmarshal([]byte(last), &before); err != nil {
@@ -78,7 +78,7 @@ func (n *nvdYears) FetchEnrichmentDelta(ctx context.Context, last clair.Fingerpr
 	return r, fp, nil
 }
 
-// sums gives the checksum of each feed there is, by year or "modified".
+// sums returns the checksum of each feed, by year or "modified".
 func (n *nvdYears) sums(ctx context.Context) (map[string]string, error) {
 	sums := map[string]string{}
 	this := time.Now().UTC().Year()
@@ -123,10 +123,11 @@ func (n *nvdYears) address(which, ending string) string {
 	return strings.TrimSuffix(n.URL, "/") + "/nvdcve-2.0-" + which + ending
 }
 
-// nvdBody is what FetchEnrichment hands on: not bytes, but what to fetch.
+// nvdBody is the result of FetchEnrichment: the feeds to fetch, not their
+// bytes.
 type nvdBody struct {
 	sums map[string]string
-	// before are the sums of what is there already; nil if nothing is.
+	// before are the checksums of the imported feeds; nil if there are none.
 	before map[string]string
 }
 
@@ -136,7 +137,7 @@ func (b *nvdBody) Read([]byte) (int, error) {
 
 func (b *nvdBody) Close() error { return nil }
 
-// ParseEnrichment reads what FetchEnrichment returned, or a reader of one or
+// ParseEnrichment reads the result of FetchEnrichment, or a reader of one or
 // more documents.
 func (n *nvdYears) ParseEnrichment(ctx context.Context, r io.ReadCloser) feed.Records {
 	body, ok := r.(*nvdBody)
@@ -148,7 +149,7 @@ func (n *nvdYears) ParseEnrichment(ctx context.Context, r io.ReadCloser) feed.Re
 	})
 }
 
-// ParseEnrichmentDelta reads what FetchEnrichmentDelta returned.
+// ParseEnrichmentDelta reads the result of FetchEnrichmentDelta.
 func (n *nvdYears) ParseEnrichmentDelta(ctx context.Context, r io.ReadCloser) iter.Seq2[clair.EnrichmentChange, error] {
 	return func(yield func(clair.EnrichmentChange, error) bool) {
 		e := feed.NewRecordEmitter(func(rec clair.EnrichmentRecord, err error) bool {
@@ -203,7 +204,7 @@ func (n *nvdYears) readAll(ctx context.Context, body *nvdBody, p *nvdParser, yea
 	return p.verdict()
 }
 
-// read fetches and parses one feed, which must be what its .meta file says.
+// read fetches and parses one feed, which must match its .meta file.
 func (n *nvdYears) read(ctx context.Context, body *nvdBody, which string, p *nvdParser) (err error) {
 	f, _, err := n.client.Get(ctx, fetch.Request{URL: n.address(which, ".json.gz"), MaxSize: n.Bytes(feed.MaxSizeOption)})
 	if err != nil {
@@ -220,13 +221,13 @@ func (n *nvdYears) read(ctx context.Context, body *nvdBody, which string, p *nvd
 		return fmt.Errorf("%s: %w", which, err)
 	}
 	if got := hex.EncodeToString(sum.hash.Sum(nil)); got != body.sums[which] {
-		// It was replaced between the two requests, or is broken.
+		// Either it was replaced between the two requests, or it is damaged.
 		return fmt.Errorf("%w: the feed of %s has not the checksum of its .meta file", clair.ErrUnavailable, which)
 	}
 	return nil
 }
 
-// summed sums what is read.
+// summed computes the checksum of what is read.
 type summed struct {
 	r    io.Reader
 	hash hash.Hash

@@ -7,88 +7,89 @@ import (
 	"oriel/clair"
 )
 
-// Reviser is an updater whose feed becomes something else when its parser or
-// its options change. What Revision returns is kept with the fingerprint, and
-// a feed of another revision is fetched and parsed although it is unchanged.
+// Reviser is an updater whose rows change when its parser or its options
+// change. The result of Revision is stored with the fingerprint, and a feed of
+// another revision is fetched and parsed even if it is unchanged.
 type Versioned interface {
 	Revision() string
 }
 
-// Set is a feed that turns out to be several updaters when it is asked, such
-// as another server. A feed that is one embeds a clair.NoopUpdater, and whoever
-// runs updaters asks each of them whether it is a Set.
+// Set is a feed that expands into several updaters when it is read, such as
+// another server. Such a feed embeds a clair.NoopUpdater, and the manager
+// checks whether an updater is a Set.
 //
-// The members' operations and statuses are kept under the members' own names.
-// None may have the name of a configured feed or of another set's member: such
-// a member fails, and the others go on.
+// The members' operations and statuses are stored under the members' own
+// names. A member with the name of a configured feed or of another set's
+// member fails, and the others continue.
 type Set interface {
 	clair.Updater
-	// Updaters asks the feed for its updaters. Each is run before the next is
-	// asked for, and is of no use afterwards. An error stands in place of
-	// what could not be had.
+	// Updaters returns the feed's updaters. Each is run before the next is
+	// requested, and is not valid afterwards. An error takes the place of an
+	// updater that cannot be read.
 	Updaters(context.Context) iter.Seq2[clair.Updater, error]
 }
 
-// Knower is an updater that brings one state and no later one, such as a file
-// of operations. Known says whether an operation with this fingerprint has
-// that state; any operation of the updater may, not only the newest.
+// Knower is an updater with one state and no later one, such as a file of
+// operations. Known reports whether an operation with this fingerprint has
+// that state; it may be any operation of the updater, not only the newest.
 type StateChecker interface {
 	Known(clair.Fingerprint) bool
 }
 
-// Conditional is a Set that recognises a feed that is unchanged. The
-// fingerprint is kept with the set's own status, once all its members are in.
+// Conditional is a Set that recognizes an unchanged feed. The fingerprint is
+// stored with the set's own status, once all its members are imported.
 type Conditional interface {
 	Set
-	// UpdatersSince is Updaters, but where the feed still has the fingerprint
-	// given it yields an ErrUnchanged and nothing else.
+	// UpdatersSince does the same as Updaters, but yields only an ErrUnchanged
+	// if the feed still has the fingerprint.
 	UpdatersSince(context.Context, clair.Fingerprint) iter.Seq2[clair.Updater, error]
-	// Fingerprint is that of the feed whose updaters were yielded last.
+	// Fingerprint returns the fingerprint of the last feed whose updaters were
+	// yielded.
 	Fingerprint() clair.Fingerprint
 }
 
-// Carried is an updater that brings a state of a feed from another database,
-// where more is known of it than its rows: what format the feed is of, and when
-// it was last known to have this state. That is when the feed counts as
-// successful here, and no state replaces one that was found current later.
+// Carried is an updater with the state of a feed from another database, which
+// includes more than the rows: the feed's format, and when it was last known
+// to have this state. That time counts as the feed's last success here, and no
+// state replaces one that was found current later.
 type ImportedState interface {
 	clair.Updater
 	State() clair.FeedState
 }
 
-// DeltaUpdater is an updater whose feed tells what changed since an operation,
-// so that only that need be fetched.
+// DeltaUpdater is an updater whose feed reports what changed since an
+// operation, so that only the changes have to be fetched.
 type DeltaUpdater interface {
 	clair.Updater
-	// FetchDelta is Fetch, but may return what changed since the fingerprint,
-	// which is not "", instead of everything. It is an ErrBase where the feed
-	// does not reach back so far; then everything is fetched.
+	// FetchDelta does the same as Fetch, but may return only the changes since
+	// the fingerprint, which is not "". If the feed does not reach back that
+	// far, the error is an ErrBase; then everything is fetched.
 	FetchDelta(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
-	// ParseDelta reads what FetchDelta returned. The rows are to be read
-	// before the reader is closed, and once.
+	// ParseDelta reads the result of FetchDelta. The rows can be read once,
+	// before the reader is closed.
 	ParseDelta(context.Context, io.ReadCloser) (Delta, error)
 }
 
-// Delta is what a fetch brought: everything, or what changed.
+// Delta is the result of a fetch: everything, or the changes.
 type Delta struct {
-	// Whole says that Rows are all there are and Changes nil. Otherwise it is
-	// the other way round.
+	// Whole means that Rows are complete and Changes is nil. Otherwise Rows is
+	// nil.
 	Whole   bool
 	Rows    Rows
 	Changes Changes
 }
 
-// Changes is a stream of changes and of the records that could not be used.
+// Changes is a stream of changes and of errors about unusable records.
 type Changes = iter.Seq2[clair.Change, error]
 
-// EnrichmentDeltaUpdater is to enrichments what DeltaUpdater is to
-// vulnerabilities, but for a fetch that always brings what changed. It is an
-// ErrBase where the feed cannot tell.
+// EnrichmentDeltaUpdater does for enrichments what DeltaUpdater does for
+// vulnerabilities, except that its fetch always returns changes. If the feed
+// cannot report them, the error is an ErrBase.
 type EnrichmentDeltaUpdater interface {
 	clair.EnrichmentUpdater
 	FetchEnrichmentDelta(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
 	ParseEnrichmentDelta(context.Context, io.ReadCloser) iter.Seq2[clair.EnrichmentChange, error]
 }
 
-// ReplacedAdvisory makes a change of a name.
+// ReplacedAdvisory returns the change that replaces an advisory.
 func ReplacedAdvisory(name string) clair.Change { return clair.Change{Replaced: name} }

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrStopped is returned by emitters once their consumer has stopped ranging;
-// a parser passes it up.
+// a parser returns it.
 var ErrStopped = errors.New("stopped")
 
 // emitter passes values from within a parser to the consumer that ranges over
@@ -25,7 +25,7 @@ func (e emitter[T]) emit(v T) error {
 	return nil
 }
 
-// Skip counts a record that cannot be used.
+// Skip reports a record that cannot be used.
 func (e emitter[T]) Skip(record string, err error) error {
 	var none T
 	if !e.yield(none, &clair.RecordError{Record: record, Err: err}) {
@@ -43,8 +43,8 @@ func emitting[T any](parse func(emitter[T]) error) iter.Seq2[T, error] {
 	}
 }
 
-// Rows is a stream of vulnerabilities and of the records that could not be
-// used, which are *clair.RecordError.
+// Rows is a stream of vulnerabilities and of errors about unusable records,
+// which are *clair.RecordError.
 type Rows = iter.Seq2[*clair.Vulnerability, error]
 
 // Emitter passes vulnerabilities from a parser to its consumer.
@@ -52,7 +52,7 @@ type Emitter struct {
 	emitter[*clair.Vulnerability]
 }
 
-// Emit makes a stream of a parser that is written as a plain function.
+// Emit returns the stream of a parser that is written as a plain function.
 func Emit(parse func(Emitter) error) Rows {
 	return emitting(func(e emitter[*clair.Vulnerability]) error { return parse(Emitter{e}) })
 }
@@ -66,8 +66,7 @@ func (e Emitter) Row(v *clair.Vulnerability) error {
 	return e.emit(v)
 }
 
-// Records is a stream of enrichment records and of those that could not be
-// used.
+// Records is a stream of enrichment records and of errors about unusable ones.
 type Records = iter.Seq2[clair.EnrichmentRecord, error]
 
 // RecordEmitter passes enrichment records from a parser to its consumer.
@@ -75,7 +74,8 @@ type RecordEmitter struct {
 	emitter[clair.EnrichmentRecord]
 }
 
-// EmitRecords makes a stream of a parser that is written as a plain function.
+// EmitRecords returns the stream of a parser that is written as a plain
+// function.
 func EmitRecords(parse func(RecordEmitter) error) Records {
 	return emitting(func(e emitter[clair.EnrichmentRecord]) error { return parse(RecordEmitter{e}) })
 }

@@ -13,12 +13,13 @@ import (
 	"oriel/internal/fetch"
 )
 
-// File is an updater whose feed is one address, fetched whole and then parsed
-// as a stream. Most formats are a File and a function that reads it.
+// File is an updater whose feed is one address, which is fetched as a whole
+// and then parsed as a stream. Most formats are a File with a function that
+// reads it.
 type File struct {
 	Feed   Feed
 	Client *fetch.Client
-	// Version is the parser's: a new one reads an unchanged feed again.
+	// Version is the parser's version: a new one reads an unchanged feed again.
 	Version int
 	// Read parses the file, which may be a directory. If it finds no record at
 	// all, it must yield ErrEmpty instead of nothing.
@@ -32,11 +33,12 @@ var ErrEmpty = fmt.Errorf("%w: there is not one record in it", clair.ErrInvalid)
 // Name is the feed's name.
 func (w *File) Name() string { return w.Feed.Name }
 
-// Revision changes with all that decides what the feed's bytes become.
+// Revision returns a hash of everything that decides which rows the feed's
+// bytes become.
 func (w *File) Revision() string { return Revision(w.Feed, w.Version) }
 
-// Revision returns a hash of everything that decides what the bytes of a feed
-// become: its format, address, options and the parser's version.
+// Revision returns a hash of everything that decides which rows the bytes of a
+// feed become: its format, address, options and the parser's version.
 func Revision(f Feed, version int) string {
 	options, err := json.Marshal(f.Options)
 	if err != nil {
@@ -46,7 +48,7 @@ func Revision(f Feed, version int) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Fetch gets the feed unless it is still what the fingerprint says.
+// Fetch fetches the feed, unless it still has the fingerprint.
 func (w *File) Fetch(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	f, fp, err := w.Client.Get(ctx, fetch.Request{URL: w.Feed.URL, Last: last, MaxSize: w.Feed.Bytes(MaxSizeOption)})
 	if err != nil {
@@ -55,10 +57,10 @@ func (w *File) Fetch(ctx context.Context, last clair.Fingerprint) (io.ReadCloser
 	return f, fp, nil
 }
 
-// maxSpool bounds what is copied of a reader that is not ours.
+// maxSpool limits how much of a foreign reader is copied.
 const maxSpool = 2 << 30
 
-// Parse reads what Fetch returned, or any other reader of the same bytes.
+// Parse reads the result of Fetch, or any other reader of the same bytes.
 func (w *File) Parse(ctx context.Context, r io.ReadCloser) Rows {
 	if f, ok := r.(*fetch.File); ok {
 		return w.Read(ctx, f)
@@ -81,8 +83,8 @@ func (w *File) Parse(ctx context.Context, r io.ReadCloser) Rows {
 	}
 }
 
-// Stream makes a parse function for whole of one that reads plain bytes: the
-// file is decompressed first, whatever it is compressed with.
+// Stream returns a parse function for a parser of plain bytes: the file is
+// decompressed first, whatever its compression.
 func Stream(parse func(context.Context, io.Reader) Rows) func(context.Context, *fetch.File) Rows {
 	return func(ctx context.Context, f *fetch.File) Rows {
 		return func(yield func(*clair.Vulnerability, error) bool) {
@@ -104,10 +106,10 @@ func Stream(parse func(context.Context, io.Reader) Rows) func(context.Context, *
 	}
 }
 
-// Skip is the error that stands for a record that could not be used.
+// Skip returns the error about a record that cannot be used.
 func Skip(record string, err error) error { return &clair.RecordError{Record: record, Err: err} }
 
-// IsSkip says whether parsing goes on after an error.
+// IsSkip reports whether parsing continues after an error.
 func IsSkip(err error) bool {
 	_, ok := errors.AsType[*clair.RecordError](err)
 	return ok

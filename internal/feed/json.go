@@ -9,12 +9,12 @@ import (
 	"oriel/clair"
 )
 
-// MaxRecord bounds one record of a JSON feed, in bytes. The largest that are
-// published have a few megabytes.
+// MaxRecord limits one record of a JSON feed, in bytes. The largest published
+// ones have a few megabytes.
 const MaxRecord = 16 << 20
 
 // JSON reads a document of any length, value by value. Each value and each
-// token is bounded by MaxRecord, so that no document makes the decoder grow
+// token is limited by MaxRecord, so that no document makes the decoder grow
 // beyond it.
 type JSON struct {
 	dec *json.Decoder
@@ -27,7 +27,7 @@ func NewJSON(r io.Reader) *JSON {
 	return &JSON{json.NewDecoder(src), src}
 }
 
-// allowance is a reader that may be read for so many more bytes.
+// allowance is a reader of a limited number of bytes, which can be raised.
 type allowance struct {
 	r    io.Reader
 	left int
@@ -43,24 +43,25 @@ func (a *allowance) Read(p []byte) (int, error) {
 }
 
 // Decode reads the next value. If the value is not of the type of into, the
-// error is a *json.UnmarshalTypeError and reading can go on.
+// error is a *json.UnmarshalTypeError and reading can continue.
 func (j *JSON) Decode(into any) error {
 	j.src.left = MaxRecord
 	return UnexpectedEOF(j.dec.Decode(into))
 }
 
-// More reports whether another value follows: in the array or object at hand, or
-// another document after the last one.
+// More reports whether another value follows: in the current array or object,
+// or another document after the last one.
 func (j *JSON) More() bool { return j.dec.More() }
 
-// WrongType reports whether a value was read whole but is not of its type.
+// WrongType reports whether a value was read completely but is not of its
+// type.
 func WrongType(err error) bool {
 	_, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	return ok
 }
 
-// Object reads the members of the object that comes next; each call of visit
-// must read exactly one value.
+// Object reads the members of the next value, which must be an object; each
+// call of visit must read exactly one value.
 func (j *JSON) Object(visit func(key string) error) error {
 	if err := j.expect('{'); err != nil {
 		return err
@@ -77,8 +78,8 @@ func (j *JSON) Object(visit func(key string) error) error {
 	return j.expect('}')
 }
 
-// Array reads the elements of the array that comes next; each call of visit
-// must read exactly one value. A null is an empty array.
+// Array reads the elements of the next value, which must be an array; each
+// call of visit must read exactly one value. A null is an empty array.
 func (j *JSON) Array(visit func() error) error {
 	open, err := j.token()
 	if err != nil {
@@ -98,7 +99,7 @@ func (j *JSON) Array(visit func() error) error {
 	return j.expect(']')
 }
 
-// Skip reads the next value, whatever its size, and forgets it.
+// Skip reads the next value, whatever its size, and discards it.
 func (j *JSON) Skip() error {
 	for depth := 0; ; {
 		token, err := j.token()
@@ -146,8 +147,8 @@ func (j *JSON) expect(want json.Delim) error {
 	return nil
 }
 
-// UnexpectedEOF returns err, or io.ErrUnexpectedEOF if err is an io.EOF that
-// came in the middle of a record.
+// UnexpectedEOF returns err, or io.ErrUnexpectedEOF if err is an io.EOF in the
+// middle of a record.
 func UnexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -9,10 +9,10 @@ import (
 	"oriel/internal/fetch"
 )
 
-// WithContext makes a reader that ends when the context does.
+// WithContext returns a reader that fails once the context is done.
 func WithContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx.Err, r} }
 
-// contextReader keeps the context's question and not the context.
+// contextReader keeps the context's Err function, not the context.
 type contextReader struct {
 	done func() error
 	r    io.Reader
@@ -25,11 +25,10 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-// ReleaseOption is the key by which a feed that does not say so itself is told
-// what release it is of.
+// ReleaseOption is the key for the release of a feed that does not name it.
 const ReleaseOption = "release"
 
-// ReleaseOf reads the release of a feed, none where the key is not set.
+// ReleaseOf returns the release of a feed, or none if the key is not set.
 func ReleaseOf(f Feed) (distro.Release, error) {
 	name := f.Text(ReleaseOption)
 	if name == "" {
@@ -42,7 +41,7 @@ func ReleaseOf(f Feed) (distro.Release, error) {
 	return r, nil
 }
 
-// PlainFormat is a format of one plain file, parsed in one pass.
+// PlainFormat returns a format of one plain file that is parsed in one pass.
 func PlainFormat(name string, version int, parse func(io.Reader, distro.Release) Rows) Format {
 	return Format{
 		Name: name, Kind: clair.KindVulnerability, Options: []Option{TextOption(ReleaseOption)},

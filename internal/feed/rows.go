@@ -16,11 +16,12 @@ func Malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{clair.ErrInvalid}, args...)...)
 }
 
-// CVEPattern is a CVE's id, also as some feeds misspell it.
+// CVEPattern matches the id of a CVE, also in the ways in which some feeds
+// misspell it.
 var CVEPattern = regexp.MustCompile(`(?i)\bCVE[-_ ]([0-9]{4})[-_]([0-9]{4,19})\b`)
 
-// FindCVEs gives the ids of the CVEs that a text names, each once, in their
-// own spelling and in the order of the text.
+// FindCVEs returns the ids of the CVEs in a text, without duplicates, in their
+// canonical spelling and in the order of the text.
 func FindCVEs(text string) []string {
 	var found []string
 	for _, m := range CVEPattern.FindAllStringSubmatch(text, -1) {
@@ -29,7 +30,7 @@ func FindCVEs(text string) []string {
 	return found
 }
 
-// AppendOnce appends a string to a short list that lacks it.
+// AppendOnce appends a string to a short list unless it is already in it.
 func AppendOnce(list []string, s string) []string {
 	for _, have := range list {
 		if have == s {
@@ -47,11 +48,11 @@ func Truncate(s string, n int) string {
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	// A copy, so that the rest is not kept in memory.
+	// This is a copy, so that the rest is not kept in memory.
 	return strings.Clone(s[:n]) + "…"
 }
 
-// ParseDate reads the first of the dates that is one.
+// ParseDate returns the first of the texts that is a date.
 func ParseDate(dates ...string) time.Time {
 	for _, s := range dates {
 		for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05 MST"} {
@@ -63,8 +64,8 @@ func ParseDate(dates ...string) time.Time {
 	return time.Time{}
 }
 
-// MaxProblems bounds what is said of one definition.
+// MaxProblems limits the errors about one definition.
 const MaxProblems = 3
 
-// MaxReferences bounds the links of a row.
+// MaxReferences limits the links of a row.
 const MaxReferences = 100

@@ -8,8 +8,8 @@ import (
 )
 
 // TarReader reads the files of a tar archive. Unlike the standard library's
-// reader it tells an archive that was cut between two files from one that has
-// ended: without the blocks of zeros that end an archive, it is truncated.
+// reader, it detects an archive that was truncated between two files: without
+// the blocks of zeros that end an archive, it is truncated.
 type TarReader struct {
 	*tar.Reader
 	tail *tailReader
@@ -23,7 +23,7 @@ func NewTarReader(r io.Reader) *TarReader {
 	return &TarReader{Reader: tar.NewReader(tail), tail: tail}
 }
 
-// Next goes to the next entry. It returns io.EOF at a true end only.
+// Next advances to the next entry. It returns io.EOF only at a true end.
 func (t *TarReader) Next() (*tar.Header, error) {
 	h, err := t.Reader.Next()
 	switch {
@@ -35,7 +35,7 @@ func (t *TarReader) Next() (*tar.Header, error) {
 	return h, nil
 }
 
-// tailReader counts the zeros that it read last.
+// tailReader counts the zeros at the end of what was read so far.
 type tailReader struct {
 	r     io.Reader
 	zeros int

@@ -10,15 +10,15 @@ import (
 	"oriel/clair"
 )
 
-// MaxElement bounds the elements of an XML feed that are read as a whole, and
-// so the memory that a hostile one can ask for.
+// MaxElement limits the elements of an XML feed that are read as a whole, and
+// so the memory that a hostile feed can use.
 const MaxElement = 16 << 20
 
 // XMLElements calls visit for every element inside of the root at any depth;
-// visit may decode the element, else its children are visited next. A
-// document with a DTD is refused, since none of these feeds has one and
-// entities are how XML is made to explode. One that ends early or has another
-// root is an error.
+// visit may decode the element, or its children are visited next. A document
+// with a DTD is refused, because none of these feeds has one and entities can
+// expand without limit. If the document ends early or has another root,
+// XMLElements returns an error.
 func XMLElements(r io.Reader, root string, visit func(*xml.Decoder, xml.StartElement) error) error {
 	limit := &ElementReader{R: r, Limit: MaxElement}
 	dec := xml.NewDecoder(limit)
@@ -59,7 +59,7 @@ func XMLElements(r io.Reader, root string, visit func(*xml.Decoder, xml.StartEle
 	}
 }
 
-// ElementReader fails once an element is larger than its bound.
+// ElementReader fails once an element exceeds its limit.
 type ElementReader struct {
 	R           io.Reader
 	Left, Limit int
@@ -74,7 +74,7 @@ func (e *ElementReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// DecodeXML reads an element whole.
+// DecodeXML reads a whole element.
 func DecodeXML(dec *xml.Decoder, start xml.StartElement, into any) error {
 	if err := dec.DecodeElement(into, &start); err != nil {
 		return fmt.Errorf("XML element %s before byte %d: %w", start.Name.Local, dec.InputOffset(), UnexpectedEOF(err))
@@ -82,7 +82,7 @@ func DecodeXML(dec *xml.Decoder, start xml.StartElement, into any) error {
 	return nil
 }
 
-// Attr is the value of an attribute, "" where there is none.
+// Attr returns the value of an attribute, or "" if it does not exist.
 func Attr(e xml.StartElement, name string) string {
 	for _, a := range e.Attr {
 		if a.Name.Local == name {

@@ -10,8 +10,8 @@ import (
 	"oriel/internal/psk"
 )
 
-// The keys of how a feed makes itself known to a server: with a key that both
-// share, as Clair's clients do, or with a token.
+// The keys by which a feed authenticates to a server: with a shared key, as
+// Clair's clients do, or with a token.
 const (
 	pskOption       = "psk"
 	pskFileOption   = "psk_file"
@@ -23,8 +23,8 @@ func authOptions() []feed.Option {
 	return []feed.Option{feed.TextOption(pskOption), feed.FileOption(pskFileOption), feed.TextOption(issuerOption), feed.FileOption(tokenFileOption)}
 }
 
-// remoteAuth authorizes requests. Files are read for each one, so that what is
-// in them may change.
+// remoteAuth authorizes requests. Files are read for each one, so that their
+// contents may change.
 type remoteAuth struct {
 	psk, pskFile, tokenFile string
 	issuer                  string
@@ -55,7 +55,7 @@ func newRemoteAuth(f feed.Feed) (remoteAuth, error) {
 // tokenLife is how long a download with all its retries may use a token.
 const tokenLife = 10 * time.Minute
 
-// authorize adds what the server wants to see, if anything.
+// authorize adds the authentication of a request, if any.
 func (a remoteAuth) authorize(h http.Header) error {
 	var token string
 	var err error
@@ -79,7 +79,7 @@ func (a remoteAuth) authorize(h http.Header) error {
 	return nil
 }
 
-// sign makes a token as Clair's clients make them.
+// sign returns a token as Clair's clients make them.
 func (a remoteAuth) sign(text string) (string, error) {
 	key, err := psk.ParseKey(text)
 	if err != nil {

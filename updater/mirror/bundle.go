@@ -13,8 +13,8 @@ import (
 	"oriel/internal/fetch"
 )
 
-// Contents are states of feeds with their rows, such as a bundle holds. Each is
-// to be read before the next is asked for, and may be passed by.
+// Contents are states of feeds with their rows, such as those of a bundle.
+// Each is read before the next is requested, and may be skipped.
 type Contents interface {
 	Contents(context.Context) iter.Seq2[*clair.FeedContent, error]
 }
@@ -22,13 +22,13 @@ type Contents interface {
 // publicKeyOption names the file of the key that must have signed a bundle.
 const publicKeyOption = "public_key"
 
-// bundleVersion is of what a bundle becomes here.
+// bundleVersion is the version of the rows that a bundle becomes.
 const bundleVersion = 1
 
-// BundleFormat is the format "bundle": what another Oriel exports, in a file or
-// at its address. Its feeds become updaters of the same names here, of both
-// kinds. open reads a bundle that has been fetched, checking all of it; the
-// file of a public key is "" where any bundle will do.
+// BundleFormat returns the format "bundle": the export of another Oriel, in a
+// file or at its address. Its feeds become updaters of the same names, of both
+// kinds. open reads a fetched bundle and verifies all of it; the file of a
+// public key is "" if any bundle is accepted.
 func BundleFormat(open func(ctx context.Context, f *fetch.File, publicKey string) (Contents, error)) feed.Format {
 	return feed.Format{
 		Name: "bundle", Kind: clair.KindVulnerability,
@@ -56,19 +56,20 @@ type bundleSet struct {
 // Name is the feed's name.
 func (s *bundleSet) Name() string { return s.feed.Name }
 
-// Revision changes with all that decides what the bundle becomes here.
+// Revision returns a hash of everything that decides which rows the bundle
+// becomes.
 func (s *bundleSet) Revision() string { return feed.Revision(s.feed, bundleVersion) }
 
-// Fingerprint is that of the bundle fetched last.
+// Fingerprint returns the fingerprint of the last bundle.
 func (s *bundleSet) Fingerprint() clair.Fingerprint { return s.fp }
 
-// Updaters fetches the bundle whatever is known of it.
+// Updaters fetches the bundle unconditionally.
 func (s *bundleSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error] {
 	return s.UpdatersSince(ctx, "")
 }
 
-// UpdatersSince fetches the bundle unless it still has the fingerprint, and has
-// it checked before it yields anything.
+// UpdatersSince fetches the bundle, unless it still has the fingerprint, and
+// verifies it before it yields anything.
 func (s *bundleSet) UpdatersSince(ctx context.Context, last clair.Fingerprint) iter.Seq2[clair.Updater, error] {
 	return func(yield func(clair.Updater, error) bool) {
 		err := s.fetch(ctx, last, func(u clair.Updater) bool { return yield(u, nil) })
@@ -108,7 +109,7 @@ func (s *bundleSet) fetch(ctx context.Context, last clair.Fingerprint, yield fun
 	return wanted.missing()
 }
 
-// carry makes updaters of contents.
+// carry returns updaters of contents.
 func carry(ctx context.Context, c Contents, prefix string, w wanted) iter.Seq2[clair.Updater, error] {
 	return func(yield func(clair.Updater, error) bool) {
 		for one, err := range c.Contents(ctx) {
@@ -137,11 +138,11 @@ type carried struct {
 	name    string
 }
 
-// Name is the updater's name here.
+// Name returns the updater's name.
 func (c *carried) Name() string { return c.name }
 
-// State is the state, under the fingerprint it has here too. One without a
-// fingerprint is recognised by its operation.
+// State returns the state, with its fingerprint here. A state without a
+// fingerprint is recognized by its operation.
 func (c *carried) State() clair.FeedState {
 	s := c.content.FeedState
 	s.Updater = c.name
@@ -151,7 +152,8 @@ func (c *carried) State() clair.FeedState {
 	return s
 }
 
-// open is Fetch and FetchEnrichment. The rows come from elsewhere.
+// open does the work of Fetch and FetchEnrichment. The rows come from
+// elsewhere.
 func (c *carried) open(last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	fp := c.State().Fingerprint
 	if last == fp {
@@ -163,12 +165,12 @@ func (c *carried) open(last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint
 // carriedVulnerabilities is a state of vulnerabilities.
 type carriedVulnerabilities struct{ carried }
 
-// Fetch says whether the state is the one there is.
+// Fetch returns an ErrUnchanged if the state is already imported.
 func (c *carriedVulnerabilities) Fetch(_ context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	return c.open(last)
 }
 
-// Parse gives the state's rows.
+// Parse returns the state's rows.
 func (c *carriedVulnerabilities) Parse(context.Context, io.ReadCloser) feed.Rows {
 	return c.content.Vulnerabilities
 }
@@ -179,30 +181,31 @@ type carriedEnrichments struct {
 	carried
 }
 
-// FetchEnrichment says whether the state is the one there is.
+// FetchEnrichment returns an ErrUnchanged if the state is already imported.
 func (c *carriedEnrichments) FetchEnrichment(_ context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	return c.open(last)
 }
 
-// ParseEnrichment gives the state's records.
+// ParseEnrichment returns the state's records.
 func (c *carriedEnrichments) ParseEnrichment(context.Context, io.ReadCloser) iter.Seq2[clair.EnrichmentRecord, error] {
 	return c.content.Enrichments
 }
 
-// contentsSet are contents as a set that no feed of the configuration brings.
+// contentsSet is a set of contents that belongs to no feed of the
+// configuration.
 type contentsSet struct {
 	clair.NoopUpdater
 	name     string
 	contents Contents
 }
 
-// Name says where the contents came from.
+// Name returns where the contents come from.
 func (s *contentsSet) Name() string { return s.name }
 
-// Updaters makes an updater of each content.
+// Updaters returns an updater for each content.
 func (s *contentsSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error] {
 	return carry(ctx, s.contents, "", wanted{all: true})
 }
 
-// NewContents returns the set of some contents that no configured feed brings.
+// NewContents returns a set of contents that belongs to no configured feed.
 func NewContents(name string, c Contents) feed.Set { return &contentsSet{name: name, contents: c} }

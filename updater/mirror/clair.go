@@ -21,20 +21,19 @@ import (
 	"oriel/internal/fetch"
 )
 
-// The keys by which a feed of several updaters is told which to take, and what
-// to put before their names.
+// The keys that select updaters of a feed with several, and the prefix of
+// their names.
 const (
 	updatersOption = "updaters"
 	prefixOption   = "prefix"
 )
 
-// mirrorVersion is the version of what a server's rows become here.
+// mirrorVersion is the version of the rows that a server's rows become.
 const mirrorVersion = 1
 
-// ClairFormat is the format "clair": a running Clair v4, or another Oriel. Its
-// vulnerability updaters become updaters of the same names here, each with the
-// newest operation that the server has. Enrichments are not among what Clair
-// hands out.
+// ClairFormat returns the format "clair": a running Clair v4, or another
+// Oriel. Its vulnerability updaters become updaters of the same names, each
+// with the newest operation of the server. Clair does not serve enrichments.
 func ClairFormat() feed.Format {
 	return feed.Format{
 		Name: "clair", Kind: clair.KindVulnerability,
@@ -65,7 +64,7 @@ type clairSet struct {
 // Name is the feed's name.
 func (s *clairSet) Name() string { return s.feed.Name }
 
-// Updaters asks the server for the newest operations.
+// Updaters requests the newest operations of the server.
 func (s *clairSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error] {
 	return func(yield func(clair.Updater, error) bool) {
 		newest, err := s.operations(ctx, "?latest=true")
@@ -73,7 +72,7 @@ func (s *clairSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error]
 			yield(nil, err)
 			return
 		}
-		// What the server has beside the newest is asked for once it matters.
+		// The server's other operations are requested when they are needed.
 		var all map[string][]clair.UpdateOperation
 		has := func(ctx context.Context, updater string, ref uuid.UUID) (bool, error) {
 			if all == nil {
@@ -99,7 +98,7 @@ func (s *clairSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error]
 	}
 }
 
-// wanted are the updaters that a feed is told to take.
+// wanted returns the updaters that a feed selects.
 type wanted struct {
 	all   bool
 	names map[string]bool // whether it was met
@@ -122,7 +121,7 @@ func (w wanted) take(name string) bool {
 	return w.all
 }
 
-// missing is an error for those that were asked for by name and are not there.
+// missing returns an error about selected updaters that do not exist.
 func (w wanted) missing() error {
 	var errs []error
 	for _, n := range slices.Sorted(maps.Keys(w.names)) {
@@ -133,7 +132,7 @@ func (w wanted) missing() error {
 	return errors.Join(errs...)
 }
 
-// maxListing bounds the list of operations.
+// maxListing limits the list of operations.
 const maxListing = 16 << 20
 
 // operations reads the server's list of operations.
@@ -154,11 +153,12 @@ func (s *clairSet) operations(ctx context.Context, query string) (map[string][]c
 	return ops, nil
 }
 
-// errorTrailer is how a server says that it could not finish a body.
+// errorTrailer is the trailer in which a server reports that it could not
+// finish a body.
 const errorTrailer = "Clair-Error"
 
-// get makes one request of the server's internal interface. Accepting a
-// compressed answer spares nine tenths of the bytes.
+// get makes one request to the server's internal API. Accepting a compressed
+// answer saves nine tenths of the bytes.
 func (s *clairSet) get(ctx context.Context, what, query string, limit int64) (*fetch.File, error) {
 	h := http.Header{"Accept-Encoding": {"zstd, gzip"}}
 	if err := s.auth.authorize(h); err != nil {
@@ -174,30 +174,31 @@ type mirror struct {
 	set    *clairSet
 	theirs string // its name there
 	newest clair.UpdateOperation
-	// has says whether the server still has an operation.
+	// has reports whether the server still has an operation.
 	has func(ctx context.Context, updater string, ref uuid.UUID) (bool, error)
 }
 
 // mirrorMark is the fingerprint of a mirrored operation.
 type mirrorMark struct {
-	// Ref is the operation's there.
+	// Ref is the operation's reference on the server.
 	Ref uuid.UUID `json:"ref"`
-	// Exact says that no two rows there look the same here, which they may
-	// because the ranges that tell them apart are not handed out. Only then
-	// does what is removed there mean that a row here is to go.
+	// Exact means that no two rows of the server look the same here. They may,
+	// because the ranges that distinguish them are not served. Only if Exact is
+	// set does a removed row of the server mean that a row is removed here.
 	Exact bool `json:"exact"`
 }
 
 // Name is the updater's name here.
 func (m *mirror) Name() string { return m.set.feed.Text(prefixOption) + m.theirs }
 
-// Revision changes with what decides what the server's rows become.
+// Revision returns a hash of everything that decides which rows the server's
+// rows become.
 func (m *mirror) Revision() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "clair\n%d\n%s\n%s", mirrorVersion, m.set.base.Redacted(), m.theirs))
 	return hex.EncodeToString(sum[:6])
 }
 
-// Fetch gets the whole of the newest operation.
+// Fetch fetches the whole newest operation.
 func (m *mirror) Fetch(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	if m.mark(last).Ref == m.newest.Ref {
 		return nil, "", clair.ErrUnchanged
@@ -205,8 +206,8 @@ func (m *mirror) Fetch(ctx context.Context, last clair.Fingerprint) (io.ReadClos
 	return m.diff(ctx, uuid.Nil)
 }
 
-// FetchDelta gets what changed since the operation mirrored last. It is an
-// ErrBase where the server no longer has that one.
+// FetchDelta fetches the changes since the last mirrored operation. If the
+// server no longer has it, the error is an ErrBase.
 func (m *mirror) FetchDelta(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	mark := m.mark(last)
 	switch {
@@ -236,8 +237,8 @@ func (m *mirror) mark(fp clair.Fingerprint) (mark mirrorMark) {
 	return mark
 }
 
-// diff gets a difference to the newest operation and reads it once through, so
-// that one that is cut or garbled is never begun with.
+// diff fetches a difference to the newest operation and reads it once, so that
+// a truncated or damaged one is never applied in part.
 func (m *mirror) diff(ctx context.Context, prev uuid.UUID) (io.ReadCloser, clair.Fingerprint, error) {
 	query := "?cur=" + m.newest.Ref.String()
 	if prev != uuid.Nil {

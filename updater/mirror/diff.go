@@ -17,12 +17,12 @@ import (
 	"oriel/internal/fetch"
 )
 
-// maxRemoteRecord bounds one record of another server's JSON, and what stands
+// maxRemoteRecord limits one record of another server's JSON, and the space
 // between two of them.
 const maxRemoteRecord = 32 << 20
 
-// recordReader is what one record may still take. Whoever reads records gives
-// it more after each.
+// recordReader is a reader with an allowance for one record, which is renewed
+// after each record.
 type recordReader struct {
 	r      io.Reader
 	left   int64
@@ -44,23 +44,23 @@ func (l *recordReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// misshapen says that what a decoder could not read is JSON all the same, but
-// not of the shape it should have, so that the next value can be read.
+// misshapen reports whether a value that a decoder could not read is valid
+// JSON of another shape, so that the next value can be read.
 func (l *recordReader) misshapen(err error) bool {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	return !syntax && !l.failed && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// remoteVulnerability is a row as other servers spell it.
+// remoteVulnerability is a row in the spelling of other servers.
 type remoteVulnerability struct {
 	clair.Vulnerability
 	NormalizedSeverity remoteSeverity `json:"normalized_severity"`
 }
 
-// remoteSeverity is a severity that may be one of former times.
+// remoteSeverity is a severity, possibly of an earlier version of Clair.
 type remoteSeverity clair.Severity
 
-// UnmarshalJSON takes every word, and null.
+// UnmarshalJSON accepts every word, and null.
 func (s *remoteSeverity) UnmarshalJSON(b []byte) error {
 	var text *string
 	if err := json.Unmarshal(b, &text); err != nil || text == nil {
@@ -76,8 +76,8 @@ func (s *remoteSeverity) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// row gives the row as it is kept here: without the ids of the document, and
-// without the empty things that stand for absent ones.
+// row returns the row as it is stored: without the ids of the document, and
+// without empty objects.
 func (v *remoteVulnerability) row() (*clair.Vulnerability, error) {
 	out := v.Vulnerability
 	out.NormalizedSeverity = clair.Severity(v.NormalizedSeverity)
@@ -101,7 +101,7 @@ func (v *remoteVulnerability) row() (*clair.Vulnerability, error) {
 	return &out, nil
 }
 
-// sameRemote holds all by which two rows are told apart here.
+// sameRemote has all values by which rows are distinguished here.
 type sameRemote struct {
 	name, description, links, severity, fixed string
 	op                                        clair.ArchOp
@@ -251,12 +251,12 @@ func (d *diffReader) list(change func(*clair.Vulnerability) clair.Change) error 
 	return d.expect(json.Delim(']'))
 }
 
-// maxExact is up to how many rows it is looked whether two are the same, at 8
+// maxExact is the number of rows up to which duplicates are searched, at 8
 // bytes each.
 const maxExact = 2_000_000
 
-// checkDiff reads a difference to its end, sees that it is the one that was
-// asked for, and says whether no two of its rows look the same.
+// checkDiff reads a difference to its end, checks that it is the requested
+// one, and reports whether no two of its rows look the same.
 func checkDiff(ctx context.Context, f *fetch.File, prev, cur uuid.UUID) (exact bool, err error) {
 	seed := maphash.MakeSeed()
 	var hashes []uint64

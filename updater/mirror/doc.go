@@ -1,3 +1,3 @@
-// Package mirror reads what other servers know: a running Clair v4 or Oriel, a
-// file of clairctl export-updaters, and a bundle.
+// Package mirror reads the data of other servers: a running Clair v4 or Oriel,
+// a file of clairctl export-updaters, and a bundle.
 package mirror

@@ -16,9 +16,9 @@ import (
 	"oriel/internal/fetch"
 )
 
-// LinesFormat is the format "clair-jsonl": the file that clairctl's
-// export-updaters writes. It holds operations of several updaters, one record
-// a line, and the lines of an operation follow each other.
+// LinesFormat returns the format "clair-jsonl": the file that clairctl's
+// export-updaters writes. It has operations of several updaters, one record a
+// line, and the lines of an operation are consecutive.
 func LinesFormat() feed.Format {
 	return feed.Format{
 		Name: "clair-jsonl", Kind: clair.KindVulnerability,
@@ -34,14 +34,14 @@ type linesSet struct {
 	clair.NoopUpdater
 	feed   feed.Feed
 	client *fetch.Client
-	// from is read in place of the feed's address, where it is not nil.
+	// from is read instead of the feed's address, if it is not nil.
 	from io.Reader
 }
 
 // Name is the feed's name.
 func (s *linesSet) Name() string { return s.feed.Name }
 
-// line is a line of the file. Its records are left for later.
+// line is a line of the file, without its records.
 type line struct {
 	Updater     string
 	Fingerprint clair.Fingerprint
@@ -51,7 +51,7 @@ type line struct {
 	Enrichment  json.RawMessage
 }
 
-// lines are those of one operation: where in the plain file they stand.
+// lines are the lines of one operation: their place in the plain file.
 type lines struct {
 	ref      uuid.UUID
 	updater  string
@@ -60,12 +60,12 @@ type lines struct {
 	from, to int64
 }
 
-// maxPlain bounds the file once it is decompressed.
+// maxPlain limits the size of the decompressed file.
 const maxPlain = 16 << 30
 
-// Updaters reads the file once through before it yields anything, so that one
-// that is cut or garbled brings nothing. The plain bytes go to a temporary
-// file meanwhile.
+// Updaters reads the file once before it yields anything, so that a truncated
+// or damaged one has no effect. The plain bytes are stored in a temporary
+// file.
 func (s *linesSet) Updaters(ctx context.Context) iter.Seq2[clair.Updater, error] {
 	return func(yield func(clair.Updater, error) bool) {
 		plain, err := s.open(ctx)
@@ -96,7 +96,7 @@ func (s *linesSet) open(ctx context.Context) (*fetch.File, error) {
 	return plain, err
 }
 
-// spoolPlain copies what a stream is decompressed to a temporary file.
+// spoolPlain decompresses a stream to a temporary file.
 func spoolPlain(ctx context.Context, from io.Reader) (*fetch.File, error) {
 	r, err := fetch.Decompress(feed.WithContext(ctx, from))
 	if err != nil {
@@ -136,10 +136,10 @@ func (s *linesSet) members(ctx context.Context, plain *fetch.File, yield func(cl
 	return wanted.missing()
 }
 
-// maxGroups bounds the operations of one file.
+// maxGroups limits the operations of one file.
 const maxGroups = 10_000
 
-// groupLines reads a file through and tells its operations apart.
+// groupLines reads a file and finds its operations.
 func groupLines(r io.Reader) ([]lines, error) {
 	record := newRecordReader(bufio.NewReader(r))
 	dec := json.NewDecoder(record)
@@ -177,8 +177,8 @@ func groupLines(r io.Reader) ([]lines, error) {
 	return all, nil
 }
 
-// check sees that a line belongs somewhere. A fingerprint that is empty
-// recognises nothing, and the operation's reference takes its place.
+// check checks that a line belongs to an operation. An empty fingerprint
+// recognizes nothing, so the operation's reference is used instead.
 func (l *line) check() error {
 	if l.Kind == "" {
 		l.Kind = clair.KindVulnerability
@@ -205,15 +205,15 @@ type linesUpdater struct {
 	name  string
 	lines lines
 	plain *fetch.File
-	// known are the fingerprints of this state and of later ones in the
-	// file: whoever has one of those has no use for this.
+	// known are the fingerprints of this state and of later ones in the file:
+	// an updater with one of them does not need this one.
 	known map[clair.Fingerprint]bool
 }
 
 // Name is the updater's name here.
 func (u *linesUpdater) Name() string { return u.name }
 
-// Known says whether a fingerprint is of this state or of a later one.
+// Known reports whether a fingerprint belongs to this state or to a later one.
 func (u *linesUpdater) Known(fp clair.Fingerprint) bool { return u.known[fp] }
 
 func (u *linesUpdater) open(last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
@@ -241,8 +241,8 @@ func (u *linesVulnerabilities) Parse(ctx context.Context, r io.ReadCloser) feed.
 	})
 }
 
-// clairEnrichers are the formats of the feeds that Clair's enrichers read, by
-// the names that their operations always have there.
+// clairEnrichers maps the names that the operations of Clair's enrichers
+// always have to the formats of their feeds.
 var clairEnrichers = map[string]string{"clair.cvss": "nvd", "clair.epss": "epss", "clair.kev": "kev"}
 
 // linesEnrichments is an operation of enrichments.
@@ -251,7 +251,7 @@ type linesEnrichments struct {
 	linesUpdater
 }
 
-// State says what format the records are of, so that they are read as such.
+// State returns the format of the records, so that they are read as such.
 func (u *linesEnrichments) State() clair.FeedState {
 	return clair.FeedState{
 		UpdateOperation: clair.UpdateOperation{Updater: u.name, Kind: clair.KindEnrichment, Fingerprint: u.lines.fp},
@@ -274,7 +274,7 @@ func (u *linesEnrichments) ParseEnrichment(ctx context.Context, r io.ReadCloser)
 	})
 }
 
-// readLines reads what stands in each line of one operation.
+// readLines reads the record in each line of one operation.
 func readLines[L, T any](r io.Reader, of func(L) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		record := newRecordReader(r)
@@ -299,7 +299,7 @@ func readLines[L, T any](r io.Reader, of func(L) (T, error)) iter.Seq2[T, error]
 	}
 }
 
-// NewLines returns the set of a file that no configured feed brings.
+// NewLines returns the set of a file that belongs to no configured feed.
 func NewLines(name string, r io.Reader) feed.Set {
 	return &linesSet{feed: feed.Feed{Name: name}, from: r}
 }

@@ -44,15 +44,15 @@ type repository struct{ *feed.File }
 // repoIndex is the index of a repository below its address.
 const repoIndex = "repodata/repomd.xml"
 
-// maxMirrors is how many mirrors are tried, and maxIndex bounds the lists and
-// indexes on the way.
+// maxMirrors is how many mirrors are tried, and maxIndex limits lists and
+// indexes.
 const (
 	maxMirrors = 3
 	maxIndex   = 1 << 20
 )
 
-// Fetch finds the feed and gets it unless the index has the same checksum
-// still.
+// Fetch finds the feed and fetches it, unless the index still has the same
+// checksum.
 func (u *repository) Fetch(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	address := u.Feed.URL
 	switch {
@@ -84,7 +84,7 @@ func (u *repository) mirrors(ctx context.Context, last clair.Fingerprint) (io.Re
 	}
 	var errs []error
 	for _, address := range list {
-		// Only the network: a list must not name files of this machine.
+		// Only network addresses: a list must not name files of this machine.
 		if !strings.HasPrefix(address, "https://") && !strings.HasPrefix(address, "http://") {
 			errs = append(errs, feed.Malformed("the mirror %.80q is not on the network", address))
 			continue
@@ -101,7 +101,7 @@ func (u *repository) mirrors(ctx context.Context, last clair.Fingerprint) (io.Re
 	return nil, "", errors.Join(errs...)
 }
 
-// fetchFrom gets the feed of the repository at an address.
+// fetchFrom fetches the feed of the repository at an address.
 func (u *repository) fetchFrom(ctx context.Context, address string, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	index, _, err := u.Client.Get(ctx, fetch.Request{URL: address + repoIndex, MaxSize: maxIndex})
 	if err != nil {

@@ -48,8 +48,8 @@ type updateInfoPackage struct {
 // update without CVEs makes rows of its own name. Updates that are not of type
 // security make none.
 //
-// The release is the one given, or else what the collection or the title of
-// an update names ("Amazon Linux 2023 - ALAS2023-…").
+// The release is the one of the options, or else the one that the collection
+// or the title of an update names ("Amazon Linux 2023 - ALAS2023-…").
 func Parse(r io.Reader, release distro.Release) feed.Rows {
 	return feed.Emit(func(e feed.Emitter) error {
 		p := updateInfoParser{Emitter: e, release: release}
@@ -118,7 +118,7 @@ func (p *updateInfoParser) update(u *updateInfo) error {
 	return nil
 }
 
-// names are the CVEs that an update refers to, or else its own id.
+// names returns the CVEs that an update refers to, or else its own id.
 func (u *updateInfo) names() []string {
 	var names []string
 	for _, ref := range u.References {

@@ -1,4 +1,4 @@
-// Package feedtest has what tests of several formats of feeds share: fixtures,
+// Package feedtest has helpers that tests of several formats share: fixtures,
 // archives in memory, and rows in one line each.
 package feedtest
 
@@ -26,7 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// brief is a row in one line, for comparing whole feeds.
+// brief returns a row in one line, for comparing whole feeds.
 func brief(v *clair.Vulnerability) string {
 	var b strings.Builder
 	if v.Dist != nil {
@@ -59,8 +59,8 @@ func brief(v *clair.Vulnerability) string {
 	return b.String()
 }
 
-// Collect reads rows to their end: the rows in brief and in order, what was
-// skipped, and the error that ended them.
+// Collect reads rows to their end. It returns the rows in brief and in order,
+// the skipped ones, and the error that ended them.
 func Collect(in feed.Rows) (found, skipped []string, err error) {
 	for v, e := range in {
 		var record *clair.RecordError
@@ -88,12 +88,12 @@ func Fixture(t testing.TB, parts ...string) []byte {
 	return b
 }
 
-// Opener starts passes over bytes.
+// Opener returns a function that opens the bytes again for each pass.
 func Opener(b []byte) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 }
 
-// Platform is the release of a platform.
+// Platform returns the release of a platform.
 func Platform(t testing.TB, name string) distro.Release {
 	t.Helper()
 	r, ok := distro.ReleaseByName(name)
@@ -101,7 +101,7 @@ func Platform(t testing.TB, name string) distro.Release {
 	return r
 }
 
-// Parsed is what a feed gave.
+// Parsed is the result of parsing a feed.
 type Parsed struct {
 	Rows    []*clair.Vulnerability
 	Skipped []*clair.RecordError
@@ -159,8 +159,8 @@ func TarOf(t testing.TB, records ...string) []byte {
 	return b.Bytes()
 }
 
-// CorpusFiles are the feeds of the corpus that a pattern finds under feeds/
-// and feeds-next/.
+// CorpusFiles returns the feeds of the corpus that match a pattern under
+// feeds/ and feeds-next/.
 func CorpusFiles(t testing.TB, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(corpus.Dir(t), "corpus", "feeds*", pattern))
@@ -169,7 +169,7 @@ func CorpusFiles(t testing.TB, pattern string) []string {
 	return names
 }
 
-// Unzipped starts passes over a gzipped file.
+// Unzipped returns a function that opens a gzipped file for each pass.
 func Unzipped(name string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		f, err := os.Open(name)
@@ -197,10 +197,10 @@ func Slurp(t testing.TB, name string) []byte {
 	return b
 }
 
-// MaxHeap is what a parser may hold of any feed of the corpus.
+// MaxHeap is the memory that a parser may use for any feed of the corpus.
 const MaxHeap = 24 << 20
 
-// ArchiveOf makes an archive of names and bodies.
+// ArchiveOf returns an archive of names and bodies.
 func ArchiveOf(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -221,7 +221,8 @@ func SHA256(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Count reads rows to their end, and the live heap at every thousandth of them.
+// Count reads rows to their end, and measures the live heap at every
+// thousandth of them.
 func Count(t testing.TB, in feed.Rows) (n, skipped int, heap uint64, err error) {
 	t.Helper()
 	runtime.GC()
@@ -253,10 +254,10 @@ func Count(t testing.TB, in feed.Rows) (n, skipped int, heap uint64, err error) 
 	return n, skipped, heap, err
 }
 
-// asRecord says whether an error is of one record.
+// asRecord reports whether an error is about one record.
 func asRecord(err error, record **clair.RecordError) bool { return errors.As(err, record) }
 
-// Facts of two real advisories, in words of our own.
+// These are facts of two real advisories, in our own words.
 const (
 	GoRecord = `{"schema_version":"1.3.1","id":"GO-2023-1988","modified":"2024-05-20T16:03:47Z","published":"2023-08-02T15:09:42Z",
 		"aliases":["CVE-2023-3978","GHSA-2wrh-6pvc-2jm9","GO-2023-1988"],"summary":"Cross-site scripting in golang.org/x/net/html",
