@@ -87,7 +87,7 @@ func (c Config) Validate() error {
 		case !slices.Contains(known, name):
 			return clair.Invalid("matcher.enrichers", "%.40q is not one of %s", name, strings.Join(known, ", "))
 		case slices.Contains(c.Enrichers[:i], name):
-			return clair.Invalid("matcher.enrichers", "%q stands there twice", name)
+			return clair.Invalid("matcher.enrichers", "duplicate entry %q", name)
 		}
 	}
 	return nil

@@ -227,7 +227,7 @@ func (n *nvdYears) read(ctx context.Context, body *nvdBody, which string, p *nvd
 	return nil
 }
 
-// summed computes the checksum of what is read.
+// summed computes the checksum of the bytes that are read.
 type summed struct {
 	r    io.Reader
 	hash hash.Hash

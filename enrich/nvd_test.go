@@ -97,7 +97,7 @@ func (n *nvd) change(f func()) {
 // set changes what a feed says of a CVE.
 func (n *nvd) set(feed, cve string, score float64) { n.change(func() { n.feeds[feed][cve] = score }) }
 
-// downloads gives the feeds that were fetched since the last call.
+// downloads returns the feeds that were fetched since the last call.
 func (n *nvd) downloads() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -137,8 +137,8 @@ func scores(t *testing.T, db *store.DB, cves []string) map[string]string {
 	return out
 }
 
-// Only the feeds whose .meta file changed are fetched, beside what was
-// modified last.
+// Only the feeds whose .meta file changed are fetched, in addition to the
+// recent modifications.
 func TestNVDYears(t *testing.T) {
 	n := newNVD(t)
 	n.set("modified", "CVE-2021-0002", 7)
@@ -188,8 +188,8 @@ func TestNVDYears(t *testing.T) {
 	require.Contains(t, score("CVE-2024-0001"), `"baseScore":1.0`)
 }
 
-// However the feeds change, updates by what changed lead to what fetching
-// everything leads to; also after failures and deleted operations.
+// However the feeds change, deltas lead to the same state as fetching
+// everything, also after failures and deleted operations.
 func TestNVDYears_DeltaIsWhole(t *testing.T) {
 	n := newNVD(t)
 	m, db := n.manager(t)

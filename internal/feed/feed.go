@@ -18,9 +18,9 @@ import (
 type Feed struct {
 	// Name is the updater's unique name.
 	Name string
-	// Format names the Format of the feed.
+	// Format is the name of the feed's Format.
 	Format string
-	// URL is where the feed is. A relative file is made absolute.
+	// URL is the feed's address. A relative file is made absolute.
 	URL string
 	// Enabled reports whether the feed is in use. Default true.
 	Enabled bool
@@ -28,21 +28,21 @@ type Feed struct {
 	// one of its places.
 	Auto bool
 	// Options are the format's own keys, each as its Option has read it. Keys
-	// that the table lacks are not in it.
+	// that are missing in the table are missing here.
 	Options map[string]any
 }
 
-// Strings gives an option made by StringsOption, nil where it is not set.
+// Strings returns an option made by StringsOption, nil if it is not set.
 func (f Feed) Strings(key string) []string { s, _ := f.Options[key].([]string); return s }
 
-// Text gives an option made by TextOption, "" where it is not set.
+// Text returns an option made by TextOption, "" if it is not set.
 func (f Feed) Text(key string) string { s, _ := f.Options[key].(string); return s }
 
-// Bytes gives an option made by BytesOption, 0 where it is not set.
+// Bytes returns an option made by BytesOption, 0 if it is not set.
 func (f Feed) Bytes(key string) int64 { n, _ := f.Options[key].(int64); return n }
 
-// Duration gives an option made by DurationOption; set is false where the table
-// lacks it.
+// Duration returns an option made by DurationOption; set is false if it is
+// missing in the table.
 func (f Feed) Duration(key string) (d time.Duration, set bool) {
 	d, set = f.Options[key].(time.Duration)
 	return d, set
@@ -55,33 +55,34 @@ func (f Feed) Fraction(key string) (n float64, set bool) {
 	return n, set
 }
 
-// Bool gives an option made by BoolOption, false where it is not set.
+// Bool returns an option made by BoolOption, false if it is not set.
 func (f Feed) Bool(key string) bool { b, _ := f.Options[key].(bool); return b }
 
 // Format is a kind of feed that a configuration can name.
 type Format struct {
-	// Name is what the key "format" says.
+	// Name is the value of the key "format".
 	Name string
-	// Kind is what its feeds bring.
+	// Kind is the kind of its feeds' operations.
 	Kind clair.Kind
-	// Options are the further keys of its tables, beside MaxSizeOption and
-	// StaleAfterOption, which every format has.
+	// Options are the further keys of its tables, in addition to those that
+	// every format has.
 	Options []Option
-	// New makes the updater of a feed. It does no I/O.
+	// New returns the updater of a feed. It does no I/O.
 	New func(Feed, *fetch.Client) (clair.Updater, error)
 }
 
 // Option is a key of a format.
 type Option struct {
 	Key string
-	// read turns the parsed TOML value into the one kept, or says in words
-	// what is wrong with it.
+	// read converts the parsed TOML value to the stored one. Its error
+	// completes a sentence about the key.
 	read func(any) (value any, wrong string)
-	// file says that the value is a path, relative to the configuration.
+	// file means that the value is a path, relative to the configuration.
 	file bool
 }
 
-// TextOption is a string, one of the given ones where any are given.
+// TextOption returns a string option, limited to the given values if there are
+// any.
 func TextOption(key string, oneOf ...string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		s, ok := v.(string)
@@ -95,14 +96,16 @@ func TextOption(key string, oneOf ...string) Option {
 	}}
 }
 
-// FileOption is the path of a file. A relative one is made absolute.
+// FileOption returns an option for the path of a file. A relative one is made
+// absolute.
 func FileOption(key string) Option {
 	o := TextOption(key)
 	o.file = true
 	return o
 }
 
-// StringsOption is a list of strings, none of them empty.
+// StringsOption returns an option for a list of strings, none of which may be
+// empty.
 func StringsOption(key string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		list, ok := v.([]any)
@@ -119,7 +122,7 @@ func StringsOption(key string) Option {
 	}}
 }
 
-// BoolOption is true or false.
+// BoolOption returns an option that is true or false.
 func BoolOption(key string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		b, ok := v.(bool)
@@ -130,7 +133,8 @@ func BoolOption(key string) Option {
 	}}
 }
 
-// BytesOption is a size: a number of bytes or a string such as "2GiB".
+// BytesOption returns an option for a size: a number of bytes or a string such
+// as "2GiB".
 func BytesOption(key string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		n, isNumber := v.(int64)
@@ -146,7 +150,8 @@ func BytesOption(key string) Option {
 	}}
 }
 
-// DurationOption is a length of time, such as "36h", not negative.
+// DurationOption returns an option for a duration, such as "36h", that is not
+// negative.
 func DurationOption(key string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		s, ok := v.(string)
@@ -158,7 +163,7 @@ func DurationOption(key string) Option {
 	}}
 }
 
-// FractionOption is a number from 0 to 1.
+// FractionOption returns an option for a number from 0 to 1.
 func FractionOption(key string) Option {
 	return Option{Key: key, read: func(v any) (any, string) {
 		f, ok := v.(float64)
@@ -172,8 +177,8 @@ func FractionOption(key string) Option {
 	}}
 }
 
-// StaleAfterOption is the key that says how old a feed's data may be; every
-// format has it.
+// StaleAfterOption is the key for the age from which a feed's data are stale;
+// every format has it.
 const StaleAfterOption = "stale_after"
 
 // The keys of automatic feeds, which every format has: the places that a feed
@@ -192,10 +197,10 @@ const ReleaseVariable = "{release}"
 // once; every format has it.
 const MaxShrinkOption = "max_shrink"
 
-// MaxSizeOption is the key that bounds what is downloaded; every format has it.
+// MaxSizeOption is the key that limits a download; every format has it.
 const MaxSizeOption = "max_size"
 
-// Registry are the formats that a program knows.
+// Registry is a list of formats.
 type Registry []Format
 
 // Lookup finds a format by name.
@@ -208,8 +213,9 @@ func (r Registry) Lookup(name string) (Format, bool) {
 }
 
 // ParseFeeds reads the [[feed]] tables of a configuration, as a TOML parser
-// gives them. Relative files are relative to base. Each thing wrong is an
-// ErrInvalid that names its key, such as feed[2].max_size; all are reported.
+// returns them. Relative files are relative to base. Each error is an
+// ErrInvalid that names its key, such as feed[2].max_size; all of them are
+// returned.
 func (r Registry) ParseFeeds(tables []map[string]any, base string) ([]Feed, error) {
 	var feeds []Feed
 	var errs []error
@@ -278,7 +284,7 @@ func (r Registry) New(f Feed, c *fetch.Client) (clair.Updater, error) {
 	return u, nil
 }
 
-// feedParser collects what is wrong with a table.
+// feedParser collects the errors in a table.
 type feedParser struct {
 	table map[string]any
 	at    string
@@ -290,7 +296,7 @@ func (p *feedParser) wrong(key, reason string) {
 	p.errs = append(p.errs, clair.Invalid(p.at+"."+key, "%s", reason))
 }
 
-// text reads a key that must be there and not empty.
+// text reads a key that must exist and not be empty.
 func (p *feedParser) text(key string) string {
 	s, ok := p.table[key].(string)
 	if !ok || s == "" {
@@ -337,7 +343,7 @@ func (p *feedParser) address(url string) string {
 	return filepath.Join(p.base, path)
 }
 
-// options reads the format's keys; no others may be left.
+// options reads the format's keys. Any other keys are errors.
 func (p *feedParser) options(options []Option, into map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(p.table)) {
 		switch key {
@@ -361,7 +367,7 @@ func (p *feedParser) options(options []Option, into map[string]any) {
 	}
 }
 
-// ValidName says whether an updater may be named so.
+// ValidName reports whether a name is valid for an updater.
 func ValidName(name string) bool {
 	return name != "" && len(name) <= 200 && !strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == ',' })
 }

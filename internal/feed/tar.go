@@ -35,7 +35,7 @@ func (t *TarReader) Next() (*tar.Header, error) {
 	return h, nil
 }
 
-// tailReader counts the zeros at the end of what was read so far.
+// tailReader counts the zeros at the end of the bytes so far.
 type tailReader struct {
 	r     io.Reader
 	zeros int

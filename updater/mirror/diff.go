@@ -217,7 +217,7 @@ func (d *diffReader) value(key string) error {
 	case "removed":
 		return d.list(func(v *clair.Vulnerability) clair.Change { return clair.Change{Removed: v} })
 	}
-	delete(d.seen, key) // nothing of ours
+	delete(d.seen, key) // an unknown key
 	var ignored json.RawMessage
 	return d.dec.Decode(&ignored)
 }
