@@ -18,7 +18,7 @@ type Feed struct {
 	// Enabled reports whether the feed is run.
 	Enabled bool
 	// Auto reports whether a feed in use is fetched only once something needs
-	// it. Needed and NeededFor tell whether that is so.
+	// it. Needed and NeededFor say what needs it, if anything.
 	Auto bool
 	// Running reports whether a run is in progress or queued.
 	Running bool
