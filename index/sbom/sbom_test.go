@@ -202,6 +202,7 @@ func TestRead_Formats(t *testing.T) {
 		"cyclonedx_file":   {CycloneDXJSON, `{"bomFormat":"CycloneDX","components":[{"type":"file","name":"a","purl":"pkg:npm/a@1.0.0"},{"type":"file","name":"b"}]}`},
 		"cyclonedx_xml":    {CycloneDXXML, `<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component type="library"><name>é</name><purl>pkg:npm/a@1.0.0</purl></component></components></bom>`},
 		"spdx_json":        {SPDXJSON, `{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"a","name":"a","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}`},
+		"spdx_iri":         {SPDXJSON, `{"spdxVersion":"SPDX-2.2","packages":[{"SPDXID":"a","name":"a","versionInfo":"NOASSERTION","externalRefs":[{"referenceType":"http://spdx.org/rdf/references/purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}`},
 		"spdx_tags":        {SPDXTagValue, spdxTags},
 		"spdx3":            {SPDXJSON, `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[{"type":"SpdxDocument","spdxId":"d","rootElement":["r"]},{"type":"software_Package","spdxId":"r","name":"root"},{"type":"software_Package","spdxId":"a","name":"a","software_packageVersion":"1.0.0","software_packageUrl":"pkg:npm/a@1.0.0"},{"type":"software_File","name":"f"}]}`},
 		"spdx3_identifier": {SPDXJSON, `{"@context":["https://spdx.org/rdf/3.0.0/spdx-context.jsonld"],"@graph":[{"type":"software_Package","name":"a","externalIdentifier":[{"externalIdentifierType":"cpe23","identifier":"x"},{"externalIdentifierType":"packageUrl","identifier":"pkg:npm/a@1.0.0"}]}]}`},

@@ -112,7 +112,7 @@ func (p *spdxPackage) tag(tag, value string) {
 // ref returns the external reference of a type, "" if there is none.
 func (p *spdxPackage) ref(kind string) string {
 	for _, r := range p.Refs {
-		if r.Type == kind {
+		if r.Type == kind || strings.HasSuffix(r.Type, "/"+kind) { // or an IRI
 			return r.Locator
 		}
 	}
@@ -148,7 +148,7 @@ func (doc *spdx) bill() (*bill, error) {
 		case purl == "" && (described[p.ID] || p.Purpose == "SOURCE" || p.Purpose == "OTHER"):
 			// The subject of the document, and sources of others.
 		default:
-			c := component{name: p.Name, version: string(p.Version), purl: purl, where: p.FileName, system: inSystem[p.ID]}
+			c := component{name: p.Name, version: asserted(string(p.Version)), purl: purl, where: p.FileName, system: inSystem[p.ID]}
 			if src := source[p.ID]; src != nil {
 				c.source, c.sourceVersion = src.Name, string(src.Version)
 			} else {
@@ -178,4 +178,13 @@ func builtFrom(sourceInfo string) (name, version string) {
 	}
 	name, version, _ = strings.Cut(built, " ")
 	return name, version
+}
+
+// asserted returns a value of SPDX, "" for the words by which it says that there
+// is none.
+func asserted(value string) string {
+	if value == "NOASSERTION" || value == "NONE" {
+		return ""
+	}
+	return value
 }

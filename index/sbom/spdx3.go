@@ -62,7 +62,7 @@ func readSPDX3(b []byte) (*bill, error) {
 		case purl == "" && (root[e.ID] || e.Purpose == "source" || e.Purpose == "other"):
 			// The subject of the document, and sources of others.
 		default:
-			c := component{name: e.Name, version: string(e.Version), purl: purl}
+			c := component{name: e.Name, version: asserted(string(e.Version)), purl: purl}
 			c.source, c.sourceVersion = builtFrom(e.SourceInfo)
 			out.components = append(out.components, c)
 		}

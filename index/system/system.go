@@ -7,5 +7,5 @@ import "oriel/index/reader"
 
 // Readers returns the readers of this package.
 func Readers() []reader.Reader {
-	return []reader.Reader{osReleaseReader(), releaseFileReader(), Dpkg(), dpkgFilesReader(), Apk()}
+	return []reader.Reader{osReleaseReader(), releaseFileReader(), Dpkg(), dpkgFilesReader(), chiselReader(), Apk()}
 }
