@@ -1,6 +1,7 @@
 package cpe_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,9 @@ func TestParse(t *testing.T) {
 }
 
 func TestParse_Invalid(t *testing.T) {
-	for _, in := range []string{"", "cpe:", "cpe:/", "cpe:/x:a:b", "cpe:/o:a b", "cpe:2.3:a:b", "cpe:/o:a:%zz", "redhat", "cpe:/a:b:c:d:e:f:g:h"} {
+	for _, in := range []string{"", "cpe:", "cpe:/", "cpe:/x:a:b", "cpe:/o:a b", "cpe:2.3:a:b", "cpe:/o:a:%zz", "redhat", "cpe:/a:b:c:d:e:f:g:h",
+		"cpe:/%", "cpe:/a:%", "cpe:/a:%2", `cpe:2.3:a:b\\`, `cpe:2.3:a:b:*:*:*:*:*:*:*:*:*:*`, "cpe:2.3:x:b:*:*:*:*:*:*:*:*:*", "cpe:2.3:a::*:*:*:*:*:*:*:*:*",
+		"cpe:/a:" + strings.Repeat("x", 10_000)} {
 		t.Run(in, func(t *testing.T) {
 			_, err := cpe.Parse(in)
 			require.ErrorIs(t, err, clair.ErrInvalid)
@@ -47,6 +50,11 @@ func TestName_Covers(t *testing.T) {
 		{"wildcard", "cpe:/a:redhat:openshift:4.*", "cpe:/a:redhat:openshift:4.13", true},
 		{"part_of_it", "cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:/o:redhat:enterprise_linux:8", false},
 		{"number_that_begins_alike", "cpe:/o:redhat:enterprise_linux:1", "cpe:/o:redhat:enterprise_linux:10", false},
+		{"wildcard_in_the_middle", "cpe:/a:redhat:open*ft:4", "cpe:/a:redhat:openshift:4.13", false},
+		{"wildcards", "cpe:/a:redhat:open*ft:4.*3", "cpe:/a:redhat:openshift:4.13", true},
+		{"one_character", "cpe:/a:redhat:openshift:4.1?", "cpe:/a:redhat:openshift:4.13", true},
+		{"one_character_too_few", "cpe:/a:redhat:openshift:4.1?", "cpe:/a:redhat:openshift:4.1", false},
+		{"quoted_wildcard", `cpe:2.3:a:r:\*:*:*:*:*:*:*:*:*`, "cpe:/a:r:x", false},
 		{"another_release", "cpe:/o:redhat:enterprise_linux:8", "cpe:/o:redhat:enterprise_linux:9::baseos", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,4 +81,25 @@ func TestName_Mainline(t *testing.T) {
 			require.Equal(t, want, n.Mainline().String())
 		})
 	}
+}
+
+// FuzzParse: whatever is parsed has one spelling, and covers itself.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"cpe:/o:redhat:enterprise_linux:8::baseos", "cpe:/%", `cpe:2.3:a:b\::*:*:*:*:*:*:*:*:*`, "cpe:/a:b:4.*", "cpe:/a:hp:insight:7::~~online~win2003~x64~"} {
+		f.Add(s, "cpe:/a:redhat:openshift:4.13")
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		n, err := cpe.Parse(a)
+		if err != nil {
+			return
+		}
+		again, err := cpe.Parse(n.String())
+		require.NoError(t, err)
+		require.Equal(t, n, again)
+		require.True(t, n.Covers(n))
+		n.Mainline()
+		if other, err := cpe.Parse(b); err == nil {
+			n.Covers(other)
+		}
+	})
 }
