@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"oriel/clair"
@@ -72,6 +73,24 @@ func NeededForSeverity(cfg *Config, report *clair.VulnerabilityReport, known cla
 		}
 	}
 	return n
+}
+
+// FetchesAutomatically reports whether the configuration lets any feed be fetched
+// once something needs it.
+func (c *Config) FetchesAutomatically() bool {
+	return c.Updater.Auto && slices.ContainsFunc(c.Feeds, func(f feed.Feed) bool { return f.Auto })
+}
+
+// FeedNames returns the names of the enabled feeds, without those that exist for
+// every release.
+func (c *Config) FeedNames() []string {
+	var names []string
+	for _, f := range c.Feeds {
+		if f.Enabled && !strings.Contains(f.Name, feed.ReleaseVariable) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // usedFormats returns the formats of the feeds that the configured enrichers

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"oriel/index"
 	"oriel/internal/app"
 	"oriel/internal/client"
-	"oriel/internal/feed"
 	"oriel/internal/sanitize"
 	"oriel/match"
 	"oriel/store"
@@ -96,7 +94,7 @@ func isDigest(name string) bool {
 
 // mayFetch reports whether feeds may be fetched for a report.
 func (r *reporter) mayFetch() bool {
-	return !r.offline && r.cfg.Updater.Auto && slices.ContainsFunc(r.cfg.Feeds, func(f feed.Feed) bool { return f.Auto })
+	return !r.offline && r.cfg.FetchesAutomatically()
 }
 
 // feeds returns the state of the feeds.
@@ -134,7 +132,8 @@ func (r *reporter) fetch(ctx context.Context, need *app.Need) error {
 // update fetches feeds into a database, which it closes.
 func (r *reporter) update(ctx context.Context, db *store.DB, need *app.Need) {
 	p := newProgress(r.o.stderr)
-	m, done, err := app.NewManager(r.cfg, db, r.log, announceFetches(r.o.stderr, p))
+	// Each outcome is printed, so that the log would only repeat it.
+	m, done, err := app.NewManager(r.cfg, db, slog.New(slog.DiscardHandler), announceFetches(r.o.stderr, p))
 	if err == nil {
 		var results []updater.Result
 		results, err = app.Fetch(ctx, m, need)
@@ -189,7 +188,7 @@ func announceFetches(out io.Writer, p *progress) func(updater.Progress) {
 			printed[u.Updater] = true
 			size := ""
 			if u.Total > 0 {
-				size = fmt.Sprintf(" (%.1f MB)", float64(u.Total)/1e6)
+				size = " (" + sizeText(u.Total) + ")"
 			}
 			p.clear()
 			fmt.Fprintf(out, "fetching %s%s\n", u.Updater, size)
@@ -198,4 +197,15 @@ func announceFetches(out io.Writer, p *progress) func(updater.Progress) {
 			draw(u)
 		}
 	}
+}
+
+// sizeText returns a number of bytes as people read it.
+func sizeText(n int64) string {
+	switch {
+	case n < 1e3:
+		return fmt.Sprintf("%d B", n)
+	case n < 1e6:
+		return fmt.Sprintf("%.0f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }

@@ -262,7 +262,7 @@ func TestFeedsBehind(t *testing.T) {
 	require.Regexp(t, `osv/stale +stale +2d0h ago`, out)
 	require.Regexp(t, `osv/dead +failed`, out)
 	require.Contains(t, out, "osv/dead: update osv/dead")
-	require.Contains(t, errs, "missing, failed or stale: osv/stale, osv/dead")
+	require.Contains(t, errs, "missing, failed, held back or stale: osv/stale, osv/dead")
 	code, out, _ = runOriel(t, "status", "-c", config, "--json")
 	require.Equal(t, exitFailed, code)
 	var list api.FeedList

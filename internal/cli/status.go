@@ -21,7 +21,7 @@ import (
 func (o *oriel) statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show feed status, read from the database alone; fails if a feed is missing, failed or stale", Args: usage(cobra.NoArgs),
+		Use: "status", Short: "Show the state of the feeds, and what needs them; fails if one is missing, failed, held back or stale", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.status(cmd, asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the response to GET /matcher/api/v1/feeds")
@@ -54,7 +54,7 @@ func (o *oriel) status(cmd *cobra.Command, asJSON bool) (err error) {
 		return err
 	}
 	if lagging := all.Lagging(now); len(lagging) > 0 {
-		return fmt.Errorf("feeds that are missing, failed or stale: %s", strings.Join(lagging, ", "))
+		return fmt.Errorf("feeds that are missing, failed, held back or stale: %s", strings.Join(lagging, ", "))
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (o *oriel) status(cmd *cobra.Command, asJSON bool) (err error) {
 // writeFeeds writes a table of the feeds and, below it, their errors.
 func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FEED\tSTATE\tLAST SUCCESS\tLAST ATTEMPT\tNEXT RUN\tRECORDS\tSKIPPED\tNEWEST ADVISORY")
+	fmt.Fprintln(w, "FEED\tSTATE\tLAST SUCCESS\tLAST ATTEMPT\tNEXT RUN\tRECORDS\tSKIPPED\tNEWEST ADVISORY\tNEEDED FOR")
 	for i := range all {
 		f := &all[i]
 		next, newest := "-", "-"
@@ -72,8 +72,8 @@ func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 		if f.NextRun.After(now) {
 			next = "in " + quantity.Length(f.NextRun.Sub(now))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", f.Updater, f.Condition(now), ago(f.LastSuccess, now), ago(f.LastAttempt, now),
-			next, f.Records, f.Skipped, newest)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.Updater, f.Condition(now), ago(f.LastSuccess, now), ago(f.LastAttempt, now),
+			next, f.Records, f.Skipped, newest, neededFor(f, now))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -86,6 +86,21 @@ func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// neededFor returns why a feed is fetched.
+func neededFor(f *clair.Feed, now time.Time) string {
+	switch {
+	case !f.Configured || !f.Enabled:
+		return "-" // it is not fetched
+	case !f.Auto:
+		return "always"
+	case f.Needed.IsZero():
+		return "nothing yet"
+	case f.Condition(now) == clair.FeedIdle:
+		return "nothing since " + f.NeededFor + ", " + ago(f.Needed, now)
+	}
+	return f.NeededFor + ", " + ago(f.Needed, now)
 }
 
 // ago returns the time that has passed since t, "never" if t is zero.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +12,6 @@ import (
 	"oriel/clair"
 	"oriel/internal/app"
 	"oriel/internal/client"
-	"oriel/internal/feed"
 	"oriel/internal/sanitize"
 	"oriel/updater"
 )
@@ -40,13 +38,7 @@ func (o *oriel) completeFeeds(*cobra.Command, []string, string) ([]string, cobra
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	var names []string
-	for _, f := range cfg.Feeds {
-		if f.Enabled && !strings.Contains(f.Name, feed.ReleaseVariable) {
-			names = append(names, f.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return cfg.FeedNames(), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (o *oriel) update(ctx context.Context, names []string, accept bool, f serverFlags) (err error) {
