@@ -13,7 +13,7 @@ import (
 )
 
 // alpinePackage is a package in a security database of Alpine, Wolfi or
-// Chainguard: which version fixed what.
+// Chainguard: the vulnerabilities that each version fixed.
 type alpinePackage struct {
 	Pkg struct {
 		Name     string              `json:"name"`
@@ -21,18 +21,18 @@ type alpinePackage struct {
 	} `json:"pkg"`
 }
 
-// maxPending bounds the packages kept while the release is not known yet.
-// The largest database has fewer than 4,000.
+// maxPending limits the packages that are held while the release is not known
+// yet. The largest database has fewer than 4,000.
 const maxPending = 1 << 16
 
-// Format is the format "alpine": one repository of one branch of
-// Alpine's secdb, or the security database of Wolfi or Chainguard.
+// Format returns the format "alpine": one repository of one branch of Alpine's
+// secdb, or the security database of Wolfi or Chainguard.
 func Format() feed.Format { return feed.PlainFormat("alpine", 2, Parse) }
 
-// Parse reads one branch and repository of secdb. Rows are of source
-// packages, one for each CVE that a version fixed; ids of other kinds beside
-// it are its aliases, and where there is no CVE each is a row of its own. The
-// version "0" says that the package was never affected, so it makes no row.
+// Parse reads one branch and repository of secdb. Rows are of source packages,
+// one for each CVE that a version fixed; other ids next to it are its aliases,
+// and if there is no CVE each of them is a row of its own. The version "0"
+// means that the package was never affected, so it makes no row.
 //
 // The release is the document's own unless one is given: Wolfi and Chainguard
 // name none, but their package server does.
@@ -148,7 +148,7 @@ func (p *alpineParser) rowsOf(pkg alpinePackage) error {
 	return nil
 }
 
-// remark is what packagers write behind the ids.
+// remark is a packager's remark after the ids.
 var remark = regexp.MustCompile(`\([^)]*\)?`)
 
 // alpineIDs reads an entry of secfixes: CVEs, and ids of other kinds.
@@ -188,7 +188,7 @@ func (p *alpineParser) entry(name, fixed, entry string) error {
 	return nil
 }
 
-// link is the page of the distribution's security tracker.
+// link returns the page of the distribution's security tracker.
 func (p *alpineParser) link(id string) string {
 	switch p.release.Platform {
 	case "wolfi", "chainguard":

@@ -12,8 +12,7 @@ import (
 	"oriel/internal/severity"
 )
 
-// debianIssue is what Debian's security tracker knows of one issue in one
-// source package.
+// debianIssue is an issue of one source package in Debian's security tracker.
 type debianIssue struct {
 	Description string                   `json:"description"`
 	Releases    map[string]debianRelease `json:"releases"`
@@ -25,7 +24,7 @@ type debianRelease struct {
 	Urgency      string  `json:"urgency"`
 }
 
-// Format is the format "debian": the security tracker's JSON.
+// Format returns the format "debian": the security tracker's JSON.
 func Format() feed.Format {
 	f := feed.PlainFormat("debian", 2, func(r io.Reader, _ distro.Release) feed.Rows { return Parse(r) })
 	f.Options = nil
@@ -35,10 +34,10 @@ func Format() feed.Format {
 // Parse reads the JSON of Debian's security tracker, an object of
 // source packages with objects of issues, one issue at a time.
 //
-// A resolved issue is fixed in its version, of which "0" says that the
-// release never had it and makes no row. An open issue has no fix. So has an
-// undetermined one: nobody has looked yet, which clears nothing, and Clair
-// reports it too.
+// A resolved issue is fixed in its version; "0" means that the release never
+// had it, and makes no row. An open issue has no fix. An undetermined one has
+// no fix either: it was not examined yet, which clears nothing, and Clair
+// reports it, too.
 func Parse(r io.Reader) feed.Rows {
 	return feed.Emit(func(e feed.Emitter) error {
 		p := debianParser{Emitter: e, dec: feed.NewJSON(r), releases: map[string]distro.Release{}}
@@ -56,7 +55,7 @@ type debianParser struct {
 	feed.Emitter
 	dec      *feed.JSON
 	packages int
-	// releases remembers the tracker's code names.
+	// releases is a cache of the tracker's code names.
 	releases map[string]distro.Release
 }
 
@@ -87,7 +86,7 @@ func (p *debianParser) release(code string) (distro.Release, bool) {
 	r, ok := p.releases[code]
 	if !ok {
 		r, ok = distro.ReleaseByPURL("debian", code)
-		// What a foreign document may add is bounded.
+		// This limits what a foreign document can add.
 		if len(p.releases) < 100 {
 			p.releases[code] = r
 		}
@@ -96,7 +95,7 @@ func (p *debianParser) release(code string) (distro.Release, bool) {
 	return r, r.Platform != ""
 }
 
-// debianRow says of what a row is.
+// debianRow returns a row.
 type debianRow struct{ pkg, id, code, description string }
 
 func (p *debianParser) issue(of debianRow, in debianRelease) error {

@@ -20,11 +20,11 @@ import (
 // osvVersion is the version of this parser.
 const osvVersion = 2
 
-// maxRecord bounds one record of any JSON feed. The largest that are
-// published, of kernels, have a few MiB.
+// maxRecord limits one record of any JSON feed. The largest published ones, of
+// kernels, have a few MiB.
 const maxRecord = 16 << 20
 
-// Format is the format "osv": records of the OSV schema
+// Format returns the format "osv": records of the OSV schema
 // (https://ossf.github.io/osv-schema/) in a zip, as osv.dev serves an
 // ecosystem's all.zip, in a tar, in a directory, or as plain JSON.
 func Format() feed.Format {
@@ -68,7 +68,7 @@ func (p *parser) parse(ctx context.Context, f *fetch.File) error {
 	return err
 }
 
-// file tells a zip, a tar and JSON apart by their content.
+// file distinguishes a zip, a tar and JSON by their content.
 func (p *parser) file(ctx context.Context, f *fetch.File) error {
 	head := make([]byte, 4)
 	if n, err := f.ReadAt(head, 0); n < len(head) && err != nil && !errors.Is(err, io.EOF) {
@@ -212,8 +212,8 @@ func (p *parser) json(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// peek gives the first byte of the next value, which the decoder may have in
-// its buffer already.
+// peek returns the first byte of the next value, which may already be in the
+// decoder's buffer.
 func (p *parser) peek(d *json.Decoder, m *meter) (byte, error) {
 	for r := d.Buffered(); ; {
 		var one [1]byte
@@ -238,7 +238,7 @@ func noEOF(err error) error {
 	return err
 }
 
-// meter bounds what is read for one value.
+// meter limits how much is read for one value.
 type meter struct {
 	r    io.Reader
 	left int
@@ -259,7 +259,7 @@ func (m *meter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// peek gives the next byte that is not a space and leaves it to be read.
+// peek returns the next byte that is not a space, without consuming it.
 func (m *meter) peek() (byte, error) {
 	for {
 		var one [1]byte
@@ -273,7 +273,7 @@ func (m *meter) peek() (byte, error) {
 	}
 }
 
-// take yields the rows of one record, or that it could not be used.
+// take yields the rows of one record, or an error if it cannot be used.
 func (p *parser) take(name string, b []byte, err error) error {
 	p.found++
 	if err == nil {

@@ -12,25 +12,24 @@ import (
 	"oriel/internal/severity"
 )
 
-// distroPlace is where the packages of a distribution's OSV ecosystem live.
+// distroPlace is the place of packages of a distribution's OSV ecosystem.
 type distroPlace struct {
 	dist *clair.Distribution
-	// repo is set where rows are matched by repository: Red Hat's CPEs.
+	// repo is set if rows are matched by repository: Red Hat's CPEs.
 	repo *clair.Repository
 	// scheme is the ordering of versions.
 	scheme string
-	// kind says whether records speak of packages as they are installed or
-	// of those that they were built from.
+	// kind is the kind of the packages in records: binary or source packages.
 	kind string
 }
 
-// binaryNames are the distributions whose OSV records name packages as they
-// are installed; the others name source packages. Nothing writes to it.
+// binaryNames are the distributions whose OSV records name binary packages;
+// the others name source packages. Nothing writes to it.
 var binaryNames = [...]string{"almalinux", "rhel", "wolfi", "chainguard", "minimos", "photon"}
 
-// placeOfRelease finds where the packages of a distribution's ecosystem live.
-// Streams of a release that have packages of the same names with versions of
-// their own, such as Ubuntu's FIPS, are no part of it and have no place.
+// placeOfRelease finds the place of packages of a distribution's ecosystem.
+// Streams of a release with packages of the same names but other versions,
+// such as Ubuntu's FIPS, are not part of it and have no place.
 func placeOfRelease(ecosystem string) (distroPlace, bool) {
 	if suffix, ok := strings.CutPrefix(ecosystem, "Red Hat:"); ok && suffix != "" {
 		return placeOfRedHat(suffix)
@@ -47,9 +46,9 @@ func placeOfRelease(ecosystem string) (distroPlace, bool) {
 }
 
 // placeOfRedHat reads an ecosystem that is a CPE without its beginning, such
-// as "enterprise_linux:9::baseos". Whether it is of an operating system or of
-// an application has been cut off too: the base of a release is the former.
-// Products that are of no release have no RPMs, and no place.
+// as "enterprise_linux:9::baseos". The part of the CPE, operating system or
+// application, is missing, too: the base of a release is the former. Products
+// without a release have no RPMs, and no place.
 func placeOfRedHat(suffix string) (distroPlace, bool) {
 	part := "a"
 	fields := strings.Split(suffix, ":")
@@ -68,7 +67,7 @@ func placeOfRedHat(suffix string) (distroPlace, bool) {
 	}, ok
 }
 
-// distribute makes of a record's row one of a distribution.
+// distribute converts a record's row to one of a distribution.
 func (r *osvRecord) distribute(v *clair.Vulnerability) {
 	name, aliases := nameOfRecord(r.ID, r.Aliases, r.Upstream, r.Related)
 	for _, a := range v.Aliases {
@@ -87,11 +86,11 @@ func (r *osvRecord) distribute(v *clair.Vulnerability) {
 	}
 }
 
-// nameOfRecord gives the name that a distribution's OSV record goes by, and
-// its aliases. A record of one CVE in one distribution ("UBUNTU-CVE-2022-3602")
-// is named by the CVE, as the distributions' own feeds are; an advisory keeps
-// its id. The CVEs that an advisory fixes, which are upstream of it or related
-// to it and not aliases to OSV, are aliases here, so that it can be found and
+// nameOfRecord returns the name and the aliases of a distribution's OSV
+// record. A record of one CVE in one distribution ("UBUNTU-CVE-2022-3602")
+// gets the CVE's name, as in the distributions' own feeds; an advisory keeps
+// its id. The CVEs that an advisory fixes, which OSV lists as upstream or
+// related and not as aliases, are aliases here, so that it can be found and
 // enriched by them.
 func nameOfRecord(id string, lists ...[]string) (name string, aliases []string) {
 	name = id
@@ -116,9 +115,9 @@ func nameOfRecord(id string, lists ...[]string) (name string, aliases []string) 
 // "Important: nodejs:18 security update".
 var summaryForm = regexp.MustCompile(`^(Critical|Important|Moderate|Low): (?:([A-Za-z0-9_.+-]+:[A-Za-z0-9_.+-]+) )?`)
 
-// summaryOf reads the severity and the module stream in a summary, "" where
-// it does not say. Packages of two streams have one name, so that a fix in one
-// says nothing of the other.
+// summaryOf returns the severity and the module stream in a summary, or "" if
+// it has none. Packages of two streams have one name, so a fix in one means
+// nothing for the other.
 func summaryOf(summary string) (severity, module string) {
 	m := summaryForm.FindStringSubmatch(summary)
 	if m == nil {
@@ -127,5 +126,6 @@ func summaryOf(summary string) (severity, module string) {
 	return m[1], m[2]
 }
 
-// ofModule says whether a version is of a package that was built in a module.
+// ofModule reports whether a version belongs to a package that was built in a
+// module.
 func ofModule(version string) bool { return strings.Contains(version, ".module") }

@@ -23,7 +23,7 @@ type osvEvent struct {
 	Limit        string `json:"limit"`
 }
 
-// edge is where a range's verdict may change.
+// edge is a version at which a range's verdict may change.
 type edge struct {
 	kind edgeKind
 	at   string
@@ -31,17 +31,17 @@ type edge struct {
 
 type edgeKind uint8
 
-// In this order where two edges lie at one version: an interval that begins
-// and ends with the same last affected version is not empty.
+// This is the order of edges at the same version: an interval that begins and
+// ends with the same last affected version is not empty.
 const (
 	introduced edgeKind = iota
 	fixed
 	lastAffected
 )
 
-// bounds are the distinct intervals of all ranges, then the listed versions
-// that lie in none of them. An error says what could not be used; the bounds
-// beside it still hold.
+// bounds returns the distinct intervals of all ranges, then the listed
+// versions that are in none of them. An error describes what could not be
+// used; the bounds returned with it are still valid.
 func (p *parser) bounds(at *osvPlace, a *osvAffected) ([]clair.Bounds, error) {
 	var out []clair.Bounds
 	var wrong error
@@ -82,9 +82,9 @@ func (r osvRange) opens() bool {
 }
 
 // intervals evaluates a range's events in the order of their versions, as
-// https://ossf.github.io/osv-schema/#evaluation says. Where a version cannot
-// be read the order of the file stands, which is the right one in practice;
-// for the usual single interval it does not matter.
+// https://ossf.github.io/osv-schema/#evaluation says. If a version cannot be
+// parsed, the order of the file is used, which is right in practice; for the
+// usual single interval it does not matter.
 func (p *parser) intervals(s version.Scheme, r osvRange) []clair.Bounds {
 	edges, limits := r.edges()
 	if len(edges) > 1 {
@@ -123,7 +123,7 @@ func (p *parser) intervals(s version.Scheme, r osvRange) []clair.Bounds {
 	return out
 }
 
-// fixedHere says whether a fix of the same version is next.
+// fixedHere reports whether a fix of the same version is next.
 func fixedHere(edges []edge, at string) bool {
 	for _, e := range edges {
 		if e.at != at {
@@ -136,7 +136,7 @@ func fixedHere(edges []edge, at string) bool {
 	return false
 }
 
-// edges takes the events apart. The very first version is "".
+// edges returns the edges of the events. The very first version is "".
 func (r osvRange) edges() (edges []edge, limits []string) {
 	edges = make([]edge, 0, len(r.Events))
 	for _, e := range r.Events {
@@ -158,8 +158,8 @@ func (r osvRange) edges() (edges []edge, limits []string) {
 	return edges, limits
 }
 
-// single gives the versions that lie in none of the intervals, or that cannot
-// be compared with them, as one row's bounds.
+// single returns the versions that are in none of the intervals, or that
+// cannot be compared with them, as one row's bounds.
 func (p *parser) single(s version.Scheme, intervals []clair.Bounds, versions []string) []clair.Bounds {
 	var out []clair.Bounds
 	var list []string
@@ -167,7 +167,7 @@ func (p *parser) single(s version.Scheme, intervals []clair.Bounds, versions []s
 		switch {
 		case v == "" || p.cover.covers(s, intervals, v):
 		case strings.Contains(v, ","):
-			// The list is written with commas; this says the same.
+			// The list is separated by commas; this means the same.
 			out = append(out, clair.Bounds{Introduced: v, LastAffected: v})
 		default:
 			list = append(list, v)
@@ -180,8 +180,8 @@ func (p *parser) single(s version.Scheme, intervals []clair.Bounds, versions []s
 	return out
 }
 
-// coverage compares versions, remembering the ones it has parsed: advisories
-// of one package name the same versions again and again.
+// coverage compares versions, with a cache of parsed ones: advisories of one
+// package name the same versions again and again.
 type coverage struct {
 	scheme version.Scheme
 	parsed map[string]parsedVersion
@@ -192,7 +192,7 @@ type parsedVersion struct {
 	ok bool
 }
 
-// maxParsed bounds the memory of parsed versions, at about half a KiB each.
+// maxParsed limits the cache of parsed versions, at about half a KiB each.
 const maxParsed = 4096
 
 func (c *coverage) parse(s version.Scheme, text string) (version.Version, bool) {
@@ -207,8 +207,8 @@ func (c *coverage) parse(s version.Scheme, text string) (version.Version, bool) 
 	return v, err == nil
 }
 
-// compare orders two versions of which "" is the very first; ok is false
-// where they have no known order.
+// compare orders two versions, "" being the very first; ok is false if they
+// have no known order.
 func (c *coverage) compare(s version.Scheme, a, b string) (order int, ok bool) {
 	switch {
 	case a == b:
@@ -230,10 +230,10 @@ func (c *coverage) compare(s version.Scheme, a, b string) (order int, ok bool) {
 	return order, err == nil
 }
 
-// compareNumbers decides the usual case without parsing: where both versions
-// are plain numbers with dots between, the first place where they differ
-// decides in every ecosystem. Where one is the beginning of the other, or a
-// number has a leading zero, ecosystems disagree, and ok is false.
+// compareNumbers decides the usual case without parsing: if both versions are
+// plain numbers separated by dots, the first difference decides in every
+// ecosystem. If one is the beginning of the other, or a number has a leading
+// zero, ecosystems disagree, and ok is false.
 func compareNumbers(a, b string) (order int, ok bool) {
 	for i := 0; ; {
 		x, n, ok1 := number(a[i:])
@@ -257,7 +257,7 @@ func compareNumbers(a, b string) (order int, ok bool) {
 	}
 }
 
-// number reads the digits that s begins with.
+// number returns the digits that s begins with.
 func number(s string) (value uint64, length int, ok bool) {
 	for length < len(s) && length < 18 && '0' <= s[length] && s[length] <= '9' {
 		value = value*10 + uint64(s[length]-'0')
@@ -266,7 +266,7 @@ func number(s string) (value uint64, length int, ok bool) {
 	return value, length, length > 0 && (s[0] != '0' || length == 1)
 }
 
-// plain says whether s is numbers with dots between and nothing else.
+// plain reports whether s consists of numbers separated by dots.
 func plain(s string) bool {
 	for {
 		_, n, ok := number(s)
@@ -300,8 +300,8 @@ func (c *coverage) sort(s version.Scheme, edges []edge) {
 	}
 }
 
-// greatest gives the limit that counts: a version is within bounds if it is
-// before any of them. "*" is none.
+// greatest returns the limit that counts: a version is within bounds if it is
+// before any of them. "*" means no limit.
 func (c *coverage) greatest(s version.Scheme, limits []string) (limit string, ok bool) {
 	for _, l := range limits {
 		if l == "*" {
@@ -314,8 +314,8 @@ func (c *coverage) greatest(s version.Scheme, limits []string) (limit string, ok
 	return limit, limit != ""
 }
 
-// cutAt ends an interval at the limit where that comes first; ok is false
-// where nothing is left.
+// cutAt ends an interval at the limit if that comes first; ok is false if
+// nothing remains.
 func (c *coverage) cutAt(s version.Scheme, b clair.Bounds, limit string, limited bool) (clair.Bounds, bool) {
 	if !limited {
 		return b, true
@@ -338,8 +338,8 @@ func (c *coverage) cutAt(s version.Scheme, b clair.Bounds, limit string, limited
 	return b, true
 }
 
-// covers says whether a version lies in any of the intervals; one that cannot be
-// compared lies in none.
+// covers reports whether a version is in any of the intervals; one that cannot
+// be compared is in none.
 func (c *coverage) covers(s version.Scheme, intervals []clair.Bounds, v string) bool {
 	return slices.ContainsFunc(intervals, func(b clair.Bounds) bool {
 		if order, ok := c.compare(s, v, b.Introduced); !ok || order < 0 {

@@ -15,8 +15,8 @@ import (
 	"oriel/internal/version"
 )
 
-// osvRecord is what we use of a record of the OSV schema. Fields that only
-// decorate are not even decoded.
+// osvRecord has the fields of a record of the OSV schema that Oriel uses.
+// Other fields are not even decoded.
 type osvRecord struct {
 	ID         string        `json:"id"`
 	Modified   string        `json:"modified"`
@@ -48,14 +48,14 @@ type osvAffected struct {
 	Severity []osvSeverity `json:"severity"`
 	Ranges   []osvRange    `json:"ranges"`
 	Versions []string      `json:"versions"`
-	// Of the ecosystem's and the database's own fields we read the severity
-	// and nothing else: what they mean is not ours to know.
+	// Of the ecosystem's and the database's own fields only the severity is
+	// read: the meaning of the others is not known.
 	Ecosystem osvSpecific `json:"ecosystem_specific"`
 	Database  osvSpecific `json:"database_specific"`
 }
 
-// osvSpecific is the word under "severity" in an object whose other contents
-// may be anything, and which may not even be an object.
+// osvSpecific is the value of "severity" in an object with arbitrary other
+// contents, which may not even be an object.
 type osvSpecific string
 
 func (s *osvSpecific) UnmarshalJSON(b []byte) error {
@@ -73,7 +73,7 @@ func (s *osvSpecific) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Bounds of what a row carries along. The longest real ones are shorter.
+// Limits of the texts of a row. The longest real ones are shorter.
 const (
 	maxID          = 256
 	maxName        = 1024
@@ -81,8 +81,8 @@ const (
 	maxLinks       = 32 << 10
 )
 
-// record yields the rows of one record. The error is a *clair.RecordError
-// where the record has an id, errStopped where no more rows are wanted.
+// record yields the rows of one record. The error is a *clair.RecordError if
+// the record has an id, and ErrStopped if the consumer stopped.
 func (p *parser) record(b []byte) error {
 	var r osvRecord
 	if err := json.Unmarshal(b, &r); err != nil {
@@ -122,7 +122,7 @@ func moreErrors(n int) error {
 }
 
 // affected yields one row for each interval of versions, and one for the
-// versions that are listed and lie in none.
+// listed versions that are in none.
 func (p *parser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffected) error {
 	if a.Package.Ecosystem == "" && a.Package.Name == "" {
 		return nil // commits of a repository, which have no package
@@ -157,7 +157,7 @@ func (p *parser) affected(base *clair.Vulnerability, r *osvRecord, a *osvAffecte
 	return err
 }
 
-// severity is what the affected entry says, or else what the record says.
+// severity returns the severity of the affected entry, or else of the record.
 // Ubuntu's own priority counts before the score that it copies.
 func (r *osvRecord) severity(a *osvAffected) (string, clair.Severity) {
 	for _, s := range slices.Concat(a.Severity, r.Severity) {
@@ -183,7 +183,7 @@ func texts(list []osvSeverity, words ...osvSpecific) []string {
 	return out
 }
 
-// describe keeps both texts unless one says it all.
+// describe returns both texts, unless one includes the other.
 func describe(summary, details string) string {
 	summary, details = strings.TrimSpace(summary), strings.TrimSpace(details)
 	text := details
@@ -234,27 +234,27 @@ func (r *osvRecord) links() string {
 	return b.String()
 }
 
-// aliases are the other names of the same thing, sorted. What is merely
-// related, or upstream of it, is not the same thing.
+// aliases returns the other names of the same advisory, sorted. Related and
+// upstream ids are not the same advisory.
 func (r *osvRecord) aliases() []string {
 	out := slices.DeleteFunc(r.Aliases, func(a string) bool { return a == "" || a == r.ID || len(a) > maxID })
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// osvPlace is where the packages of an OSV ecosystem live.
+// osvPlace is the place of packages of an OSV ecosystem.
 type osvPlace struct {
 	dist   *clair.Distribution
 	repo   *clair.Repository
 	scheme version.Scheme
 	// kind of package that its records name.
 	kind string
-	// packageName gives the spelling under which a package is looked up.
+	// packageName returns the canonical name of a package.
 	packageName func(string) string
 }
 
-// place finds where an ecosystem's packages live; ok is false for those that
-// Oriel does not match.
+// place finds the place of an ecosystem's packages; ok is false for ecosystems
+// that Oriel does not match.
 func place(ecosystem string) (at osvPlace, ok bool) {
 	if d, ok := placeOfRelease(ecosystem); ok {
 		return osvPlace{
@@ -270,11 +270,11 @@ func place(ecosystem string) (at osvPlace, ok bool) {
 	}, true
 }
 
-// maxPlaces bounds how many ecosystems one feed's parser remembers.
+// maxPlaces limits the cache of ecosystems of one feed's parser.
 const maxPlaces = 256
 
-// place remembers ecosystems, so that their rows share one repository. It
-// gives nil for what is not wanted.
+// place caches ecosystems, so that their rows share one repository. It returns
+// nil for ecosystems that are not wanted.
 func (p *parser) place(ecosystem string) *osvPlace {
 	if at, ok := p.places[ecosystem]; ok {
 		return at
@@ -296,9 +296,8 @@ func (p *parser) wants(ecosystem string) bool {
 }
 
 // setVersions writes bounds in the form that the place's matching reads: as a
-// query string for language ecosystems, and for a distribution if versions are
-// listed or the first is not affected. Otherwise a distribution's row has the
-// fixed version, or the last affected one if there is no fix.
+// query string for language ecosystems, and for a distribution as the fixed
+// version, or the last affected one if there is no fix.
 func (at *osvPlace) setVersions(v *clair.Vulnerability, b clair.Bounds) {
 	if at.dist == nil || len(b.Versions) > 0 || b.Introduced != "" {
 		v.FixedInVersion = b.String()

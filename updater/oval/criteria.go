@@ -8,9 +8,9 @@ import (
 	"oriel/internal/distro"
 )
 
-// walk collects the rows of a node and of all below it. In an AND the leaves
-// that speak of the system narrow the scope of the others, and so do whole
-// nodes of such leaves; in an OR each stands for itself.
+// walk collects the rows of a node and of all nodes below it. In an AND, the
+// leaves about the system narrow the scope of the others, and so do whole
+// nodes of such leaves; in an OR each of them is independent.
 func (w *ovalWalk) walk(n ovalCriteria, scope ovalScope) {
 	if n.Negate {
 		return
@@ -28,7 +28,7 @@ func (w *ovalWalk) walk(n ovalCriteria, scope ovalScope) {
 	}
 }
 
-// narrow is the scope inside of an AND.
+// narrow returns the scope inside of an AND.
 func (w *ovalWalk) narrow(n ovalCriteria, scope ovalScope) ovalScope {
 	var releases []distro.Release
 	asked := false
@@ -61,8 +61,8 @@ func (w *ovalWalk) narrow(n ovalCriteria, scope ovalScope) ovalScope {
 	return scope
 }
 
-// withoutDerived leaves out releases whose parent is there as well: rows of
-// the parent hold for them, and SUSE lists each package for six products.
+// withoutDerived omits releases whose parent is also in the list: rows of the
+// parent hold for them, and SUSE lists each package for six products.
 func withoutDerived(list []distro.Release) []distro.Release {
 	var kept []distro.Release
 next:
@@ -77,7 +77,8 @@ next:
 	return kept
 }
 
-// onlySystem says that a node and all below it speak of the system alone.
+// onlySystem reports whether a node and all nodes below it are only about the
+// system.
 func (w *ovalWalk) onlySystem(n ovalCriteria) bool {
 	for _, leaf := range n.Tests {
 		if !w.ofSystem(leaf) {
@@ -93,21 +94,21 @@ func (w *ovalWalk) onlySystem(n ovalCriteria) bool {
 }
 
 var (
-	// archComment and moduleComment are Oracle's and Red Hat's words.
+	// archComment and moduleComment match the comments of Oracle and Red Hat.
 	archComment   = regexp.MustCompile(`(?i)\barch(?:itecture)? is ([a-z0-9_]+)`)
 	moduleComment = regexp.MustCompile(`(?i)^module ([^\s:]+:[^\s:]+) is enabled`)
 	signedComment = regexp.MustCompile(`(?i) is signed with `)
 )
 
-// installed gives the words before "is installed".
+// installed returns the words before "is installed".
 func installed(comment string) (string, bool) {
 	words, ok := strings.CutSuffix(strings.TrimSuffix(strings.TrimSpace(comment), "."), " is installed")
 	return words, ok
 }
 
-// ofSystem says whether a leaf speaks of the system and not of a package with
-// a version to compare: which release it is, its architecture, an enabled
-// module or a signature.
+// ofSystem reports whether a leaf is about the system and not about a package
+// with a version to compare: its release, its architecture, an enabled module
+// or a signature.
 func (w *ovalWalk) ofSystem(leaf ovalCriterion) bool {
 	if archComment.MatchString(leaf.Comment) || moduleComment.MatchString(leaf.Comment) || signedComment.MatchString(leaf.Comment) {
 		return true
@@ -115,8 +116,9 @@ func (w *ovalWalk) ofSystem(leaf ovalCriterion) bool {
 	if _, ok := installed(leaf.Comment); !ok {
 		return false
 	}
-	// SUSE says of packages too that they are installed, but compares them
-	// with a version and a release, and products with a version alone.
+	// SUSE's comments say of packages, too, that they are installed, but
+	// compare them with a version and a release, and products only with a
+	// version.
 	for _, id := range w.index.statesOf(w.index.key(leaf.Ref)) {
 		if state, _ := w.index.state(id); state.evr != "" {
 			return false
@@ -162,12 +164,12 @@ func (w *ovalWalk) add(row ovalRow) {
 	}
 }
 
-// compare reads a test's states into the row. It is false where the test
+// compare reads a test's states into the row. It returns false if the test
 // finds nothing affected.
 func (w *ovalWalk) compare(leaf ovalCriterion, row *ovalRow) bool {
 	states := w.index.statesOf(w.index.key(leaf.Ref))
 	if len(states) == 0 {
-		// Ubuntu asks only whether an affected package is there.
+		// Ubuntu only tests whether an affected package is installed.
 		words := strings.ToLower(leaf.Comment)
 		return strings.Contains(words, "affected") && !strings.Contains(words, "not affected")
 	}
@@ -187,9 +189,9 @@ func (w *ovalWalk) compare(leaf ovalCriterion, row *ovalRow) bool {
 	return true
 }
 
-// read reads a state into the row. It is false where it compares with
-// something that makes no row: a signature, or a version that nothing has, by
-// which SUSE says that a package is not affected.
+// read reads a state into the row. It returns false if the state makes no row:
+// it compares a signature, or a version that nothing has, by which SUSE marks
+// packages that are not affected.
 func (s ovalState) read(row *ovalRow) bool {
 	switch {
 	case s.evr == "":
@@ -209,7 +211,7 @@ func (s ovalState) read(row *ovalRow) bool {
 	}
 	row.arch, row.archOp = s.arch, clair.ArchEquals
 	if s.archOp == "pattern match" {
-		// Clair's pattern is unanchored, so the parentheses say nothing.
+		// Clair's pattern is unanchored, so the parentheses have no meaning.
 		row.arch = strings.TrimSuffix(strings.TrimPrefix(s.arch, "("), ")")
 		row.archOp = clair.ArchPattern
 		if strings.ContainsAny(row.arch, "()") {

@@ -11,10 +11,10 @@ import (
 	"oriel/internal/feed"
 )
 
-// ovalIndex has what definitions refer to by id: tests, and the objects,
-// states and variables that these refer to in turn. Ids are kept as 64-bit
-// hashes and texts once, so that an entry takes about 50 bytes;
-// maxOVALEntries bounds the whole. SUSE's largest files have some 500,000.
+// ovalIndex has the objects that definitions refer to by id: tests, and the
+// objects, states and variables that these refer to in turn. Ids are stored as
+// 64-bit hashes and texts only once, so that an entry takes about 50 bytes;
+// maxOVALEntries limits their number. SUSE's largest files have some 500,000.
 type ovalIndex struct {
 	seed      maphash.Seed
 	tests     map[uint64]ovalTest
@@ -32,7 +32,7 @@ type ovalIndex struct {
 const maxOVALEntries = 1 << 20
 
 // ovalTest compares an installed package with a state; a test without one, 0,
-// asks only whether the package is there.
+// only tests whether the package is installed.
 type ovalTest struct{ object, state uint64 }
 
 // ovalObject names a package, or the variable that has the names.
@@ -41,11 +41,11 @@ type ovalObject struct {
 	variable uint64
 }
 
-// ovalState is what a package is compared with. States that compare something
-// else than a version with a release and an architecture are empty.
+// ovalState is compared with a package. States about something else than a
+// version with a release and an architecture are empty.
 type ovalState struct{ evr, op, arch, archOp string }
 
-// ovalStateRef is a state by the indexes of its texts.
+// ovalStateRef is a state as indexes of its texts.
 type ovalStateRef struct{ evr, op, arch, archOp uint32 }
 
 func newOVALIndex() *ovalIndex {
@@ -62,8 +62,8 @@ func (x *ovalIndex) key(id string) uint64 {
 	return maphash.String(x.seed, id)
 }
 
-// text keeps a text once. It is a copy, for what the decoder gives may be
-// part of something larger.
+// text stores a text once, as a copy, because the decoder's string may be part
+// of a larger one.
 func (x *ovalIndex) text(s string) uint32 {
 	s = strings.TrimSpace(s)
 	if i, ok := x.known[s]; ok {
@@ -141,7 +141,7 @@ func (x *ovalIndex) readObject(dec *xml.Decoder, start xml.StartElement) error {
 	return nil
 }
 
-// ovalValue is an element of a state: a text and how to compare with it.
+// ovalValue is an element of a state: a text and the comparison.
 type ovalValue struct {
 	Op   string `xml:"operation,attr"`
 	Text string `xml:",chardata"`
@@ -178,7 +178,7 @@ func (x *ovalIndex) readVariable(dec *xml.Decoder, start xml.StartElement) error
 	return nil
 }
 
-// statesOf are the states of a test, all of which must hold.
+// statesOf returns the states of a test, all of which must hold.
 func (x *ovalIndex) statesOf(id uint64) []uint64 {
 	test := x.tests[id]
 	if test.state == 0 {
@@ -193,7 +193,7 @@ func (x *ovalIndex) state(id uint64) (ovalState, bool) {
 	return ovalState{evr: x.texts[s.evr], op: x.texts[s.op], arch: x.texts[s.arch], archOp: x.texts[s.archOp]}, ok
 }
 
-// names are the packages that an object stands for.
+// names returns the packages of an object.
 func (x *ovalIndex) names(o ovalObject) []string {
 	if o.variable != 0 {
 		return x.variables[o.variable]

@@ -15,7 +15,7 @@ import (
 	"oriel/internal/severity"
 )
 
-// Format is the format "oval": definitions of vulnerabilities or patches.
+// Format returns the format "oval": definitions of vulnerabilities or patches.
 func Format() feed.Format {
 	return feed.Format{
 		Name: "oval", Kind: clair.KindVulnerability, Options: []feed.Option{feed.TextOption(feed.ReleaseOption)},
@@ -35,16 +35,16 @@ func Format() feed.Format {
 
 // Parse reads OVAL definitions of vulnerabilities and patches, as Ubuntu,
 // SUSE, Oracle, Photon and Azure Linux publish them, in two passes: one for
-// what definitions refer to, which follows them in the file, and one for the
-// definitions themselves. open starts a pass.
+// the objects that definitions refer to, which follow them in the file, and
+// one for the definitions themselves. open starts a pass.
 //
-// A row is a package test of a definition, on each release that the criteria
-// around the test ask for ("SUSE Linux Enterprise Server 15 is installed");
-// else on those the definition is said to affect, else on the release given.
-// "less than" is a fix, "less than or equal" a last affected version without
-// one (in Package.Version, as Clair has it), and a test for any version, or
-// for none, an affected package without a fix. Packages that are said not to
-// be affected make no row.
+// A row is a package test of a definition, on each release in the criteria
+// around the test ("SUSE Linux Enterprise Server 15 is installed"); if there
+// is none, on the releases that the definition lists as affected, or else on
+// the given release. "less than" is a fix, "less than or equal" a last
+// affected version without one (in Package.Version, as in Clair), and a test
+// for any version, or for none, an affected package without a fix. Packages
+// that are marked as not affected make no row.
 //
 // A definition with CVEs makes its rows for each of them, with the advisory's
 // own id as an alias; one without has rows named by the advisory.
@@ -81,7 +81,7 @@ func pass(open func() (io.ReadCloser, error), read func(io.Reader) error) error 
 	return read(r)
 }
 
-// ovalDefinition is a definition as it stands in the file.
+// ovalDefinition is a definition in the file.
 type ovalDefinition struct {
 	Class    string `xml:"class,attr"`
 	Metadata struct {
@@ -117,7 +117,7 @@ type ovalCriteria struct {
 	Extends  []ovalCriterion `xml:"extend_definition"`
 }
 
-// ovalCriterion is a leaf: a test, and the same in words.
+// ovalCriterion is a leaf: a test, and its comment.
 type ovalCriterion struct {
 	Ref     string `xml:"test_ref,attr"`
 	Comment string `xml:"comment,attr"`
@@ -129,11 +129,11 @@ type ovalParser struct {
 	release     distro.Release
 	index       *ovalIndex
 	definitions int
-	// named remembers releases by the words for them.
+	// named is a cache of releases by their names in the file.
 	named map[string]distro.Release
 }
 
-// ovalScope is what the criteria around a test ask of the system.
+// ovalScope is the conditions for the system in the criteria around a test.
 type ovalScope struct {
 	releases []distro.Release
 	arch     string
@@ -146,7 +146,7 @@ func (p *ovalParser) definition(dec *xml.Decoder, start xml.StartElement) error 
 		return err
 	}
 	if d.Class == "inventory" || d.Class == "compliance" {
-		// What a release is, or how it should be set up.
+		// Definitions of a release itself, or of its configuration.
 		return nil
 	}
 	p.definitions++
@@ -164,7 +164,7 @@ func (p *ovalParser) definition(dec *xml.Decoder, start xml.StartElement) error 
 	return p.rowsOf(d, record, w.order)
 }
 
-// affected are the releases that a definition is said to affect.
+// affected returns the releases that a definition lists as affected.
 func (p *ovalParser) affected(d ovalDefinition) []distro.Release {
 	var list []distro.Release
 	for _, platform := range d.Metadata.Platforms {
@@ -178,7 +178,7 @@ func (p *ovalParser) affected(d ovalDefinition) []distro.Release {
 	return list
 }
 
-// releaseOf finds a release by its words, such as "Ubuntu 22.04 LTS".
+// releaseOf finds a release by its name, such as "Ubuntu 22.04 LTS".
 func (p *ovalParser) releaseOf(words string) (distro.Release, bool) {
 	r, ok := p.named[words]
 	if !ok {
@@ -228,7 +228,8 @@ func (p *ovalParser) rowsOf(d ovalDefinition, id string, found []ovalRow) error 
 	return nil
 }
 
-// advisory is an advisory's id at the start of a title: "ELSA-2021-0001: …".
+// advisory matches an advisory's id at the start of a title: "ELSA-2021-0001:
+// …".
 var advisory = regexp.MustCompile(`^\s*([A-Z][A-Za-z]*(?:-[A-Za-z]+)*-[0-9]{4}[-:][0-9][0-9A-Za-z:-]*)`)
 
 func advisoryID(title string) string {
@@ -239,8 +240,8 @@ func advisoryID(title string) string {
 	return strings.TrimRight(m[1], ":-")
 }
 
-// ovalRow is what a package test comes to. It is comparable, for definitions
-// repeat themselves.
+// ovalRow is the result of a package test. It is comparable, because
+// definitions repeat themselves.
 type ovalRow struct {
 	release      distro.Release
 	name, module string
@@ -252,7 +253,7 @@ type ovalRow struct {
 func (r ovalRow) vulnerability() *clair.Vulnerability {
 	kind := clair.Binary
 	if id, _, _ := strings.Cut(r.release.Platform, ":"); id == "azurelinux" || id == "mariner" {
-		// Microsoft's definitions name what a package was built from.
+		// Microsoft's definitions name source packages.
 		kind = clair.Source
 	}
 	return &clair.Vulnerability{
@@ -263,7 +264,7 @@ func (r ovalRow) vulnerability() *clair.Vulnerability {
 	}
 }
 
-// ovalWalk goes through one definition's criteria.
+// ovalWalk is the state while walking one definition's criteria.
 type ovalWalk struct {
 	*ovalParser
 	order    []ovalRow
