@@ -236,22 +236,20 @@ func TestReportsAgree_Property(t *testing.T) {
 	}
 	told := 0
 	for seed := range sequences {
-		told += agreeing(t, rand.New(rand.NewPCG(11, uint64(seed))))
+		inBubble(t, func(t *testing.T, w *world) { told += agreeing(t, w, rand.New(rand.NewPCG(11, uint64(seed)))) })
 	}
 	require.Greater(t, told, 20*sequences, "differences that were compared")
 }
 
 // agreeing compares the answers over a sequence of operations, and returns how
 // many differences they had.
-func agreeing(t *testing.T, r *rand.Rand) (told int) {
-	w := newWorld(t)
+func agreeing(t *testing.T, w *world, r *rand.Rand) (told int) {
 	manifests := map[clair.Digest]*clair.IndexReport{}
 	last, feeds := map[string]clair.UpdateResult{}, map[string][]*clair.Vulnerability{}
 	for _, u := range []string{"one", "two"} {
 		last[u] = w.update(u)
 	}
 	w.start(full(), nil)
-	defer func() { w.stop() }()
 	w.planned()
 	for range 8 {
 		for range 2 {

@@ -91,72 +91,73 @@ func unpacked(t *testing.T, from string) string {
 // contain the differences of the vulnerability reports.
 func TestNotify_Corpus(t *testing.T) {
 	dir := filepath.Join(corpus.Dir(t), "corpus")
-	w := newWorld(t)
-	client := fetch.New(fetch.Config{})
-	defer client.CloseIdleConnections()
-	update := func(from string) {
-		var tables []map[string]any
-		for _, f := range corpusFeeds {
-			tables = append(tables, map[string]any{"name": f[0], "format": f[1], "url": filepath.Join(dir, from, f[2])})
-		}
-		feeds, err := updater.Formats().ParseFeeds(tables, ".")
-		require.NoError(t, err)
-		var all []clair.Updater
-		for _, f := range feeds {
-			u, err := updater.Formats().New(f, client)
+	inBubble(t, func(t *testing.T, w *world) {
+		client := fetch.New(fetch.Config{})
+		defer client.CloseIdleConnections()
+		update := func(from string) {
+			var tables []map[string]any
+			for _, f := range corpusFeeds {
+				tables = append(tables, map[string]any{"name": f[0], "format": f[1], "url": filepath.Join(dir, from, f[2])})
+			}
+			feeds, err := updater.Formats().ParseFeeds(tables, ".")
 			require.NoError(t, err)
-			all = append(all, u)
+			var all []clair.Updater
+			for _, f := range feeds {
+				u, err := updater.Formats().New(f, client)
+				require.NoError(t, err)
+				all = append(all, u)
+			}
+			m, err := updater.NewManager(updater.Default(), updater.Options{Store: w.db, Updaters: all})
+			require.NoError(t, err)
+			_, err = m.Update(t.Context())
+			require.NoError(t, err)
 		}
-		m, err := updater.NewManager(updater.Default(), updater.Options{Store: w.db, Updaters: all})
+		update("feeds")
+		var manifests []clair.Digest
+		for name, release := range corpusInputs {
+			var o index.InputOptions
+			if r, ok := distro.ReleaseByName(release); ok {
+				o.Release = &r
+			}
+			in, err := index.ReadInput(t.Context(), unpacked(t, filepath.Join(dir, "inventories", name)), o)
+			require.NoError(t, err, name)
+			_, err = w.db.PutIndexReport(t.Context(), in.Report)
+			require.NoError(t, err, name)
+			manifests = append(manifests, in.Report.Hash)
+		}
+		before := reportFacts(t, w.db, manifests)
+		_, more, err := w.db.NextOperation(t.Context()) // marks the first operations
 		require.NoError(t, err)
-		_, err = m.Update(t.Context())
-		require.NoError(t, err)
-	}
-	update("feeds")
-	var manifests []clair.Digest
-	for name, release := range corpusInputs {
-		var o index.InputOptions
-		if r, ok := distro.ReleaseByName(release); ok {
-			o.Release = &r
+		require.False(t, more)
+		update("feeds-next")
+		after := reportFacts(t, w.db, manifests)
+		want := []string{}
+		for key, fact := range after {
+			if was, known := before[key]; !known {
+				want = append(want, "added "+key)
+			} else if was != fact {
+				want = append(want, "changed "+key)
+			}
 		}
-		in, err := index.ReadInput(t.Context(), unpacked(t, filepath.Join(dir, "inventories", name)), o)
-		require.NoError(t, err, name)
-		_, err = w.db.PutIndexReport(t.Context(), in.Report)
-		require.NoError(t, err, name)
-		manifests = append(manifests, in.Report.Hash)
-	}
-	before := reportFacts(t, w.db, manifests)
-	_, more, err := w.db.NextOperation(t.Context()) // marks the first operations
-	require.NoError(t, err)
-	require.False(t, more)
-	update("feeds-next")
-	after := reportFacts(t, w.db, manifests)
-	want := []string{}
-	for key, fact := range after {
-		if was, known := before[key]; !known {
-			want = append(want, "added "+key)
-		} else if was != fact {
-			want = append(want, "changed "+key)
+		for key := range before {
+			if _, still := after[key]; !still {
+				want = append(want, "removed "+key)
+			}
 		}
-	}
-	for key := range before {
-		if _, still := after[key]; !still {
-			want = append(want, "removed "+key)
-		}
-	}
-	slices.Sort(want)
+		slices.Sort(want)
 
-	w.start(full(), nil)
-	w.planned()
-	got, reasons := []string{}, map[string]int{}
-	for _, s := range w.sets() {
-		for _, n := range w.rows(s.ID, "") {
-			reasons[s.Updater+" "+string(n.Reason)]++
-			got = append(got, fmt.Sprintf("%s %s %s@%s %s", n.Reason, n.Vulnerability.Name, n.Vulnerability.Package.Name, n.Version, n.Manifest))
+		w.start(full(), nil)
+		w.planned()
+		got, reasons := []string{}, map[string]int{}
+		for _, s := range w.sets() {
+			for _, n := range w.rows(s.ID, "") {
+				reasons[s.Updater+" "+string(n.Reason)]++
+				got = append(got, fmt.Sprintf("%s %s %s@%s %s", n.Reason, n.Vulnerability.Name, n.Vulnerability.Package.Name, n.Version, n.Manifest))
+			}
 		}
-	}
-	slices.Sort(got)
-	require.Equal(t, want, got)
-	require.NotEmpty(t, got)
-	t.Logf("%d findings before, %d after, %d notified: %v", len(before), len(after), len(got), reasons)
+		slices.Sort(got)
+		require.Equal(t, want, got)
+		require.NotEmpty(t, got)
+		t.Logf("%d findings before, %d after, %d notified: %v", len(before), len(after), len(got), reasons)
+	})
 }

@@ -45,7 +45,7 @@ type deliverer struct {
 }
 
 func newDeliverer(cfg Config, w Webhook, o Options) (*deliverer, error) {
-	p, err := newPoster(w, time.Duration(cfg.Timeout), o.UserAgent, o.Authorization)
+	p, err := newPoster(w, time.Duration(cfg.Timeout), o)
 	if err != nil {
 		return nil, err
 	}

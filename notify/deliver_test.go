@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -25,47 +24,23 @@ import (
 	"oriel/notify"
 )
 
-// delivery is a delivery that a receiver got.
-type delivery struct {
-	header http.Header
-	body   string
-}
-
-// receiver is an endpoint on loopback that keeps what it gets.
-type receiver struct {
-	*httptest.Server
-	mu  sync.Mutex
-	got []delivery
-}
-
-// newReceiver starts a receiver that answers the n-th delivery, from 0, with
-// the function.
-func newReceiver(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
-	t.Helper()
-	rc := &receiver{}
-	rc.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		rc.mu.Lock()
-		n := len(rc.got)
-		rc.got = append(rc.got, delivery{r.Header, string(body)})
-		rc.mu.Unlock()
-		if answer != nil {
-			answer(n, w, r)
-		}
-	}))
-	t.Cleanup(rc.Close)
-	return rc
-}
-
-func (rc *receiver) deliveries() []delivery {
-	rc.mu.Lock()
-	defer rc.mu.Unlock()
-	return append([]delivery(nil), rc.got...)
-}
-
-// set makes a first operation and a second that affects the one manifest by
-// the rows, and returns the second's notification.
+// set makes operations as affect does, and returns the notification of the
+// second, whose deliveries have been attempted.
 func (w *world) set(rows ...*clair.Vulnerability) clair.NotificationSet {
+	w.Helper()
+	op := w.affect(rows...)
+	for _, s := range w.sets() {
+		if s.Operation == op.Ref {
+			return s
+		}
+	}
+	require.Fail(w, "no notification of the operation")
+	return clair.NotificationSet{}
+}
+
+// affect makes a first operation, and a second that affects the one manifest by
+// the rows.
+func (w *world) affect(rows ...*clair.Vulnerability) clair.UpdateResult {
 	w.Helper()
 	if len(rows) == 0 {
 		rows = []*clair.Vulnerability{vuln("A", "p", "v1.5.0", clair.High)}
@@ -75,16 +50,8 @@ func (w *world) set(rows ...*clair.Vulnerability) clair.NotificationSet {
 	updater := fmt.Sprintf("u%d", w.made)
 	w.update(updater)
 	op := w.update(updater, rows...)
-	var out clair.NotificationSet
-	require.Eventually(w, func() bool {
-		for _, s := range w.sets() {
-			if s.Operation == op.Ref {
-				out = s
-			}
-		}
-		return out.ID != uuid.Nil
-	}, patience, time.Millisecond)
-	return out
+	w.planned()
+	return op
 }
 
 func (w *world) receipt(id uuid.UUID, webhook string) clair.Receipt {
@@ -100,157 +67,177 @@ func (w *world) receipt(id uuid.UUID, webhook string) clair.Receipt {
 	return clair.Receipt{}
 }
 
-// status returns the status of a receipt. A missing set was deleted.
-func (w *world) status(id uuid.UUID, webhook string) clair.ReceiptStatus {
-	w.Helper()
-	for _, s := range w.sets() {
-		if s.ID == id {
-			return w.receipt(id, webhook).Status
-		}
-	}
-	return clair.ReceiptDeleted
-}
-
 func TestDeliver(t *testing.T) {
-	w := newWorld(t)
-	rc := newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL + "/in?a=b", Headers: map[string]string{"X-Token": "t0p"}}), nil)
-	s := w.set()
-	w.settled(clair.ReceiptCreated)
-	require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "hook").Status)
-	got := rc.deliveries()
-	require.Len(t, got, 1)
-	require.Equal(t, fmt.Sprintf(`{"notification_id":"%s","callback":"%s/%s"}`, s.ID, callbackBase, s.ID), got[0].body)
-	require.Equal(t, "application/json", got[0].header.Get("Content-Type"))
-	require.Equal(t, "t0p", got[0].header.Get("X-Token"))
-	require.Equal(t, "oriel/test", got[0].header.Get("User-Agent"))
-	require.Empty(t, got[0].header.Get("Authorization"))
-	require.Empty(t, got[0].header.Get("Webhook-Signature"))
-	w.stop()
-	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL}), nil)
-	w.planned()
-	w.set(vuln("B", "p", "", clair.High))
-	w.settled(clair.ReceiptCreated)
-	require.Len(t, rc.deliveries(), 2, "a restart delivers nothing twice")
+	inBubble(t, func(t *testing.T, w *world) {
+		rc := w.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+		w.start(config(notify.Webhook{Name: "hook", URL: rc.URL + "/in?a=b", Headers: map[string]string{"X-Token": "t0p"}}), nil)
+		s := w.set()
+		w.planned()
+		require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "hook").Status)
+		got := rc.deliveries()
+		require.Len(t, got, 1)
+		require.Equal(t, fmt.Sprintf(`{"notification_id":"%s","callback":"%s/%s"}`, s.ID, callbackBase, s.ID), got[0].body)
+		require.Equal(t, "application/json", got[0].header.Get("Content-Type"))
+		require.Equal(t, "t0p", got[0].header.Get("X-Token"))
+		require.Equal(t, "oriel/test", got[0].header.Get("User-Agent"))
+		require.Empty(t, got[0].header.Get("Authorization"))
+		require.Empty(t, got[0].header.Get("Webhook-Signature"))
+		w.stop()
+		w.start(config(notify.Webhook{Name: "hook", URL: rc.URL}), nil)
+		w.planned()
+		w.set(vuln("B", "p", "", clair.High))
+		w.planned()
+		require.Len(t, rc.deliveries(), 2, "a restart delivers nothing twice")
+	})
 }
 
 // A failing receiver is retried until it has the notification, and does not
 // delay others.
 func TestDeliver_Retries(t *testing.T) {
-	w := newWorld(t)
-	failing := newReceiver(t, func(n int, w http.ResponseWriter, _ *http.Request) {
-		if n < 3 {
-			w.WriteHeader(http.StatusInternalServerError)
-			fmt.Fprint(w, "the\ndisk is\x1b[31m full")
+	inBubble(t, func(t *testing.T, w *world) {
+		failing := w.receiver(func(n int, w http.ResponseWriter, _ *http.Request) {
+			if n < 3 {
+				w.WriteHeader(http.StatusInternalServerError)
+				fmt.Fprint(w, "the\ndisk is\x1b[31m full")
+			}
+		})
+		hang := make(chan struct{})
+		dead := w.receiver(func(_ int, _ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		})
+		defer close(hang)
+		well := w.receiver(nil)
+		cfg := config(notify.Webhook{Name: "failing", URL: failing.URL}, notify.Webhook{Name: "dead", URL: dead.URL}, notify.Webhook{Name: "well", URL: well.URL})
+		cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Second), quantity.Duration(2*time.Second)
+		cfg.Timeout = quantity.Duration(time.Hour)
+		w.start(cfg, nil)
+		s := w.set()
+		r := w.receipt(s.ID, "failing")
+		require.Equal(t, 1, r.Attempts)
+		require.Equal(t, clair.ReceiptFailed, r.Status)
+		require.Equal(t, "the receiver answered 500 Internal Server Error: the disk is\ufffd[31m full", r.Error)
+		require.False(t, r.NextAttempt.IsZero())
+		w.after(5 * time.Second)
+		require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "failing").Status)
+		require.Equal(t, 4, w.receipt(s.ID, "failing").Attempts)
+		require.Empty(t, w.receipt(s.ID, "failing").Error)
+		require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "well").Status)
+		require.Equal(t, clair.ReceiptCreated, w.receipt(s.ID, "dead").Status, "still hanging")
+		require.Len(t, failing.deliveries(), 4)
+		require.Len(t, well.deliveries(), 1)
+	})
+}
+
+// Attempts are never further apart than retry_max, nor closer than half of it
+// once they have slowed down.
+func TestDeliver_Backoff(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var at []time.Time
+		rc := w.receiver(func(_ int, rw http.ResponseWriter, _ *http.Request) {
+			at = append(at, time.Now())
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		})
+		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL})
+		const least, most = 2 * time.Second, 9 * time.Second // which doubling does not meet
+		cfg.RetryMin, cfg.RetryMax = quantity.Duration(least), quantity.Duration(most)
+		w.start(cfg, nil)
+		w.set()
+		w.after(10 * time.Minute)
+		w.stop()
+		require.Greater(t, len(at), 60)
+		for i := 1; i < len(at); i++ {
+			gap, want := at[i].Sub(at[i-1]), min(least<<min(i-1, 8), most)
+			require.LessOrEqual(t, gap, want+time.Millisecond, "after attempt %d", i)
+			require.GreaterOrEqual(t, gap, want/2-time.Millisecond, "after attempt %d", i)
 		}
 	})
-	hang := make(chan struct{})
-	dead := newReceiver(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-hang:
-		case <-r.Context().Done():
-		}
-	})
-	defer close(hang)
-	well := newReceiver(t, nil)
-	cfg := config(notify.Webhook{Name: "failing", URL: failing.URL}, notify.Webhook{Name: "dead", URL: dead.URL}, notify.Webhook{Name: "well", URL: well.URL})
-	cfg.RetryMin = quantity.Duration(50 * time.Millisecond)
-	cfg.RetryMax = quantity.Duration(60 * time.Millisecond)
-	w.start(cfg, nil)
-	s := w.set()
-	require.Eventually(t, func() bool { return w.receipt(s.ID, "failing").Attempts == 1 && w.receipt(s.ID, "failing").Error != "" }, patience, time.Millisecond)
-	r := w.receipt(s.ID, "failing")
-	require.Equal(t, clair.ReceiptFailed, r.Status)
-	require.Equal(t, "the receiver answered 500 Internal Server Error: the disk is\ufffd[31m full", r.Error)
-	require.False(t, r.NextAttempt.IsZero())
-	require.Eventually(t, func() bool { return w.receipt(s.ID, "failing").Status == clair.ReceiptDelivered }, patience, time.Millisecond)
-	require.Equal(t, 4, w.receipt(s.ID, "failing").Attempts)
-	require.Empty(t, w.receipt(s.ID, "failing").Error)
-	require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "well").Status)
-	require.Equal(t, clair.ReceiptCreated, w.receipt(s.ID, "dead").Status, "still hanging")
-	require.Len(t, failing.deliveries(), 4)
-	require.Len(t, well.deliveries(), 1)
 }
 
 func TestDeliver_Signature(t *testing.T) {
-	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	w := newWorld(t)
-	rc := newReceiver(t, nil)
-	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL, Secret: secret, Format: notify.FormatFull}), nil)
-	s := w.set()
-	w.settled(clair.ReceiptCreated)
-	got := rc.deliveries()
-	require.Len(t, got, 1)
-	require.Equal(t, s.ID.String(), got[0].header.Get("webhook-id"))
-	wh, err := standardwebhooks.NewWebhook(secret)
-	require.NoError(t, err)
-	require.NoError(t, wh.Verify([]byte(got[0].body), got[0].header))
-	require.Error(t, wh.Verify([]byte(got[0].body+" "), got[0].header))
-	other, err := standardwebhooks.NewWebhook("whsec_" + base64.StdEncoding.EncodeToString([]byte("another secret altogether")))
-	require.NoError(t, err)
-	require.Error(t, other.Verify([]byte(got[0].body), got[0].header))
+	inBubble(t, func(t *testing.T, w *world) {
+		const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+		rc := w.receiver(nil)
+		w.start(config(notify.Webhook{Name: "hook", URL: rc.URL, Secret: secret, Format: notify.FormatFull}), nil)
+		s := w.set()
+		w.planned()
+		got := rc.deliveries()
+		require.Len(t, got, 1)
+		require.Equal(t, s.ID.String(), got[0].header.Get("webhook-id"))
+		wh, err := standardwebhooks.NewWebhook(secret)
+		require.NoError(t, err)
+		require.NoError(t, wh.Verify([]byte(got[0].body), got[0].header))
+		require.Error(t, wh.Verify([]byte(got[0].body+" "), got[0].header))
+		other, err := standardwebhooks.NewWebhook("whsec_" + base64.StdEncoding.EncodeToString([]byte("another secret altogether")))
+		require.NoError(t, err)
+		require.Error(t, other.Verify([]byte(got[0].body), got[0].header))
+	})
 }
 
 // The token is Clair's: HS256, from clair-notifier, for a minute.
 func TestDeliver_Token(t *testing.T) {
-	key := []byte("a shared key of some length")
-	w := newWorld(t)
-	rc := newReceiver(t, nil)
-	w.start(config(notify.Webhook{Name: "hook", URL: rc.URL}), func(o *notify.Options) {
-		o.Authorization = func() (string, error) {
-			now := time.Now()
-			token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-				Issuer: "clair-notifier", IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute)),
-			}).SignedString(key)
-			return "Bearer " + token, err
-		}
+	inBubble(t, func(t *testing.T, w *world) {
+		key := []byte("a shared key of some length")
+		rc := w.receiver(nil)
+		w.start(config(notify.Webhook{Name: "hook", URL: rc.URL}), func(o *notify.Options) {
+			o.Authorization = func() (string, error) {
+				now := time.Now()
+				token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+					Issuer: "clair-notifier", IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute)),
+				}).SignedString(key)
+				return "Bearer " + token, err
+			}
+		})
+		w.set()
+		w.planned()
+		text, ok := strings.CutPrefix(rc.deliveries()[0].header.Get("Authorization"), "Bearer ")
+		require.True(t, ok)
+		token, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return key, nil }, jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer("clair-notifier"))
+		require.NoError(t, err)
+		require.True(t, token.Valid)
 	})
-	w.set()
-	w.settled(clair.ReceiptCreated)
-	text, ok := strings.CutPrefix(rc.deliveries()[0].header.Get("Authorization"), "Bearer ")
-	require.True(t, ok)
-	token, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return key, nil }, jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer("clair-notifier"))
-	require.NoError(t, err)
-	require.True(t, token.Valid)
 }
 
 func TestDeliver_Full(t *testing.T) {
-	w := newWorld(t)
-	rc := newReceiver(t, nil)
-	cfg := config(notify.Webhook{Name: "hook", URL: rc.URL, Format: notify.FormatFull})
-	cfg.Summary = false
-	w.start(cfg, nil)
-	var rows []*clair.Vulnerability
-	for i := range 501 {
-		rows = append(rows, vuln(fmt.Sprintf("A-%03d", i), "p", "v1.5.0", clair.High))
-	}
-	s := w.set(rows...)
-	w.settled(clair.ReceiptCreated)
-	var body struct {
-		ID            uuid.UUID `json:"notification_id"`
-		Callback      string
-		Updater       string
-		Page          struct{ Next uuid.UUID }
-		Notifications []struct {
-			ID            uuid.UUID
-			Manifest      clair.Digest
-			Reason        string
-			Version       string `json:"installed_version"`
-			Vulnerability map[string]any
+	inBubble(t, func(t *testing.T, w *world) {
+		rc := w.receiver(nil)
+		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL, Format: notify.FormatFull})
+		cfg.Summary = false
+		w.start(cfg, nil)
+		var rows []*clair.Vulnerability
+		for i := range 501 {
+			rows = append(rows, vuln(fmt.Sprintf("A-%03d", i), "p", "v1.5.0", clair.High))
 		}
-	}
-	require.NoError(t, json.Unmarshal([]byte(rc.deliveries()[0].body), &body))
-	require.Equal(t, s.ID, body.ID)
-	require.Equal(t, callbackBase+"/"+s.ID.String(), body.Callback)
-	require.Len(t, body.Notifications, 500)
-	require.Equal(t, body.Notifications[499].ID, body.Page.Next)
-	n := body.Notifications[0]
-	require.Equal(t, []any{digest(1), "added", "v1.2.0", "A-000", "High", "v1.5.0", "u1"}, []any{
-		n.Manifest, n.Reason, n.Version, n.Vulnerability["name"], n.Vulnerability["normalized_severity"], n.Vulnerability["fixed_in_version"], n.Vulnerability["updater"],
+		s := w.set(rows...)
+		w.planned()
+		var body struct {
+			ID            uuid.UUID `json:"notification_id"`
+			Callback      string
+			Updater       string
+			Page          struct{ Next uuid.UUID }
+			Notifications []struct {
+				ID            uuid.UUID
+				Manifest      clair.Digest
+				Reason        string
+				Version       string `json:"installed_version"`
+				Vulnerability map[string]any
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(rc.deliveries()[0].body), &body))
+		require.Equal(t, s.ID, body.ID)
+		require.Equal(t, callbackBase+"/"+s.ID.String(), body.Callback)
+		require.Len(t, body.Notifications, 500)
+		require.Equal(t, body.Notifications[499].ID, body.Page.Next)
+		n := body.Notifications[0]
+		require.Equal(t, []any{digest(1), "added", "v1.2.0", "A-000", "High", "v1.5.0", "u1"}, []any{
+			n.Manifest, n.Reason, n.Version, n.Vulnerability["name"], n.Vulnerability["normalized_severity"], n.Vulnerability["fixed_in_version"], n.Vulnerability["updater"],
+		})
+		rest, err := w.db.NotificationPage(t.Context(), s.ID, "", body.Page.Next, 10)
+		require.NoError(t, err)
+		require.Equal(t, []string{"added A-500 p@v1.2.0 01"}, said(rest.Notifications))
 	})
-	rest, err := w.db.NotificationPage(t.Context(), s.ID, "", body.Page.Next, 10)
-	require.NoError(t, err)
-	require.Equal(t, []string{"added A-500 p@v1.2.0 01"}, said(rest.Notifications))
 }
 
 // A webhook's rule selects its rows before the summary is made.
@@ -275,27 +262,28 @@ func TestDeliver_Rules(t *testing.T) {
 		{"other_manifest", notify.Webhook{Manifests: []string{"sha512:*"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t)
-			rc := newReceiver(t, nil)
-			w.index(digest(2), "p", "v1.2.0")
-			c.hook.Name, c.hook.URL = "hook", rc.URL
-			w.start(config(c.hook), func(o *notify.Options) {
-				o.Exploited = func(_ context.Context, v *clair.Vulnerability) (bool, error) { return v.Name == "LOW", nil }
+			inBubble(t, func(t *testing.T, w *world) {
+				rc := w.receiver(nil)
+				w.index(digest(2), "p", "v1.2.0")
+				c.hook.Name, c.hook.URL = "hook", rc.URL
+				w.start(config(c.hook), func(o *notify.Options) {
+					o.Exploited = func(_ context.Context, v *clair.Vulnerability) (bool, error) { return v.Name == "LOW", nil }
+				})
+				s := w.set(rows...)
+				w.planned()
+				require.Len(t, w.rows(s.ID, ""), 2, "all can be read by everyone")
+				if c.want == nil {
+					require.Empty(t, s.Receipts)
+					return
+				}
+				got := rc.deliveries()
+				require.Len(t, got, 1)
+				if c.name != "everything" {
+					require.Contains(t, got[0].body, fmt.Sprintf(`"callback":"%s/hook/%s"`, callbackBase, s.ID))
+				}
+				require.Equal(t, c.want, said(w.rows(s.ID, "hook")))
+				require.EqualValues(t, len(c.want), w.receipt(s.ID, "hook").Rows)
 			})
-			s := w.set(rows...)
-			w.settled(clair.ReceiptCreated)
-			require.Len(t, w.rows(s.ID, ""), 2, "all can be read by everyone")
-			if c.want == nil {
-				require.Empty(t, s.Receipts)
-				return
-			}
-			got := rc.deliveries()
-			require.Len(t, got, 1)
-			if c.name != "everything" {
-				require.Contains(t, got[0].body, fmt.Sprintf(`"callback":"%s/hook/%s"`, callbackBase, s.ID))
-			}
-			require.Equal(t, c.want, said(w.rows(s.ID, "hook")))
-			require.EqualValues(t, len(c.want), w.receipt(s.ID, "hook").Rows)
 		})
 	}
 }
@@ -303,133 +291,142 @@ func TestDeliver_Rules(t *testing.T) {
 // A notification that a receiver deletes during its delivery stays deleted,
 // and is not delivered again.
 func TestDeliver_DeleteWins(t *testing.T) {
-	w := newWorld(t)
-	first := newReceiver(t, func(n int, rw http.ResponseWriter, r *http.Request) {
-		require.NoError(t, w.db.DeleteNotification(r.Context(), uuid.MustParse(r.Header.Get("Webhook-Id")), ""))
-		if n == 1 {
-			rw.WriteHeader(http.StatusInternalServerError) // it is done with it all the same
+	inBubble(t, func(t *testing.T, w *world) {
+		first := w.receiver(func(n int, rw http.ResponseWriter, r *http.Request) {
+			require.NoError(t, w.db.DeleteNotification(r.Context(), uuid.MustParse(r.Header.Get("Webhook-Id")), ""))
+			if n == 1 {
+				rw.WriteHeader(http.StatusInternalServerError) // it is done with it all the same
+			}
+		})
+		cfg := config(notify.Webhook{Name: "first", URL: first.URL, Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+		w.start(cfg, nil)
+		for n := range 2 {
+			w.affect(vuln(fmt.Sprint("A", n), "p", "", clair.High))
+			require.Len(t, first.deliveries(), n+1)
 		}
+		w.stop()
+		for _, s := range w.sets() { // those that were not dropped yet
+			require.True(t, s.Deleted)
+			require.Equal(t, clair.ReceiptDeleted, s.Receipts[0].Status)
+			require.Len(t, w.rows(s.ID, ""), 1, "it can be read until it is dropped")
+		}
+		require.Len(t, first.deliveries(), 2)
+		w.start(cfg, nil)
+		w.planned()
+		require.Empty(t, w.sets(), "retention takes it")
+		require.Len(t, first.deliveries(), 2)
 	})
-	cfg := config(notify.Webhook{Name: "first", URL: first.URL, Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
-	w.start(cfg, nil)
-	var ids []uuid.UUID
-	for n := range 2 {
-		ids = append(ids, w.set(vuln(fmt.Sprint("A", n), "p", "", clair.High)).ID)
-		require.Eventually(t, func() bool { return w.status(ids[n], "first") == clair.ReceiptDeleted }, patience, time.Millisecond)
-	}
-	w.stop()
-	for _, s := range w.sets() { // those that were not dropped yet
-		require.True(t, s.Deleted)
-		require.Equal(t, clair.ReceiptDeleted, s.Receipts[0].Status)
-		require.Len(t, w.rows(s.ID, ""), 1, "it can be read until it is dropped")
-	}
-	require.Len(t, first.deliveries(), 2)
-	w.start(cfg, nil)
-	require.Eventually(t, func() bool { return len(w.sets()) == 0 }, patience, time.Millisecond, "retention takes it")
-	require.Len(t, first.deliveries(), 2)
 }
 
 // A notification that one receiver has deleted is still delivered to the
 // others.
 func TestDeliver_DeleteIsOneReceivers(t *testing.T) {
-	w := newWorld(t)
-	quick := newReceiver(t, func(_ int, _ http.ResponseWriter, r *http.Request) {
-		require.NoError(t, w.db.DeleteNotification(r.Context(), w.sets()[0].ID, ""))
-	})
-	var open sync.Mutex
-	open.Lock()
-	late := newReceiver(t, func(_ int, rw http.ResponseWriter, _ *http.Request) {
-		if !open.TryLock() {
-			rw.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		open.Unlock()
-	})
-	cfg := config(notify.Webhook{Name: "late", URL: late.URL})
-	w.start(cfg, nil)
-	s := w.set()
-	require.Eventually(t, func() bool { return w.receipt(s.ID, "late").Status == clair.ReceiptFailed }, patience, time.Millisecond)
-	w.stop()
-	require.ErrorIs(t, w.db.Redeliver(t.Context(), s.ID, "quick"), clair.ErrNotFound)
+	inBubble(t, func(t *testing.T, w *world) {
+		quick := w.receiver(func(_ int, _ http.ResponseWriter, r *http.Request) {
+			require.NoError(t, w.db.DeleteNotification(r.Context(), w.sets()[0].ID, ""))
+		})
+		var open sync.Mutex
+		open.Lock()
+		late := w.receiver(func(_ int, rw http.ResponseWriter, _ *http.Request) {
+			if !open.TryLock() {
+				rw.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			open.Unlock()
+		})
+		cfg := config(notify.Webhook{Name: "late", URL: late.URL})
+		w.start(cfg, nil)
+		s := w.set()
+		require.Equal(t, clair.ReceiptFailed, w.receipt(s.ID, "late").Status)
+		w.stop()
+		require.ErrorIs(t, w.db.Redeliver(t.Context(), s.ID, "quick"), clair.ErrNotFound)
 
-	w = newWorld(t)
-	w.start(config(notify.Webhook{Name: "late", URL: late.URL}, notify.Webhook{Name: "quick", URL: quick.URL}), nil)
-	s = w.set()
-	require.Eventually(t, func() bool { return w.receipt(s.ID, "quick").Status == clair.ReceiptDeleted }, patience, time.Millisecond)
-	tried := len(late.deliveries())
-	require.Eventually(t, func() bool { return len(late.deliveries()) > tried+1 }, patience, time.Millisecond, "it is still told")
-	open.Unlock()
-	require.Eventually(t, func() bool { return w.receipt(s.ID, "late").Status == clair.ReceiptDelivered }, patience, time.Millisecond)
-	require.False(t, w.sets()[0].Deleted)
-	require.NoError(t, w.db.DeleteNotification(t.Context(), s.ID, "late"))
-	require.True(t, w.sets()[0].Deleted)
-	require.ErrorIs(t, w.db.DeleteNotification(t.Context(), uuid.New(), ""), clair.ErrNotFound)
+		others := w.net
+		w = newWorld(t)
+		w.net = others
+		w.start(config(notify.Webhook{Name: "late", URL: late.URL}, notify.Webhook{Name: "quick", URL: quick.URL}), nil)
+		s = w.set()
+		require.Equal(t, clair.ReceiptDeleted, w.receipt(s.ID, "quick").Status)
+		tried := len(late.deliveries())
+		w.after(time.Hour)
+		require.Greater(t, len(late.deliveries()), tried+1, "it is still told")
+		open.Unlock()
+		w.after(time.Hour)
+		require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "late").Status)
+		require.False(t, w.sets()[0].Deleted)
+		require.NoError(t, w.db.DeleteNotification(t.Context(), s.ID, "late"))
+		require.True(t, w.sets()[0].Deleted)
+		require.ErrorIs(t, w.db.DeleteNotification(t.Context(), uuid.New(), ""), clair.ErrNotFound)
+	})
 }
 
 func TestDeliver_GivesUpAndRedelivers(t *testing.T) {
-	w := newWorld(t)
-	var well sync.Mutex
-	well.Lock()
-	rc := newReceiver(t, func(_ int, rw http.ResponseWriter, _ *http.Request) {
-		if !well.TryLock() {
-			rw.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
+	inBubble(t, func(t *testing.T, w *world) {
+		var well sync.Mutex
+		well.Lock()
+		rc := w.receiver(func(_ int, rw http.ResponseWriter, _ *http.Request) {
+			if !well.TryLock() {
+				rw.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			well.Unlock()
+		})
+		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL})
+		cfg.GiveUp = quantity.Duration(time.Hour)
+		n := w.start(cfg, nil)
+		s := w.set()
+		w.after(time.Hour)
+		require.Equal(t, clair.ReceiptFailed, w.receipt(s.ID, "hook").Status)
+		require.Zero(t, w.receipt(s.ID, "hook").NextAttempt)
+		tried := len(rc.deliveries())
+		require.Equal(t, tried, w.receipt(s.ID, "hook").Attempts)
+		require.Equal(t, "given up: the receiver answered 503 Service Unavailable", w.receipt(s.ID, "hook").Error)
+		require.ErrorIs(t, n.Redeliver(t.Context(), uuid.New(), ""), clair.ErrNotFound)
+		require.ErrorIs(t, n.Redeliver(t.Context(), s.ID, "nobody"), clair.ErrNotFound)
 		well.Unlock()
+		require.NoError(t, n.Redeliver(t.Context(), s.ID, "hook"))
+		w.planned()
+		require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "hook").Status)
+		require.Equal(t, 1, w.receipt(s.ID, "hook").Attempts)
+		require.Len(t, rc.deliveries(), tried+1)
 	})
-	cfg := config(notify.Webhook{Name: "hook", URL: rc.URL})
-	cfg.GiveUp = quantity.Duration(50 * time.Millisecond)
-	n := w.start(cfg, nil)
-	s := w.set()
-	require.Eventually(t, func() bool {
-		r := w.receipt(s.ID, "hook")
-		return r.Status == clair.ReceiptFailed && r.NextAttempt.IsZero()
-	}, patience, time.Millisecond)
-	tried := len(rc.deliveries())
-	require.Equal(t, tried, w.receipt(s.ID, "hook").Attempts)
-	require.Equal(t, "given up: the receiver answered 503 Service Unavailable", w.receipt(s.ID, "hook").Error)
-	require.ErrorIs(t, n.Redeliver(t.Context(), uuid.New(), ""), clair.ErrNotFound)
-	require.ErrorIs(t, n.Redeliver(t.Context(), s.ID, "nobody"), clair.ErrNotFound)
-	well.Unlock()
-	require.NoError(t, n.Redeliver(t.Context(), s.ID, "hook"))
-	require.Eventually(t, func() bool { return w.receipt(s.ID, "hook").Status == clair.ReceiptDelivered }, patience, time.Millisecond)
-	require.Equal(t, 1, w.receipt(s.ID, "hook").Attempts)
-	require.Len(t, rc.deliveries(), tried+1)
 }
 
 // Delivered sets are dropped after a while, and pending ones are not. An
 // operation is not announced again although nothing of its set is left.
 func TestDeliver_Retention(t *testing.T) {
-	w := newWorld(t)
-	rc := newReceiver(t, nil)
-	cfg := config(notify.Webhook{Name: "hook", URL: rc.URL}, notify.Webhook{Name: "dead", URL: "http://127.0.0.1:1/", MinSeverity: clair.Critical})
-	cfg.Keep = quantity.Duration(time.Nanosecond)
-	cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
-	w.start(cfg, nil)
-	w.set(vuln("A", "p", "", clair.Critical))
-	require.Eventually(t, func() bool { return len(rc.deliveries()) == 1 }, patience, time.Millisecond)
-	w.set(vuln("B", "p", "", clair.High))
-	require.Eventually(t, func() bool { return len(rc.deliveries()) == 2 }, patience, time.Millisecond)
-	w.settled(clair.ReceiptCreated)
-	w.stop()
-	w.start(cfg, nil)
-	require.Eventually(t, func() bool { return len(w.sets()) == 1 }, patience, time.Millisecond)
-	require.Len(t, w.rows(w.sets()[0].ID, "dead"), 1)
-	require.Contains(t, w.receipt(w.sets()[0].ID, "dead").Error, "the connection was refused")
-	w.stop()
-	cfg.Webhooks = cfg.Webhooks[:1]
-	w.start(cfg, nil)
-	require.Eventually(t, func() bool { return len(w.sets()) == 0 }, patience, time.Millisecond, "nobody is there to be told any more")
-	w.planned()
-	require.Empty(t, w.sets())
-	require.Len(t, rc.deliveries(), 2)
+	inBubble(t, func(t *testing.T, w *world) {
+		rc := w.receiver(nil)
+		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL}, notify.Webhook{Name: "dead", URL: "http://127.0.0.1:1/", MinSeverity: clair.Critical})
+		cfg.Keep = quantity.Duration(time.Nanosecond)
+		cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
+		w.start(cfg, nil)
+		w.set(vuln("A", "p", "", clair.Critical))
+		require.Len(t, rc.deliveries(), 1)
+		w.after(time.Second)
+		w.set(vuln("B", "p", "", clair.High))
+		require.Len(t, rc.deliveries(), 2)
+		w.after(time.Second)
+		w.planned()
+		w.stop()
+		w.start(cfg, nil)
+		w.planned()
+		require.Len(t, w.sets(), 1)
+		require.Len(t, w.rows(w.sets()[0].ID, "dead"), 1)
+		require.Contains(t, w.receipt(w.sets()[0].ID, "dead").Error, "the connection was refused")
+		w.stop()
+		cfg.Webhooks = cfg.Webhooks[:1]
+		w.start(cfg, nil)
+		w.planned()
+		require.Empty(t, w.sets(), "nobody is there to be told any more")
+		require.Len(t, rc.deliveries(), 2)
+	})
 }
 
 // misbehave listens and answers each connection with the function.
-func misbehave(t *testing.T, answer func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+func (w *world) misbehave(answer func(net.Conn)) string {
+	w.Helper()
+	l := w.net.listen(w.T)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -439,7 +436,7 @@ func misbehave(t *testing.T, answer func(net.Conn)) string {
 			}
 			wg.Go(func() {
 				defer c.Close()
-				stop := context.AfterFunc(t.Context(), func() { c.Close() })
+				stop := context.AfterFunc(w.Context(), func() { c.Close() })
 				defer stop()
 				if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 					_, _ = io.Copy(io.Discard, req.Body)
@@ -448,11 +445,11 @@ func misbehave(t *testing.T, answer func(net.Conn)) string {
 			})
 		}
 	})
-	t.Cleanup(func() {
+	w.Cleanup(func() {
 		l.Close()
 		wg.Wait()
 	})
-	return "http://" + l.Addr().String()
+	return "http://" + l.address
 }
 
 // drip writes a byte now and then, as long as anyone reads.
@@ -521,23 +518,24 @@ func TestDeliver_Endpoints(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			cfg := config(notify.Webhook{Name: "hook", URL: misbehave(t, c.answer)})
-			cfg.Timeout = quantity.Duration(200 * time.Millisecond)
-			cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
-			w.start(cfg, nil)
-			s := w.set()
-			w.settled(clair.ReceiptCreated)
-			r := w.receipt(s.ID, "hook")
-			require.Equal(t, c.status, r.Status, r.Error)
-			require.Contains(t, r.Error, c.error)
-			require.Equal(t, c.status == clair.ReceiptDelivered, r.Error == "")
-			require.LessOrEqual(t, len(r.Error), 400)
-			require.Equal(t, c.ends, r.NextAttempt.IsZero())
-			if c.name == "busy" {
-				require.Greater(t, r.NextAttempt.Sub(r.LastAttempt), 119*time.Minute)
-			}
-			w.stop()
+			inBubble(t, func(t *testing.T, w *world) {
+				cfg := config(notify.Webhook{Name: "hook", URL: w.misbehave(c.answer)})
+				cfg.Timeout = quantity.Duration(200 * time.Millisecond)
+				cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
+				w.start(cfg, nil)
+				s := w.set()
+				w.after(200 * time.Millisecond)
+				r := w.receipt(s.ID, "hook")
+				require.Equal(t, c.status, r.Status, r.Error)
+				require.Contains(t, r.Error, c.error)
+				require.Equal(t, c.status == clair.ReceiptDelivered, r.Error == "")
+				require.LessOrEqual(t, len(r.Error), 400)
+				require.Equal(t, c.ends, r.NextAttempt.IsZero())
+				if c.name == "busy" {
+					require.Greater(t, r.NextAttempt.Sub(r.LastAttempt), 119*time.Minute)
+				}
+				w.stop()
+			})
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,9 @@ type Options struct {
 	Exploited Exploited
 	// UserAgent names the sender.
 	UserAgent string
+	// Dial connects to receivers. Default: net.Dialer.DialContext, within the
+	// timeout of a delivery.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Log is the logger. Default: none.
 	Log *slog.Logger
 }

@@ -55,23 +55,24 @@ func TestPlan(t *testing.T) {
 			[]string{"added B p@v1.2.0 01", "removed A p@v1.2.0 01"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t)
-			w.index(digest(1), "p", "v1.2.0")
-			w.start(full(), nil)
-			w.update("u", append(c.before, vuln("MARK", "nobody", "", low))...)
-			w.planned()
-			require.Empty(t, w.sets(), "the first operation of an updater says nothing")
-			op := w.update("u", append(c.after, vuln("MARK", "nobody", "", high))...)
-			w.planned()
-			if c.want == nil {
-				require.Empty(t, w.sets())
-				return
-			}
-			sets := w.sets()
-			require.Len(t, sets, 1)
-			require.Equal(t, op.Ref, sets[0].Operation)
-			require.EqualValues(t, len(c.want), sets[0].Rows)
-			require.ElementsMatch(t, c.want, said(w.rows(sets[0].ID, "")))
+			inBubble(t, func(t *testing.T, w *world) {
+				w.index(digest(1), "p", "v1.2.0")
+				w.start(full(), nil)
+				w.update("u", append(c.before, vuln("MARK", "nobody", "", low))...)
+				w.planned()
+				require.Empty(t, w.sets(), "the first operation of an updater says nothing")
+				op := w.update("u", append(c.after, vuln("MARK", "nobody", "", high))...)
+				w.planned()
+				if c.want == nil {
+					require.Empty(t, w.sets())
+					return
+				}
+				sets := w.sets()
+				require.Len(t, sets, 1)
+				require.Equal(t, op.Ref, sets[0].Operation)
+				require.EqualValues(t, len(c.want), sets[0].Rows)
+				require.ElementsMatch(t, c.want, said(w.rows(sets[0].ID, "")))
+			})
 		})
 	}
 }
@@ -79,138 +80,144 @@ func TestPlan(t *testing.T) {
 // A vulnerability that two feeds name is added with the first, and removed
 // with the last.
 func TestPlan_TwoUpdaters(t *testing.T) {
-	w := newWorld(t)
-	w.index(digest(1), "p", "v1.2.0")
-	w.start(full(), nil)
-	a, other := vuln("A", "p", "v1.5.0", clair.High), vuln("Z", "nobody", "", clair.Low)
-	say := func(updater string, rows ...*clair.Vulnerability) []string {
-		before := len(w.sets())
-		w.update(updater, append(rows, other)...)
-		w.planned()
-		if sets := w.sets(); len(sets) > before {
-			return said(w.rows(sets[before].ID, ""))
+	inBubble(t, func(t *testing.T, w *world) {
+		w.index(digest(1), "p", "v1.2.0")
+		w.start(full(), nil)
+		a, other := vuln("A", "p", "v1.5.0", clair.High), vuln("Z", "nobody", "", clair.Low)
+		say := func(updater string, rows ...*clair.Vulnerability) []string {
+			before := len(w.sets())
+			w.update(updater, append(rows, other)...)
+			w.planned()
+			if sets := w.sets(); len(sets) > before {
+				return said(w.rows(sets[before].ID, ""))
+			}
+			return nil
 		}
-		return nil
-	}
-	require.Empty(t, say("one"))
-	require.Empty(t, say("two"))
-	require.Equal(t, []string{"added A p@v1.2.0 01"}, say("one", a))
-	require.Empty(t, say("two", a))
-	require.Empty(t, say("one"))
-	require.Equal(t, []string{"removed A p@v1.2.0 01"}, say("two"))
+		require.Empty(t, say("one"))
+		require.Empty(t, say("two"))
+		require.Equal(t, []string{"added A p@v1.2.0 01"}, say("one", a))
+		require.Empty(t, say("two", a))
+		require.Empty(t, say("one"))
+		require.Equal(t, []string{"removed A p@v1.2.0 01"}, say("two"))
+	})
 }
 
 // Operations that were retired or deleted before they were planned are part of
 // the next one.
 func TestPlan_Skipped(t *testing.T) {
-	w := newWorld(t)
-	w.index(digest(1), "p", "v1.2.0", "q", "v1.2.0")
-	first := w.update("u", vuln("A", "p", "", clair.High))
-	w.start(full(), nil)
-	w.planned()
-	w.reopen()
-	second := w.update("u", vuln("B", "p", "", clair.High), vuln("C", "q", "", clair.High))
-	w.update("u", vuln("B", "p", "", clair.High))
-	n, err := w.db.DeleteUpdateOperations(t.Context(), first.Ref, second.Ref)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, n)
-	_, err = w.db.GC(t.Context(), 1)
-	require.NoError(t, err)
-	w.start(full(), nil)
-	w.planned()
-	require.Len(t, w.sets(), 1)
-	require.ElementsMatch(t, []string{"removed A p@v1.2.0 01", "added B p@v1.2.0 01"}, said(w.rows(w.sets()[0].ID, "")))
+	inBubble(t, func(t *testing.T, w *world) {
+		w.index(digest(1), "p", "v1.2.0", "q", "v1.2.0")
+		first := w.update("u", vuln("A", "p", "", clair.High))
+		w.start(full(), nil)
+		w.planned()
+		w.reopen()
+		second := w.update("u", vuln("B", "p", "", clair.High), vuln("C", "q", "", clair.High))
+		w.update("u", vuln("B", "p", "", clair.High))
+		n, err := w.db.DeleteUpdateOperations(t.Context(), first.Ref, second.Ref)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, n)
+		_, err = w.db.GC(t.Context(), 1)
+		require.NoError(t, err)
+		w.start(full(), nil)
+		w.planned()
+		require.Len(t, w.sets(), 1)
+		require.ElementsMatch(t, []string{"removed A p@v1.2.0 01", "added B p@v1.2.0 01"}, said(w.rows(w.sets()[0].ID, "")))
+	})
 }
 
 // A manifest that is indexed after an operation is not part of its
 // notification, and a deleted one no longer.
 func TestPlan_Manifests(t *testing.T) {
-	w := newWorld(t)
-	w.index(digest(1), "p", "v1.2.0")
-	w.index(digest(2), "p", "v1.2.0")
-	w.index(digest(3), "q", "v1.2.0")
-	w.start(full(), nil)
-	w.update("u")
-	w.planned()
-	w.index(digest(3), "p", "v1.3.0") // again, with another package
-	_, err := w.db.DeleteManifests(t.Context(), digest(2))
-	require.NoError(t, err)
-	w.update("u", vuln("A", "p", "", clair.High))
-	w.planned()
-	require.Len(t, w.sets(), 1)
-	require.ElementsMatch(t, []string{"added A p@v1.2.0 01", "added A p@v1.3.0 03"}, said(w.rows(w.sets()[0].ID, "")))
-	w.index(digest(4), "p", "v1.2.0")
-	w.planned()
-	require.Len(t, w.sets(), 1, "the first index of a manifest says nothing")
-	_, err = w.db.DeleteManifests(t.Context(), digest(1), digest(3))
-	require.NoError(t, err)
-	require.Len(t, w.rows(w.sets()[0].ID, ""), 2, "what was told stays readable")
+	inBubble(t, func(t *testing.T, w *world) {
+		w.index(digest(1), "p", "v1.2.0")
+		w.index(digest(2), "p", "v1.2.0")
+		w.index(digest(3), "q", "v1.2.0")
+		w.start(full(), nil)
+		w.update("u")
+		w.planned()
+		w.index(digest(3), "p", "v1.3.0") // again, with another package
+		_, err := w.db.DeleteManifests(t.Context(), digest(2))
+		require.NoError(t, err)
+		w.update("u", vuln("A", "p", "", clair.High))
+		w.planned()
+		require.Len(t, w.sets(), 1)
+		require.ElementsMatch(t, []string{"added A p@v1.2.0 01", "added A p@v1.3.0 03"}, said(w.rows(w.sets()[0].ID, "")))
+		w.index(digest(4), "p", "v1.2.0")
+		w.planned()
+		require.Len(t, w.sets(), 1, "the first index of a manifest says nothing")
+		_, err = w.db.DeleteManifests(t.Context(), digest(1), digest(3))
+		require.NoError(t, err)
+		require.Len(t, w.rows(w.sets()[0].ID, ""), 2, "what was told stays readable")
+	})
 }
 
 func TestPlan_Summary(t *testing.T) {
-	w := newWorld(t)
-	w.index(digest(1), "p", "v1.2.0", "q", "v1.2.0")
-	w.index(digest(2), "q", "v1.2.0")
-	w.start(config(), nil)
-	w.update("u", vuln("GONE", "p", "", clair.Low), vuln("WENT", "q", "", clair.Critical))
-	w.planned()
-	w.update("u", vuln("A", "p", "", clair.Low), vuln("B", "q", "", clair.Medium), vuln("C", "p", "", clair.High))
-	w.planned()
-	require.Equal(t, []string{"added C p@v1.2.0 01", "added B q@v1.2.0 02", "removed WENT q@v1.2.0 01", "removed WENT q@v1.2.0 02"},
-		said(w.rows(w.sets()[0].ID, "")))
+	inBubble(t, func(t *testing.T, w *world) {
+		w.index(digest(1), "p", "v1.2.0", "q", "v1.2.0")
+		w.index(digest(2), "q", "v1.2.0")
+		w.start(config(), nil)
+		w.update("u", vuln("GONE", "p", "", clair.Low), vuln("WENT", "q", "", clair.Critical))
+		w.planned()
+		w.update("u", vuln("A", "p", "", clair.Low), vuln("B", "q", "", clair.Medium), vuln("C", "p", "", clair.High))
+		w.planned()
+		require.Equal(t, []string{"added C p@v1.2.0 01", "added B q@v1.2.0 02", "removed WENT q@v1.2.0 01", "removed WENT q@v1.2.0 02"},
+			said(w.rows(w.sets()[0].ID, "")))
+	})
 }
 
 // A package in two places of a manifest is affected as long as one of them is,
 // and manifests with the package in different places get different rows.
 func TestPlan_Places(t *testing.T) {
-	w := newWorld(t)
-	repo := func(name string) *clair.Repository { return &clair.Repository{Name: name, Key: "rhel-cpe-repository"} }
-	const a, b = "cpe:/o:redhat:enterprise_linux:9::baseos", "cpe:/a:redhat:enterprise_linux:9::appstream"
-	index := func(m clair.Digest, repos ...string) {
-		r := &clair.IndexReport{
-			Hash: m, State: clair.StateIndexFinished, Success: true, Distributions: map[string]*clair.Distribution{}, Repositories: map[string]*clair.Repository{},
-			Packages:     map[string]*clair.Package{"1": {ID: "1", Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: "x86_64"}},
-			Environments: map[string][]clair.Environment{"1": {{PackageDB: "x", IntroducedIn: m, RepositoryIDs: repos}}},
+	inBubble(t, func(t *testing.T, w *world) {
+		repo := func(name string) *clair.Repository { return &clair.Repository{Name: name, Key: "rhel-cpe-repository"} }
+		const a, b = "cpe:/o:redhat:enterprise_linux:9::baseos", "cpe:/a:redhat:enterprise_linux:9::appstream"
+		index := func(m clair.Digest, repos ...string) {
+			r := &clair.IndexReport{
+				Hash: m, State: clair.StateIndexFinished, Success: true, Distributions: map[string]*clair.Distribution{}, Repositories: map[string]*clair.Repository{},
+				Packages:     map[string]*clair.Package{"1": {ID: "1", Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: "x86_64"}},
+				Environments: map[string][]clair.Environment{"1": {{PackageDB: "x", IntroducedIn: m, RepositoryIDs: repos}}},
+			}
+			for _, name := range repos {
+				r.Repositories[name] = repo(name)
+			}
+			_, err := w.db.PutIndexReport(t.Context(), r)
+			require.NoError(t, err)
 		}
-		for _, name := range repos {
-			r.Repositories[name] = repo(name)
+		row := func(cpe string) *clair.Vulnerability {
+			v := vuln("CVE", "p", "", clair.High)
+			v.Repo, v.FixedInVersion = repo(cpe), "2.0-1"
+			return v
 		}
-		_, err := w.db.PutIndexReport(t.Context(), r)
-		require.NoError(t, err)
-	}
-	row := func(cpe string) *clair.Vulnerability {
-		v := vuln("CVE", "p", "", clair.High)
-		v.Repo, v.FixedInVersion = repo(cpe), "2.0-1"
-		return v
-	}
-	index(digest(1), a)
-	index(digest(2), b)
-	index(digest(3), a, b)
-	w.start(full(), nil)
-	w.update("redhat", row(a))
-	w.planned()
-	w.update("redhat", row(b))
-	w.planned()
-	require.ElementsMatch(t, []string{"removed CVE p@1.0-1 01", "added CVE p@1.0-1 02"}, said(w.rows(w.sets()[0].ID, "")))
+		index(digest(1), a)
+		index(digest(2), b)
+		index(digest(3), a, b)
+		w.start(full(), nil)
+		w.update("redhat", row(a))
+		w.planned()
+		w.update("redhat", row(b))
+		w.planned()
+		require.ElementsMatch(t, []string{"removed CVE p@1.0-1 01", "added CVE p@1.0-1 02"}, said(w.rows(w.sets()[0].ID, "")))
+	})
 }
 
 // While notifications are off, operations are marked and not announced later.
 func TestPlan_Disabled(t *testing.T) {
-	w := newWorld(t)
-	w.index(digest(1), "p", "v1.2.0")
-	off := full()
-	off.Enabled = false
-	w.start(off, nil)
-	w.update("u")
-	w.update("u", vuln("A", "p", "", clair.High))
-	w.planned()
-	w.stop()
-	w.start(full(), nil)
-	w.planned()
-	require.Empty(t, w.sets())
-	w.update("u", vuln("A", "p", "", clair.High), vuln("B", "p", "", clair.High))
-	w.planned()
-	require.Equal(t, []string{"added B p@v1.2.0 01"}, said(w.rows(w.sets()[0].ID, "")))
+	inBubble(t, func(t *testing.T, w *world) {
+		w.index(digest(1), "p", "v1.2.0")
+		off := full()
+		off.Enabled = false
+		w.start(off, nil)
+		w.update("u")
+		w.update("u", vuln("A", "p", "", clair.High))
+		w.planned()
+		w.stop()
+		w.start(full(), nil)
+		w.planned()
+		require.Empty(t, w.sets())
+		w.update("u", vuln("A", "p", "", clair.High), vuln("B", "p", "", clair.High))
+		w.planned()
+		require.Equal(t, []string{"added B p@v1.2.0 01"}, said(w.rows(w.sets()[0].ID, "")))
+	})
 }
 
 // fact is the model's knowledge about a manifest's package and an advisory.
@@ -286,14 +293,12 @@ func TestPlan_Property(t *testing.T) {
 	}
 	told := 0
 	for i := range sequences {
-		told += randomPlan(t, rand.New(rand.NewPCG(7, uint64(i))))
+		inBubble(t, func(t *testing.T, w *world) { told += randomPlan(t, w, rand.New(rand.NewPCG(7, uint64(i)))) })
 	}
 	require.Greater(t, told, sequences, "notifications that said something")
 }
 
-func randomPlan(t *testing.T, r *rand.Rand) (told int) {
-	w := newWorld(t)
-	defer w.stop()
+func randomPlan(t *testing.T, w *world, r *rand.Rand) (told int) {
 	manifests := map[clair.Digest]map[string]int{}
 	last := map[string][]*clair.Vulnerability{} // what was told last, by updater
 	type pending struct {

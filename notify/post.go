@@ -38,17 +38,25 @@ const (
 	maxSaid = 200
 )
 
-func newPoster(w Webhook, timeout time.Duration, userAgent string, authorization func() (string, error)) (*poster, error) {
+func newPoster(w Webhook, timeout time.Duration, o Options) (*poster, error) {
 	s, err := newSigner(w.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("webhook %s: secret: %w", w.Name, err)
 	}
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: timeout}).DialContext
+	}
 	return &poster{
-		hook: w, timeout: timeout, signer: s, userAgent: userAgent, authorization: authorization,
+		hook:          w,
+		timeout:       timeout,
+		signer:        s,
+		userAgent:     o.UserAgent,
+		authorization: o.Authorization,
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
+				DialContext:            dial,
 				TLSHandshakeTimeout:    timeout,
 				ForceAttemptHTTP2:      true,
 				MaxIdleConnsPerHost:    1,

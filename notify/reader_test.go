@@ -73,35 +73,36 @@ func TestReader(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t)
-			w.index(digest(1), "p", "v1.2.0")
-			first := w.updateAs("osv/Go", c.from, c.before...)
-			w.start(full(), nil)
-			w.planned()
-			w.updateAs("osv/Go", c.to, c.after...)
-			w.planned()
-			var notified []string
-			for _, s := range w.sets() {
-				notified = append(notified, said(w.rows(s.ID, ""))...)
-			}
-			slices.Sort(notified)
-			require.Equal(t, c.notified, notified)
+			inBubble(t, func(t *testing.T, w *world) {
+				w.index(digest(1), "p", "v1.2.0")
+				first := w.updateAs("osv/Go", c.from, c.before...)
+				w.start(full(), nil)
+				w.planned()
+				w.updateAs("osv/Go", c.to, c.after...)
+				w.planned()
+				var notified []string
+				for _, s := range w.sets() {
+					notified = append(notified, said(w.rows(s.ID, ""))...)
+				}
+				slices.Sort(notified)
+				require.Equal(t, c.notified, notified)
 
-			set, err := w.db.Changes(t.Context(), clair.Since{Operation: first.Ref}, "", match.NewJudge().Certain)
-			require.NoError(t, err)
-			defer set.Close()
-			var changes []clair.Notification
-			for i, err := range set.Impacts {
+				set, err := w.db.Changes(t.Context(), clair.Since{Operation: first.Ref}, "", match.NewJudge().Certain)
 				require.NoError(t, err)
-				if n, ok := match.Notify(i); ok {
-					for _, n.Manifest = range i.Manifests {
-						changes = append(changes, n)
+				defer set.Close()
+				var changes []clair.Notification
+				for i, err := range set.Impacts {
+					require.NoError(t, err)
+					if n, ok := match.Notify(i); ok {
+						for _, n.Manifest = range i.Manifests {
+							changes = append(changes, n)
+						}
 					}
 				}
-			}
-			listed := said(changes)
-			slices.Sort(listed)
-			require.ElementsMatch(t, c.changes, listed)
+				listed := said(changes)
+				slices.Sort(listed)
+				require.ElementsMatch(t, c.changes, listed)
+			})
 		})
 	}
 }

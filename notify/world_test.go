@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,7 +15,6 @@ import (
 	"go.uber.org/goleak"
 
 	"oriel/clair"
-	"oriel/internal/quantity"
 	"oriel/notify"
 	"oriel/store"
 	"oriel/store/storetest"
@@ -22,14 +22,17 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for something that should happen at once:
-// only a busy machine needs it.
-const patience = time.Minute
+// inBubble runs a test in a bubble of its own time, with a world.
+func inBubble(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
+}
 
 // world is a real database, with a notifier if one was started.
 type world struct {
 	*testing.T
 	path string
+	net  *network
 	db   *store.DB
 	stop func()
 	made int // by set
@@ -37,7 +40,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, path: filepath.Join(t.TempDir(), "oriel.db"), stop: func() {}}
+	w := &world{T: t, net: &network{}, path: filepath.Join(t.TempDir(), "oriel.db"), stop: func() {}}
 	w.open()
 	t.Cleanup(func() {
 		w.stop()
@@ -62,11 +65,9 @@ func (w *world) reopen() {
 	w.open()
 }
 
-// config returns the default with short times, for some webhooks.
+// config returns the default for some webhooks.
 func config(hooks ...notify.Webhook) notify.Config {
 	c := notify.Default()
-	c.RetryMin, c.RetryMax = quantity.Duration(time.Millisecond), quantity.Duration(20*time.Millisecond)
-	c.Timeout = quantity.Duration(5 * time.Second)
 	c.Webhooks = hooks
 	return c
 }
@@ -76,7 +77,7 @@ const callbackBase = "http://oriel.test/notifier/api/v1/notification"
 // start runs a notifier until the test ends or stop is called.
 func (w *world) start(cfg notify.Config, change func(*notify.Options)) *notify.Notifier {
 	w.Helper()
-	o := notify.Options{Store: w.db, Completed: w.db.Completed(), Callback: callbackBase, UserAgent: "oriel/test", Log: slog.New(slog.DiscardHandler)}
+	o := notify.Options{Store: w.db, Completed: w.db.Completed(), Callback: callbackBase, UserAgent: "oriel/test", Dial: w.net.dial, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -183,30 +184,18 @@ func said(rows []clair.Notification) []string {
 	return out
 }
 
-// planned waits until no operation is left to plan.
+// planned waits until nothing happens any more at this moment: operations are
+// planned, and deliveries that are due have been attempted.
 func (w *world) planned() {
 	w.Helper()
-	require.Eventually(w, func() bool {
-		_, more, err := w.db.NextOperation(context.Background())
-		return err == nil && !more
-	}, patience, 2*time.Millisecond)
+	synctest.Wait()
+	_, more, err := w.db.NextOperation(context.Background())
+	require.NoError(w, err)
+	require.False(w, more)
 }
 
-// settled waits until all operations are planned and no receipt is in one of
-// the given states.
-func (w *world) settled(not ...clair.ReceiptStatus) {
-	w.Helper()
-	w.planned()
-	require.Eventually(w, func() bool {
-		for _, s := range w.sets() {
-			for _, r := range s.Receipts {
-				for _, status := range not {
-					if r.Status == status {
-						return false
-					}
-				}
-			}
-		}
-		return true
-	}, patience, 2*time.Millisecond)
+// after lets some time pass.
+func (w *world) after(d time.Duration) {
+	time.Sleep(d) // of the bubble
+	synctest.Wait()
 }
