@@ -17,7 +17,8 @@ func rhelCPEs(release string) []string {
 	case "5", "6", "7":
 		return []string{
 			"cpe:/o" + linux + "::server", "cpe:/o" + linux + "::client", "cpe:/o" + linux + "::workstation", "cpe:/o" + linux + "::computenode",
-			"cpe:/a:redhat:rhel_extras:" + release, "cpe:/o:redhat:rhel_els:" + release,
+			"cpe:/a:redhat:rhel_extras:" + release, "cpe:/a:redhat:rhel_extras_rt:" + release,
+			"cpe:/a:redhat:rhel_extras_sap:" + release, "cpe:/a:redhat:rhel_extras_sap_hana:" + release, "cpe:/o:redhat:rhel_els:" + release,
 		}
 	}
 	out := []string{"cpe:/o" + linux + "::baseos"}

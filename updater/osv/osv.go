@@ -18,7 +18,7 @@ import (
 )
 
 // osvVersion is the version of this parser.
-const osvVersion = 2
+const osvVersion = 3
 
 // maxRecord limits one record of any JSON feed. The largest published ones, of
 // kernels, have a few MiB.

@@ -53,7 +53,8 @@ func placeOfRedHat(suffix string) (distroPlace, bool) {
 	part := "a"
 	fields := strings.Split(suffix, ":")
 	base := len(fields) < 4 || slices.Contains([]string{"", "baseos", "server", "client", "workstation", "computenode"}, fields[3])
-	if base && (fields[0] == "enterprise_linux" || strings.HasPrefix(fields[0], "rhel_")) {
+	extra := strings.HasPrefix(fields[0], "rhel_extras")
+	if base && !extra && (strings.HasPrefix(fields[0], "enterprise_linux") || strings.HasPrefix(fields[0], "rhel_")) {
 		part = "o"
 	}
 	product, err := cpe.Parse("cpe:/" + part + ":redhat:" + suffix)

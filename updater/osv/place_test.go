@@ -41,6 +41,10 @@ func TestPlaceOfRelease_RedHat(t *testing.T) {
 		"Red Hat:enterprise_linux:9::appstream": {"cpe:2.3:a:redhat:enterprise_linux:9:*:appstream:*:*:*:*:*", "rhel:9"},
 		"Red Hat:rhel_aus:8.2::baseos":          {"cpe:2.3:o:redhat:rhel_aus:8.2:*:baseos:*:*:*:*:*", "rhel:8"},
 		"Red Hat:enterprise_linux:7::server":    {"cpe:2.3:o:redhat:enterprise_linux:7:*:server:*:*:*:*:*", "rhel:7"},
+		"Red Hat:enterprise_linux:10.1":         {"cpe:2.3:o:redhat:enterprise_linux:10.1:*:*:*:*:*:*:*", "rhel:10"},
+		"Red Hat:enterprise_linux_eus:10.0":     {"cpe:2.3:o:redhat:enterprise_linux_eus:10.0:*:*:*:*:*:*:*", "rhel:10"},
+		"Red Hat:rhel_extras_rt:7":              {"cpe:2.3:a:redhat:rhel_extras_rt:7:*:*:*:*:*:*:*", "rhel:7"},
+		"Red Hat:enterprise_linux:9::nfv":       {"cpe:2.3:a:redhat:enterprise_linux:9:*:nfv:*:*:*:*:*", "rhel:9"},
 		"Red Hat:openshift:4.13::el9":           {"cpe:2.3:a:redhat:openshift:4.13:*:el9:*:*:*:*:*", "rhel:9"},
 	} {
 		at, ok := placeOfRelease(ecosystem)
