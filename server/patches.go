@@ -38,14 +38,37 @@ func seconds(d time.Duration) string {
 	return strconv.Itoa(int(max(1, math.Ceil(d.Seconds()))))
 }
 
-// patchesError adds the status and code to an error of package patches.
-func patchesError(err error) error {
+// patchesError adds the status and code to an error of package patches, and why a
+// platform is not covered.
+func (s *Server) patchesError(ctx context.Context, err error) error {
+	platform := ""
+	if e, ok := errors.AsType[*patches.UnknownPlatformError](err); ok {
+		platform = e.Name
+	}
+	if e, ok := errors.AsType[*window.EndedError](err); ok && e.Reason == window.Unavailable {
+		platform = e.Platform
+	}
+	err = withStatus(err)
+	if platform == "" || s.Coverer == nil {
+		return err
+	}
+	place, failure := s.Coverer.Place(ctx, platform)
+	if failure != nil {
+		return failure
+	}
+	if e, ok := errors.AsType[*statusError](err); ok && !place.Covered {
+		e.place = place
+	}
+	return err
+}
+
+// withStatus adds the status and code to an error of package patches.
+func withStatus(err error) error {
 	ended, isEnded := errors.AsType[*window.EndedError](err)
 	unknown, isUnknown := errors.AsType[*patches.UnknownPlatformError](err)
 	switch {
 	case isEnded && ended.Reason == window.Unavailable:
-		place := clair.Place{Reason: clair.NeverFetched, Hint: ended.Detail}
-		return &statusError{status: http.StatusNotFound, code: api.UnknownPlatform, message: ended.Error(), place: place}
+		return &statusError{status: http.StatusNotFound, code: api.UnknownPlatform, message: ended.Error()}
 	case isEnded:
 		return &statusError{status: http.StatusGone, code: api.Code(ended.Reason), message: ended.Error()}
 	case isUnknown:
@@ -90,41 +113,23 @@ func (s *Server) postSession(c echo.Context) error {
 	}
 	session, err := s.Patches.Open(c.Request().Context(), *want.Platform, c.RealIP())
 	if err != nil {
-		return s.openError(c.Request().Context(), err)
+		return s.patchesError(c.Request().Context(), err)
 	}
 	c.Response().Header().Set("Location", api.PathSessions+"/"+string(session.ID))
 	return answerJSON(c, http.StatusCreated, typeJSON, sessionOf(session))
 }
 
-// openError is patchesError for an error of Open. It adds why a platform is not
-// covered.
-func (s *Server) openError(ctx context.Context, err error) error {
-	unknown, ok := errors.AsType[*patches.UnknownPlatformError](err)
-	err = patchesError(err)
-	if !ok || s.Coverer == nil {
-		return err
-	}
-	place, failure := s.Coverer.Place(ctx, unknown.Name)
-	if failure != nil {
-		return failure
-	}
-	if e, ok := errors.AsType[*statusError](err); ok && !place.Covered {
-		e.place = place
-	}
-	return err
-}
-
 func (s *Server) getSession(c echo.Context) error {
 	session, err := s.Patches.Session(window.SessionID(c.Param("id")))
 	if err != nil {
-		return patchesError(err)
+		return s.patchesError(c.Request().Context(), err)
 	}
 	return answerJSON(c, http.StatusOK, typeJSON, sessionOf(session))
 }
 
 func (s *Server) deleteSession(c echo.Context) error {
 	if err := s.Patches.Leave(window.SessionID(c.Param("id"))); err != nil {
-		return patchesError(err)
+		return s.patchesError(c.Request().Context(), err)
 	}
 	return c.NoContent(http.StatusNoContent)
 }
@@ -138,7 +143,7 @@ func (s *Server) getSessionVulnerabilities(c echo.Context) error {
 	}
 	r, err := s.Patches.Read(c.Request().Context(), window.SessionID(c.Param("id")), c.QueryParam("after"), limit, wait)
 	if err != nil {
-		return patchesError(err)
+		return s.patchesError(c.Request().Context(), err)
 	}
 	defer func() { r.Close(time.Now()) }()
 	h := c.Response().Header()

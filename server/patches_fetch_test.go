@@ -45,6 +45,7 @@ func TestPatches_WaitsForFeeds(t *testing.T) {
 
 func testWaitsForFeeds(t *testing.T, f *fetcher, w world) {
 	w.fill("debian:12", 5)
+	w.feeds.catalogue["debian:11"] = []clair.Offer{{Feed: "debian", Auto: true}}
 	f.set("ubuntu:22.04", true, nil)
 	f.set("debian:11", true, nil)
 	first, second := w.session("ubuntu:22.04"), w.session("jammy")
@@ -87,7 +88,7 @@ func testWaitsForFeeds(t *testing.T, f *fetcher, w world) {
 	open := func(platform string) answer { return w.do("POST", pV1+"/sessions", `{"platform":"`+platform+`"}`) }
 	refused(failing.ask("", ""), "never-fetched", "debian:11", "HTTP 404")
 	refused(w.do("GET", pV1+"/sessions/"+failing.ID, ""), "never-fetched", "HTTP 404")
-	refused(open("debian:11"), "no-feed", "debian:11", "HTTP 404")
+	refused(open("debian:11"), "never-fetched", "debian:11", "HTTP 404")
 
 	// Without anything to fetch, the reason is that of reports.
 	w.feeds.catalogue["npm"] = []clair.Offer{{Feed: "osv/npm"}}

@@ -79,7 +79,7 @@ func (s *Server) originalRead(c echo.Context, id window.SessionID, form patches.
 	case errors.Is(err, window.ErrUnknown):
 		return answerJSON(c, http.StatusNotFound, typeJSON, refusal(err.Error(), "unknown-session"))
 	case err != nil:
-		return patchesError(err)
+		return s.patchesError(c.Request().Context(), err)
 	}
 	defer func() { r.Close(time.Now()) }()
 	if r.Page != nil {

@@ -72,18 +72,18 @@ func (c *Catalogue) Auto(place string) []feed.Feed {
 	return out
 }
 
-// visit passes on the feeds that are about a place. A feed of one release takes
-// precedence over one of every release that has the same name then.
+// visit passes on the feeds that are about a place. Of two with the same name, the
+// one of the configuration takes precedence, and then the one of one release
+// before the one of every release.
 func (c *Catalogue) visit(place string, take func(f feed.Feed, configured bool)) {
 	seen := map[string]bool{}
 	enrichment := c.isEnrichment(place)
-	for _, whole := range []bool{true, false} {
+	for _, rank := range []struct{ configured, whole bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
 		for _, e := range c.entries {
-			f, ok := e.of(place)
-			if enrichment && e.Format != place {
+			if e.configured != rank.configured || enrichment && e.Format != place {
 				continue
 			}
-			if ok && (f.Name == e.Name) == whole && !seen[f.Name] {
+			if f, ok := e.of(place); ok && (f.Name == e.Name) == rank.whole && !seen[f.Name] {
 				seen[f.Name] = true
 				take(f, e.configured)
 			}

@@ -150,7 +150,7 @@ func (m *Machine) find(id SessionID) (*session, error) {
 		return nil, &EndedError{Reason: Finished}
 	}
 	if e, ok := m.expelled.by[id]; ok {
-		return nil, &EndedError{e.reason, e.detail}
+		return nil, &EndedError{e.reason, e.platform, e.detail}
 	}
 	return nil, ErrUnknown
 }

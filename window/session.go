@@ -74,9 +74,9 @@ const (
 // EndedError is returned for requests of a session that has ended.
 type EndedError struct {
 	Reason Reason
-	// Detail is why the list of the platform is not available, if the reason is
-	// Unavailable.
-	Detail string
+	// Platform is the session's platform, and Detail why its list is not
+	// available, if the reason is Unavailable.
+	Platform, Detail string
 }
 
 // Error describes the reason.

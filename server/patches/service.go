@@ -108,6 +108,10 @@ func (s *Service) Open(ctx context.Context, platform, client string) (window.Ses
 		}
 	}
 	name, err := s.directory.find(ctx, platform)
+	if errors.Is(err, clair.ErrNotFound) && s.fetcher != nil {
+		s.directory.forget() // a feed may have been fetched since
+		name, err = s.directory.find(ctx, platform)
+	}
 	if unknown, ok := errors.AsType[*UnknownPlatformError](err); ok {
 		unknown.Reason = failure
 	}
