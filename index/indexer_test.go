@@ -289,43 +289,63 @@ func TestFetcher_Headers(t *testing.T) {
 
 func TestFetcher_ContentTypes(t *testing.T) {
 	plain := makeTar(t, entry{name: "etc/os-release", body: debianRelease})
+	gzip, zstd := gzipped(t, plain), zstded(t, plain)
 	for kind, layers := range map[string][][]byte{
-		"": {plain, gzipped(t, plain), zstded(t, plain)}, "application/octet-stream": {plain, gzipped(t, plain), zstded(t, plain)},
-		"binary/octet-stream": {plain}, "text/plain; charset=utf-8": {gzipped(t, plain)},
-		"application/vnd.docker.image.rootfs.diff.tar.gzip": {gzipped(t, plain)}, "application/gzip": {gzipped(t, plain)}, "application/x-gzip": {gzipped(t, plain)},
-		"application/vnd.oci.image.layer.v1.tar+gzip": {gzipped(t, plain)}, "application/vnd.oci.image.layer.v1.tar+zstd": {zstded(t, plain)},
-		"application/zstd": {zstded(t, plain)}, "application/x-tar": {plain}, "application/vnd.oci.image.layer.v1.tar": {plain},
+		"":                          {plain, gzip, zstd},
+		"application/octet-stream":  {plain, gzip, zstd},
+		"binary/octet-stream":       {plain},
+		"text/plain; charset=utf-8": {gzip},
+		"application/vnd.docker.image.rootfs.diff.tar.gzip": {gzip},
+		"application/gzip":                            {gzip},
+		"application/x-gzip":                          {gzip},
+		"application/vnd.oci.image.layer.v1.tar+gzip": {gzip},
+		"application/vnd.oci.image.layer.v1.tar+zstd": {zstd},
+		"application/zstd":                            {zstd},
+		"application/x-tar":                           {plain},
+		"application/vnd.oci.image.layer.v1.tar":      {plain},
 	} {
-		for _, b := range layers {
-			r := newRig(t, bytesHandler(b, kind), nil)
-			_, err := r.fetcher.Scan(t.Context(), clair.Layer{Hash: digest(b), URI: r.url})
-			require.NoError(t, err, kind)
-		}
+		t.Run(kind, func(t *testing.T) {
+			for _, b := range layers {
+				r := newRig(t, bytesHandler(b, kind), nil)
+				_, err := r.fetcher.Scan(t.Context(), clair.Layer{Hash: digest(b), URI: r.url})
+				require.NoError(t, err)
+			}
+		})
 	}
 }
 
 func TestFetcher_Addresses(t *testing.T) {
 	f := NewFetcher(Default(), "")
-	for _, ip := range []string{"127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "255.255.255.255",
-		"::1", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "ff02::1"} {
-		a := netip.AddrPortFrom(netip.MustParseAddr(ip), 80)
-		require.Error(t, f.control("tcp", a.String(), nil), ip)
+	for ip, public := range map[string]bool{
+		"127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "169.254.169.254": false, "0.0.0.0": false,
+		"100.64.0.1": false, "255.255.255.255": false, "::1": false, "::": false, "fe80::1": false, "fd00::1": false,
+		"::ffff:127.0.0.1": false, "64:ff9b::7f00:1": false, "2002:7f00:1::": false, "224.0.0.1": false, "ff02::1": false,
+		"8.8.8.8": true, "2606:4700::1111": true, "172.32.0.1": true,
+	} {
+		t.Run(ip, func(t *testing.T) {
+			err := f.control("tcp", netip.AddrPortFrom(netip.MustParseAddr(ip), 80).String(), nil)
+			require.Equal(t, public, err == nil)
+		})
 	}
-	for _, ip := range []string{"8.8.8.8", "2606:4700::1111", "172.32.0.1"} {
-		require.NoError(t, f.control("tcp", netip.AddrPortFrom(netip.MustParseAddr(ip), 80).String(), nil), ip)
-	}
-	// A name that leads here is refused like the address.
+	// A name that resolves to such an address is refused like the address.
 	_, err := f.Scan(t.Context(), clair.Layer{Hash: digest(nil), URI: "http://localhost:1/?token=secret"})
 	require.ErrorContains(t, err, "allow_private")
 	require.NotContains(t, err.Error(), "secret")
-	u, _ := url.Parse("gopher://x")
+	u, err := url.Parse("gopher://x")
+	require.NoError(t, err)
 	require.Error(t, f.schemeAllowed(u, false))
 }
 
 func TestCheckManifest(t *testing.T) {
 	d := digest(nil)
-	for _, m := range []clair.Manifest{{}, {Hash: d}, {Layers: []clair.Layer{{Hash: d}}}, {Hash: d, Layers: []clair.Layer{{}}}} {
-		require.ErrorIs(t, CheckManifest(&m), clair.ErrInvalid)
+	for name, m := range map[string]clair.Manifest{
+		"empty":              {},
+		"without_layers":     {Hash: d},
+		"without_hash":       {Layers: []clair.Layer{{Hash: d}}},
+		"layer_without_hash": {Hash: d, Layers: []clair.Layer{{}}},
+		"many_layers":        {Hash: d, Layers: make([]clair.Layer, 10_001)},
+	} {
+		t.Run(name, func(t *testing.T) { require.ErrorIs(t, CheckManifest(&m), clair.ErrInvalid) })
 	}
 }
 
