@@ -3,6 +3,7 @@ package cli
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -59,6 +60,13 @@ func newInternet(t *testing.T) *internet {
 	}))
 	t.Cleanup(n.Close)
 	return n
+}
+
+// breakPaths makes these paths, and no others, answer with an error.
+func (n *internet) breakPaths(paths ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.broken = paths
 }
 
 // taken returns the sorted paths of the requests since the last call.
@@ -208,13 +216,13 @@ func TestReport_Offline(t *testing.T) {
 // asked for again at once.
 func TestReport_FetchFails(t *testing.T) {
 	m := newMachine(t, "")
-	m.net.broken = []string{"/v3.23/main.json", "/v3.23/community.json"}
+	m.net.breakPaths("/v3.23/main.json", "/v3.23/community.json")
 	code, out, errs := m.report("alpine")
 	require.Zero(t, code, errs)
 	require.Contains(t, errs, "oriel: warning: alpine/v3.23-main could not be fetched: ")
 	require.Contains(t, out, "Not covered: alpine:3.23 (1 package): never-fetched.")
 	require.Contains(t, m.net.taken(), "/v3.23/main.json")
-	m.net.broken = nil
+	m.net.breakPaths()
 	code, _, errs = m.report("alpine", "--fail-on", "critical")
 	require.Equal(t, exitGate, code)
 	require.Contains(t, errs, "Gate: incomplete:")
@@ -271,4 +279,72 @@ func TestReport_AsksTheServer(t *testing.T) {
 	require.Contains(t, out, "CVE-2024-0001")
 	require.NotContains(t, out, "Not covered")
 	require.Subset(t, m.net.taken(), []string{"/epss.csv", "/kev.json", "/v3.23/community.json", "/v3.23/main.json"})
+}
+
+// A manifest that is put into a server has the feeds of its place fetched, and its
+// report says so until they are there.
+func TestServe_FetchesWhatIsNeeded(t *testing.T) {
+	m := newMachine(t, "[updater]\nat_start = false\ninterval = '0s'\n")
+	text, err := os.ReadFile(filepath.Join(m.dir, "oriel.toml"))
+	require.NoError(t, err)
+	m.write("oriel.toml", "listen = '127.0.0.1:0'\n"+string(text))
+	url := box{t, filepath.Join(m.dir, "oriel.toml"), filepath.Join(m.dir, "oriel.db")}.serve()
+
+	digest := "sha256:" + strings.Repeat("a", 64)
+	index := fmt.Sprintf(`{"manifest_hash":%q,"state":"IndexFinished","success":true,
+		"packages":{"1":{"id":"1","name":"busybox","version":"1.37.0-r1","kind":"binary","source":{"id":"2","name":"busybox","version":"1.37.0-r1","kind":"source"}}},
+		"distributions":{"1":{"id":"1","did":"alpine","name":"Alpine Linux","version_id":"3.23","pretty_name":"Alpine Linux v3.23"}},
+		"environments":{"1":[{"package_db":"lib/apk/db/installed","distribution_id":"1"}]}}`, digest)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/indexer/api/v1/index_report/"+digest, strings.NewReader(index))
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusCreated, res.StatusCode)
+
+	var report struct {
+		Vulnerabilities map[string]struct{ Name string }
+	}
+	require.Eventually(t, func() bool {
+		res, err := http.Get(url + "/matcher/api/v1/vulnerability_report/" + digest)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		if res.StatusCode == http.StatusAccepted || res.Header.Get("Oriel-Not-Covered") != "" {
+			return false
+		}
+		require.NoError(t, json.NewDecoder(res.Body).Decode(&report))
+		return true
+	}, time.Minute, 10*time.Millisecond)
+	require.Len(t, report.Vulnerabilities, 1)
+	require.NotContains(t, m.net.taken(), "/debian", "nothing needs it")
+}
+
+// A scan waits for the feeds that the server fetches for it, and fetches nothing
+// itself.
+func TestScan_Waits(t *testing.T) {
+	m := newMachine(t, "[updater]\nat_start = false\ninterval = '0s'\n")
+	text, err := os.ReadFile(filepath.Join(m.dir, "oriel.toml"))
+	require.NoError(t, err)
+	m.write("oriel.toml", "listen = '127.0.0.1:0'\n"+string(text))
+	url := box{t, filepath.Join(m.dir, "oriel.toml"), filepath.Join(m.dir, "oriel.db")}.serve()
+	for _, c := range []struct {
+		name, input string
+		broken      []string
+
+		says, not string
+	}{
+		{"unknown_distribution", "kali", nil, "Not covered: kali:2024.1 (1 package)", "CVE"},
+		{"fetch_fails", "other", []string{"/v3.22/main.json"}, "Not covered: alpine:3.22 (1 package): ", "CVE"},
+		{"fetched", "alpine", nil, "CVE-2024-0001", "Not covered"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m.write("other/etc/os-release", "ID=alpine\nVERSION_ID=3.22.0\n")
+			m.write("other/lib/apk/db/installed", "P:busybox\nV:1.37.0-r1\nA:x86_64\no:busybox\n\n")
+			m.net.breakPaths(c.broken...)
+			code, out, errs := runOriel(t, "scan", "--server", url, filepath.Join(m.dir, c.input))
+			require.Zero(t, code, errs)
+			require.Contains(t, out, c.says)
+			require.NotContains(t, out, c.not)
+		})
+	}
 }
