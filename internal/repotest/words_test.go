@@ -34,6 +34,7 @@ var plainDocuments = []string{
 	"CONTRIBUTING.md",
 	"README.md",
 	"SECURITY.md",
+	"config.example.toml",
 	"docs/architecture.md",
 	"docs/conformance.md",
 	"docs/coverage.md",
