@@ -382,15 +382,20 @@ func (k *knowledge) reason(platform string, offers []clair.Offer) (clair.NotCove
 			return clair.EndedRelease, text
 		}
 	}
-	var waiting, off []string
+	var whole, waiting, off []string
 	for _, o := range offers {
 		switch f := k.feeds[o.Feed]; {
 		case f == nil && o.Auto:
 			waiting = append(waiting, o.Feed)
 		case f == nil || f.Configured && !f.Enabled:
 			off = append(off, o.Feed)
+		case !f.LastSuccess.IsZero() && k.releases(o.Feed, platform) > 1:
+			return clair.UnknownRelease, lacksRelease(o.Feed)
 		case !f.LastSuccess.IsZero():
-			return clair.UnknownRelease, "The feed " + o.Feed + " has no advisories for it."
+			// It is about another place if it is not known to be about this.
+			if !o.Any {
+				whole = append(whole, o.Feed)
+			}
 		case f.Running:
 			return clair.NeverFetched, "The feed " + o.Feed + " is being fetched."
 		case f.Error != "":
@@ -404,8 +409,25 @@ func (k *knowledge) reason(platform string, offers []clair.Offer) (clair.NotCove
 		return clair.NeverFetched, "Run: oriel update " + strings.Join(waiting, " ") + "."
 	case len(off) > 0:
 		return clair.NoFeed, "Enable " + strings.Join(off, ", ") + " in the configuration."
+	case len(whole) > 0:
+		return clair.UnknownRelease, lacksRelease(whole[0])
 	}
 	return clair.NoFeed, "No feed is known that has advisories for it."
+}
+
+func lacksRelease(feed string) string { return "The feed " + feed + " has no advisories for it." }
+
+// releases counts the releases of a platform's distribution that a feed has
+// advisories for.
+func (k *knowledge) releases(feed, platform string) int {
+	family, _, _ := strings.Cut(platform, ":")
+	n := 0
+	for name, updaters := range k.rows {
+		if strings.HasPrefix(name, family+":") && updaters[feed] {
+			n++
+		}
+	}
+	return n
 }
 
 // splitByArch moves the packages that the feeds of a covered place cannot be

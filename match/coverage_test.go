@@ -69,7 +69,8 @@ func TestCoverer_Coverage(t *testing.T) {
 		Now:      func() time.Time { return time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC) },
 		Catalogue: offers{
 			"alpine:3.23": {{Feed: "alpine/3.23"}}, "alpine:3.22": {{Feed: "alpine/3.22"}}, "alpine:3.21": {{Feed: "alpine/3.21"}},
-			"alpine:3.20": {{Feed: "alpine/3.20"}}, "debian:14": {{Feed: "feed"}}, "amzn:2023": {{Feed: "feed", Arch: "x86_64"}},
+			"alpine:3.20": {{Feed: "alpine/3.20"}}, "alpine:3.19": {{Feed: "feed", Any: true}, {Feed: "alpine/3.19"}},
+			"pypi": {{Feed: "feed", Any: true}}, "debian:15": {{Feed: "feed", Any: true}}, "debian:14": {{Feed: "feed"}}, "amzn:2023": {{Feed: "feed", Arch: "x86_64"}},
 		},
 	}
 	for _, tt := range []struct {
@@ -93,6 +94,9 @@ func TestCoverer_Coverage(t *testing.T) {
 		{"feed_running", [2]string{"alpine:3.21"}, "alpine:3.21|never-fetched|2026-11-01||The feed alpine/3.21 is being fetched."},
 		{"feed_failed", [2]string{"alpine:3.20"}, "alpine:3.20|never-fetched|2026-04-01||The feed alpine/3.20 could not be fetched: HTTP 404."},
 		{"no_feed", [2]string{"fedora:44"}, "fedora:44|no-feed|||No feed is known that has advisories for it."},
+		{"feed_about_something_else", [2]string{"alpine:3.19"}, "alpine:3.19|no-feed|2025-11-01||Enable alpine/3.19 in the configuration."},
+		{"feed_about_something_else_alone", clair.Repository{Name: "pypi"}, "pypi|no-feed|||No feed is known that has advisories for it."},
+		{"release_unknown_to_a_feed_of_several", [2]string{"debian:15"}, "debian:15|unknown-release|||The feed feed has no advisories for it."},
 		{"release_unknown_to_its_feed", [2]string{"debian:14"}, "debian:14|unknown-release|||The feed feed has no advisories for it."},
 		{"release_removed", [2]string{"debian:9"}, "debian:9|ended-release|2022-07-01||The release ended on 2022-07-01 and was removed from Debian's security tracker."},
 		{"interim_release_removed", [2]string{"ubuntu:23.10"}, "ubuntu:23.10|ended-release|2024-07-12||The release ended on 2024-07-12 and was removed from Canonical's feed."},

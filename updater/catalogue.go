@@ -53,8 +53,12 @@ func NewCatalogue(formats feed.Registry, configured, builtIn []feed.Feed) *Catal
 // "debian:12" or "npm": those of the configuration first.
 func (c *Catalogue) Offers(platform string) []clair.Offer {
 	var out []clair.Offer
-	c.visit(platform, func(f feed.Feed, _ bool) {
-		out = append(out, clair.Offer{Feed: f.Name, Arch: f.Text(feed.ArchOption), Auto: f.Auto})
+	c.visit(platform, func(f feed.Feed, e *catalogued) {
+		any := !slices.ContainsFunc(e.places, func(p string) bool { return p != anyPlace })
+		if any && !e.configured {
+			return // it is most likely about something else
+		}
+		out = append(out, clair.Offer{Feed: f.Name, Arch: f.Text(feed.ArchOption), Auto: f.Auto, Any: any})
 	})
 	return out
 }
@@ -64,8 +68,8 @@ func (c *Catalogue) Offers(platform string) []clair.Offer {
 // "nvd", the feeds of that format.
 func (c *Catalogue) Auto(place string) []feed.Feed {
 	var out []feed.Feed
-	c.visit(place, func(f feed.Feed, configured bool) {
-		if configured && f.Auto {
+	c.visit(place, func(f feed.Feed, e *catalogued) {
+		if e.configured && f.Auto {
 			out = append(out, f)
 		}
 	})
@@ -75,17 +79,18 @@ func (c *Catalogue) Auto(place string) []feed.Feed {
 // visit passes on the feeds that are about a place. Of two with the same name, the
 // one of the configuration takes precedence, and then the one of one release
 // before the one of every release.
-func (c *Catalogue) visit(place string, take func(f feed.Feed, configured bool)) {
+func (c *Catalogue) visit(place string, take func(f feed.Feed, e *catalogued)) {
 	seen := map[string]bool{}
 	enrichment := c.isEnrichment(place)
 	for _, rank := range []struct{ configured, whole bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
-		for _, e := range c.entries {
+		for i := range c.entries {
+			e := &c.entries[i]
 			if e.configured != rank.configured || enrichment && e.Format != place {
 				continue
 			}
 			if f, ok := e.of(place); ok && (f.Name == e.Name) == rank.whole && !seen[f.Name] {
 				seen[f.Name] = true
-				take(f, e.configured)
+				take(f, e)
 			}
 		}
 	}
@@ -105,7 +110,7 @@ func (c *Catalogue) Find(name string) (feed.Feed, bool) {
 }
 
 // of returns the feed of a place if the entry has one.
-func (e catalogued) of(place string) (feed.Feed, bool) {
+func (e *catalogued) of(place string) (feed.Feed, bool) {
 	for _, pattern := range e.places {
 		if family, ok := strings.CutSuffix(pattern, ":*"); ok {
 			if id, _, _ := strings.Cut(place, ":"); id == family {
@@ -192,7 +197,8 @@ func (c *Catalogue) places(f feed.Feed, shipped []catalogued) []string {
 	return []string{anyPlace}
 }
 
-// placesOfTable reads the places of a feed from its options and its address.
+// placesOfTable reads the places of a feed from its options, its address, or its
+// name.
 func placesOfTable(f feed.Feed) []string {
 	if r, ok := distro.ReleaseByName(f.Text(feed.ReleaseOption)); ok {
 		return []string{r.Platform}
@@ -220,7 +226,8 @@ func placesOfTable(f feed.Feed) []string {
 			return []string{r}
 		}
 	}
-	return nil
+	// "wolfi", "oracle" and "photon/5" have no other sign of their places.
+	return placeOfEcosystem(strings.ReplaceAll(f.Name, "/", " "))
 }
 
 // placeOfEcosystem returns the places of an ecosystem of OSV: a language, a
