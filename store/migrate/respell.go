@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 
 	"oriel/clair"
 	"oriel/store/compress"
@@ -18,8 +19,9 @@ import (
 )
 
 // respelling is step 12: it gives names their ecosystem's one spelling
-// (clair.Ecosystem.PackageName) in the rows of feeds, and brings the index of
-// each manifest to the records of its report (clair.IndexReport.Records).
+// (clair.Ecosystem.PackageName) in the rows of feeds and in the places of
+// manifests, and brings the index of each manifest to the records of its report
+// (clair.IndexReport.Records).
 // Rows keep their hashes: the next import of a feed replaces those whose hash
 // would be another one by now.
 //
@@ -48,8 +50,15 @@ func respell(ctx context.Context, db *sqlitedb.DB) error {
 		return err
 	}
 	r := &respelling{DB: db}
-	if err := r.rows(ctx); err != nil {
+	repos, err := r.repos(ctx)
+	if err != nil {
+		return fmt.Errorf("respell packages: %w", err)
+	}
+	if err := r.rows(ctx, repos); err != nil {
 		return fmt.Errorf("respell the packages of feeds: %w", err)
+	}
+	if err := r.places(ctx, repos); err != nil {
+		return fmt.Errorf("respell the packages of manifests: %w", err)
 	}
 	if err := r.manifests(ctx); err != nil {
 		return fmt.Errorf("index manifests again: %w", err)
@@ -78,7 +87,7 @@ type rename struct {
 }
 
 // rows respells the names in vuln_row.
-func (r *respelling) rows(ctx context.Context) error {
+func (r *respelling) rows(ctx context.Context, repos map[int64]clair.Ecosystem) error {
 	const part = "rows"
 	const page = `
 		SELECT DISTINCT package_name
@@ -86,10 +95,6 @@ func (r *respelling) rows(ctx context.Context) error {
 		WHERE package_name > ?
 		ORDER BY package_name
 		LIMIT ?`
-	repos, err := r.repos(ctx)
-	if err != nil {
-		return err
-	}
 	var after string
 	if err := r.after(ctx, part, &after); err != nil {
 		return err
@@ -154,6 +159,99 @@ func scanText(rows *sql.Rows) (text string, err error) {
 	return text, err
 }
 
+// misspelled is a place with another spelling than its ecosystem's.
+type misspelled struct {
+	place, pkg, dist, repo int64
+	to                     clair.Package
+}
+
+// places respells the packages of places. A place that becomes the same as
+// another is merged into it.
+func (r *respelling) places(ctx context.Context, repos map[int64]clair.Ecosystem) error {
+	const part = "places"
+	const page = `
+		SELECT l.id, l.package_id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
+		FROM place AS l
+		JOIN package AS p ON p.id = l.package_id
+		WHERE l.id > ?
+		ORDER BY l.id
+		LIMIT ?`
+	var after int64
+	if err := r.after(ctx, part, &after); err != nil {
+		return err
+	}
+	for {
+		list, err := sqlitedb.ReadPage(ctx, r.Read, page, scanMisspelled, after, respellNames)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		after = list[len(list)-1].place
+		list = slices.DeleteFunc(list, func(m misspelled) bool { return repos[m.repo].PackageName(m.to.Name) == m.to.Name })
+		var q sqlitedb.Statements
+		err = r.InSlices(ctx, len(list), func(tx *sql.Tx, i int) error {
+			q.In(tx)
+			list[i].to.Name = repos[list[i].repo].PackageName(list[i].to.Name)
+			return move(ctx, &q, list[i])
+		})
+		if err != nil {
+			return err
+		}
+		if err := r.reached(ctx, part, after); err != nil {
+			return err
+		}
+	}
+}
+
+func scanMisspelled(rows *sql.Rows) (m misspelled, err error) {
+	err = rows.Scan(&m.place, &m.pkg, &m.dist, &m.repo,
+		&m.to.Name, &m.to.Version, &m.to.Kind, &m.to.Module, &m.to.Arch, &m.to.NormalizedVersion)
+	return m, err
+}
+
+// move gives a place its package under another name.
+func move(ctx context.Context, q *sqlitedb.Statements, m misspelled) error {
+	const same = `
+		SELECT id
+		FROM place
+		WHERE package_id = ? AND dist_id = ? AND repo_id = ?`
+	const merge = `
+		INSERT OR IGNORE INTO manifest_index_row (place_id, manifest_id)
+		SELECT ?2, manifest_id
+		FROM manifest_index_row
+		WHERE place_id = ?1`
+	const unused = `
+		DELETE FROM package
+		WHERE id = ?1
+		AND NOT EXISTS (SELECT 1 FROM place WHERE package_id = ?1)`
+	pkg, err := intern.Package(ctx, q, m.to)
+	if err != nil {
+		return err
+	}
+	type statement struct {
+		query string
+		args  []any
+	}
+	steps := []statement{{`UPDATE place SET package_id = ?2 WHERE id = ?1`, []any{m.place, pkg}}}
+	var into int64
+	err = q.QueryRowContext(ctx, same, pkg, m.dist, m.repo).Scan(&into)
+	switch {
+	case err == nil:
+		steps = []statement{
+			{merge, []any{m.place, into}},
+			{`DELETE FROM manifest_index_row WHERE place_id = ?`, []any{m.place}},
+			{`DELETE FROM place WHERE id = ?`, []any{m.place}},
+		}
+	case !errors.Is(err, sql.ErrNoRows):
+		return err
+	}
+	for _, s := range append(steps, statement{unused, []any{m.pkg}}) {
+		if _, err := q.ExecContext(ctx, s.query, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // indexed is the stored report of a manifest.
 type indexed struct {
 	manifest int64
@@ -196,7 +294,7 @@ func scanIndexed(rows *sql.Rows) (one indexed, err error) {
 }
 
 // manifest adds the places that only the records of the report have, and then
-// removes those that only the index before version 12 had.
+// removes those that only the index has.
 func (r *respelling) manifest(ctx context.Context, one indexed) error {
 	body, err := r.zip.UnpackBytes(one.report)
 	if err != nil {
@@ -233,7 +331,7 @@ func (r *respelling) manifest(ctx context.Context, one indexed) error {
 }
 
 // placesBefore yields the places that a report was indexed by before version
-// 12: every package and its source, by the names that they were found under.
+// 12, once they are respelled: every package and its source.
 func placesBefore(r *clair.IndexReport) iter.Seq[contents.Place] {
 	return func(yield func(contents.Place) bool) {
 		for id, p := range r.Packages {
@@ -272,7 +370,7 @@ func origins(r *clair.IndexReport, id string) iter.Seq2[*clair.Distribution, *cl
 func placeBefore(p, binary *clair.Package, kind string, dist *clair.Distribution, repo *clair.Repository) contents.Place {
 	return contents.Place{
 		Package: clair.Package{
-			Name:              p.Name,
+			Name:              repo.PackageName(p.Name),
 			Version:           cmp.Or(p.Version, binary.Version),
 			Kind:              kind,
 			Module:            binary.Module,

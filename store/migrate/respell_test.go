@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"oriel/clair"
 	"oriel/store"
+	"oriel/store/migrate"
 	"oriel/store/sqlitedb"
 	"oriel/store/storetest"
 )
@@ -22,7 +24,8 @@ import (
 // found. hashes are those of the manifests.
 func unspelled(t *testing.T, path string) (hashes []clair.Digest) {
 	t.Helper()
-	db, err := store.Open(t.Context(), path, store.Options{Schema: storetest.Schema(t)})
+	made := path + ".made"
+	db, err := store.Open(t.Context(), made, store.Options{Schema: storetest.Schema(t)})
 	require.NoError(t, err)
 	reports := []*clair.IndexReport{
 		report(0, "pypi", "Zope.Interface", "zope_interface", "Django"),
@@ -42,17 +45,65 @@ func unspelled(t *testing.T, path string) (hashes []clair.Digest) {
 			yield(vulnerability("V-3", "npm", "JSONStream"), nil)
 	})
 	require.NoError(t, errors.Join(err, db.Close()))
-	unspell(t, path, reports)
+	old := openRaw(t, path)
+	defer old.Close()
+	takeSteps(t, old, 11)
+	copyRows(t, old, made)
+	unspell(t, old, reports)
 	return hashes
+}
+
+func openRaw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db := sql.OpenDB(sqlitedb.Connector(path, "rwc", 1<<20, true))
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+// takeSteps makes a database of an earlier version.
+func takeSteps(t *testing.T, db *sql.DB, version int) {
+	t.Helper()
+	names, err := fs.Glob(migrate.Steps, "*.sql")
+	require.NoError(t, err)
+	for _, name := range names[:version] {
+		text, err := migrate.Steps.ReadFile(name)
+		require.NoError(t, err)
+		_, err = db.Exec(string(text))
+		require.NoError(t, err, name)
+	}
+	_, err = db.Exec(fmt.Sprintf(`PRAGMA user_version = %d; PRAGMA application_id = %d`, version, migrate.ApplicationID))
+	require.NoError(t, err)
+}
+
+// copyRows copies the rows of another database, as far as this one has their
+// tables and columns.
+func copyRows(t *testing.T, db *sql.DB, from string) {
+	t.Helper()
+	const tables = `
+		SELECT m.name, group_concat(c.name)
+		FROM main.sqlite_schema AS m, pragma_table_info(m.name, 'main') AS c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'
+		GROUP BY m.name`
+	_, err := db.Exec(`PRAGMA foreign_keys = 0; ATTACH ? AS made`, from)
+	require.NoError(t, err)
+	rows, err := db.Query(tables)
+	columns, err := sqlitedb.ScanAll(rows, err, func(rows *sql.Rows) (c [2]string, err error) {
+		err = rows.Scan(&c[0], &c[1])
+		return c, err
+	})
+	require.NoError(t, err)
+	for _, c := range columns {
+		_, err := db.Exec(fmt.Sprintf(`INSERT INTO main.%s (%s) SELECT %s FROM made.%s`, c[0], c[1], c[1], c[0]))
+		require.NoError(t, err, c[0])
+	}
+	_, err = db.Exec(`DETACH made`)
+	require.NoError(t, err)
 }
 
 // unspell writes names as version 11 did: rows and packages by the names they
 // were found under, and a place for the package that is never matched.
-func unspell(t *testing.T, path string, reports []*clair.IndexReport) {
+func unspell(t *testing.T, db *sql.DB, reports []*clair.IndexReport) {
 	t.Helper()
-	db := sql.OpenDB(sqlitedb.Connector(path, "rw", 1<<20, false))
-	defer db.Close()
-	db.SetMaxOpenConns(1)
 	exec := func(query string, args ...any) {
 		_, err := db.Exec(query, args...)
 		require.NoError(t, err, query)
@@ -87,7 +138,6 @@ func unspell(t *testing.T, path string, reports []*clair.IndexReport) {
 			}
 		}
 	}
-	exec(`PRAGMA user_version = 11`)
 }
 
 func hash(n int) clair.Digest { return clair.Digest(fmt.Sprintf("sha256:%064x", n)) }
