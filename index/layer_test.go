@@ -304,9 +304,14 @@ func TestScan_Cancelled(t *testing.T) {
 func FuzzScan(f *testing.F) {
 	f.Add(makeTar(f, entry{name: "var/lib/dpkg/status", body: dpkgText}, entry{name: "a/.wh.b"}))
 	f.Add(gzipped(f, makeTar(f, entry{name: "lib/apk/db/installed", body: "P:a\nV:1\n\n"})))
+	f.Add(makeTar(f, file("x", "P:a\nV:1\n\n"), hard("lib/apk/db/installed", "x"), symlink("var/lib/dpkg", "/y"), symlink("y", "var/lib/dpkg")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := newScanner("sha256:"+clair.Digest(strings.Repeat("0", 64)), t.TempDir())
-		if err := scanTar(t.Context(), bytes.NewReader(b), s, limits{1 << 22, 1000, 1000}); err == nil {
+		err := scanTar(t.Context(), bytes.NewReader(b), s, limits{1 << 22, 1000, 1000})
+		for err == nil && s.again() {
+			err = scanTar(t.Context(), bytes.NewReader(b), s, limits{1 << 22, 1000, 1000})
+		}
+		if err == nil {
 			if r, err := Coalesce(s.result.Layer, []*LayerResult{s.finish()}); err == nil {
 				checkReport(t, r)
 			}

@@ -103,8 +103,11 @@ func FuzzSBOM(f *testing.F) {
 	f.Add([]byte(tagValue))
 	f.Add([]byte(`{"bomFormat":"CycloneDX","components":[{"type":"library","purl":"pkg:npm/a@1"}]}`))
 	f.Add([]byte(`<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component><purl>pkg:npm/a@1</purl></component></components></bom>`))
+	f.Add([]byte(`{"artifacts":[{"name":"a","purl":"pkg:npm/a@1"}],"descriptor":{},"distro":{"id":"debian","versionID":"12"}}`))
+	f.Add([]byte(`{"@context":"spdx","@graph":[{"type":"software_Package","software_packageUrl":"pkg:deb/debian/a@1?distro=debian-12"}]}`))
+	f.Add([]byte(`{"manifests":{"m":{"resolved":{"a":{"package_url":"pkg:golang/a@1#v2"}}}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, format := range []sbom.Format{sbom.CycloneDXJSON, sbom.CycloneDXXML, sbom.SPDXJSON, sbom.SPDXTagValue} {
+		for _, format := range []sbom.Format{sbom.CycloneDXJSON, sbom.CycloneDXXML, sbom.SPDXJSON, sbom.SPDXTagValue, sbom.SyftJSON, sbom.GitHubSnapshot} {
 			if s, err := ReadSBOM(format, b, SBOMOptions{}); err == nil {
 				checkReport(t, s)
 			}
