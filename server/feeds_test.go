@@ -248,6 +248,27 @@ func TestReadyz_ReadyAfter(t *testing.T) {
 	require.Equal(t, "never", a.Header.Get("Oriel-Partial"))
 }
 
+// A feed that is held back is named, with what would accept it.
+func TestFeeds_HeldBack(t *testing.T) {
+	w := newWorld(t)
+	w.feeds.list = []feed.Feed{{Name: "osv/Go", Format: "osv", Enabled: true}}
+	w.update("osv/Go", row("GO-1", "go", "golang.org/x/net", ""))
+	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
+		Updater: "osv/Go", Kind: clair.KindVulnerability, LastAttempt: time.Now(), LastSuccess: time.Now(), Records: 5000, Error: "held back",
+		Held: clair.HeldState{Records: 12, Runs: 1, Since: time.Unix(1.7e9, 0)},
+	}))
+	a := w.do("GET", "/readyz", "", "Accept", "application/json")
+	require.Equal(t, 200, a.StatusCode, "the previous data are served")
+	require.Equal(t, "osv/Go", a.Header.Get("Oriel-Partial"))
+	require.JSONEq(t, `{"ready":true,"feeds":[{"name":"osv/Go","state":"held",
+		"detail":"12 records instead of 5000 since 2023-11-14T22:13:20Z; to accept them: oriel update --accept osv/Go"}]}`, a.body)
+	require.Contains(t, w.do("GET", feedsPath, "").body, `"held":{"records":12,"runs":1,"since":"2023-11-14T22:13:20Z"}`)
+	_, text, _ := pageOf(w)
+	require.Contains(t, text, "osv/Go osv held back held")
+	require.Equal(t, 201, w.do("PUT", iRep+hashA, indexReport(nil)).StatusCode)
+	require.Equal(t, "osv/Go", w.do("GET", vRep+hashA, "").Header.Get("Oriel-Partial"))
+}
+
 // Reports use data of updaters that are not configured, such as those mirrored
 // from another server.
 func TestFeeds_NotConfigured(t *testing.T) { worldInBubble(t, testNotConfigured) }

@@ -129,7 +129,12 @@ func laggingFeeds(feeds clair.Feeds, now time.Time) []api.LaggingFeed {
 	out := []api.LaggingFeed{}
 	for _, name := range feeds.Lagging(now) {
 		i := slices.IndexFunc(feeds, func(f clair.Feed) bool { return f.Updater == name })
-		out = append(out, api.LaggingFeed{Name: name, State: feeds[i].Condition(now)})
+		f := api.LaggingFeed{Name: name, State: feeds[i].Condition(now)}
+		if held := feeds[i].Held; held.Records > 0 {
+			f.Detail = fmt.Sprintf("%d records instead of %d since %s; to accept them: oriel update --accept %s",
+				held.Records, feeds[i].Records, held.Since.UTC().Format(time.RFC3339), name)
+		}
+		out = append(out, f)
 	}
 	return out
 }

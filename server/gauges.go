@@ -42,6 +42,7 @@ var gaugeHelp = map[string]string{
 	"oriel_feed_last_success_timestamp_seconds feed": "Time when the feed was last read or found unchanged, 0 if never.",
 	"oriel_feed_next_run_timestamp_seconds feed":     "Time of the feed's next run, 0 if none is planned.",
 	"oriel_feed_failed feed":                         "1 if the last attempt failed; the data of the last success are still served.",
+	"oriel_feed_held_back feed":                      "1 if a much smaller state of the feed is held back; the previous data are still served.",
 	"oriel_feed_stale feed":                          "1 if the last success is older than stale_after.",
 	"oriel_feed_running feed":                        "1 if a run of the feed is in progress or queued.",
 	"oriel_feed_records feed":                        "Number of rows in the feed's current operation.",
@@ -134,13 +135,14 @@ func (g *gauges) askFeeds(ctx context.Context) {
 		return
 	}
 	for _, f := range all {
-		if f.Condition(g.at) == clair.FeedOff {
+		if c := f.Condition(g.at); c == clair.FeedOff || c == clair.FeedIdle {
 			continue // it is not in use
 		}
 		g.set("oriel_feed_stale", oneIf(f.StaleAfter > 0 && !f.LastSuccess.IsZero() && g.at.Sub(f.LastSuccess) > f.StaleAfter), f.Updater)
 		g.set("oriel_feed_last_attempt_timestamp_seconds", unixSeconds(f.LastAttempt), f.Updater)
 		g.set("oriel_feed_last_success_timestamp_seconds", unixSeconds(f.LastSuccess), f.Updater)
 		g.set("oriel_feed_next_run_timestamp_seconds", unixSeconds(f.NextRun), f.Updater)
+		g.set("oriel_feed_held_back", oneIf(f.Held.Records > 0), f.Updater)
 		g.set("oriel_feed_failed", oneIf(f.Error != ""), f.Updater)
 		g.set("oriel_feed_running", oneIf(f.Running), f.Updater)
 		g.set("oriel_feed_records", float64(f.Records), f.Updater)

@@ -37,6 +37,22 @@ type FeedStatus struct {
 	Operation      *uuid.UUID          `json:"operation"`
 	NewestAdvisory *time.Time          `json:"newest_advisory"`
 	StaleAfterMS   int64               `json:"stale_after_ms"`
+	// Auto reports whether the feed is fetched only if something needs it.
+	// Needed is when something last did, and NeededFor what: a place, or
+	// "update".
+	Auto      bool       `json:"auto"`
+	Needed    *time.Time `json:"needed"`
+	NeededFor string     `json:"needed_for"`
+	// Held is a much smaller state of the feed that is held back; null if there
+	// is none.
+	Held *HeldState `json:"held"`
+}
+
+// HeldState is a state of a feed that is held back.
+type HeldState struct {
+	Records int64     `json:"records"`
+	Runs    int64     `json:"runs"` // that found as many records
+	Since   time.Time `json:"since"`
 }
 
 // NewFeedList returns the state of feeds at the given time.
@@ -65,6 +81,12 @@ func NewFeedList(feeds clair.Feeds, now time.Time) FeedList {
 			TookMS:         f.Took.Milliseconds(),
 			NewestAdvisory: optionalTime(f.NewestAdvisory),
 			StaleAfterMS:   f.StaleAfter.Milliseconds(),
+			Auto:           f.Auto,
+			Needed:         optionalTime(f.Needed),
+			NeededFor:      f.NeededFor,
+		}
+		if f.Held.Records > 0 {
+			j.Held = &HeldState{f.Held.Records, f.Held.Runs, f.Held.Since.UTC()}
 		}
 		if f.Operation != uuid.Nil {
 			j.Operation = &f.Operation
