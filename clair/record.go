@@ -75,7 +75,7 @@ func appendRecords(out []Record, p *Package, dist *Distribution, repo *Repositor
 	src.Arch, src.Module = p.Arch, p.Module
 	src.Name = repo.PackageName(src.Name)
 	out = append(out, Record{&src, dist, repo})
-	if name, version, ok := unsignedSource(p, p.Source); ok {
+	if name, version, ok := unsignedSource(p, &src); ok {
 		unsigned := src
 		unsigned.Name, unsigned.Version = name, version
 		out = append(out, Record{&unsigned, dist, repo})

@@ -1,6 +1,7 @@
 package clair_test
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
 
@@ -27,6 +28,10 @@ func TestIndexReport_Records_Signed(t *testing.T) {
 		{"shim-signed", "1.44~1+deb11u1+15.8-1~deb11u1", "shim-signed", "1.44~1+deb11u1", "shim 15.8-1~deb11u1"},
 		{"shim-helpers-amd64-signed", "1+15.8+1~deb12u1", "shim-helpers-amd64-signed", "1+15.8+1~deb12u1", "shim 15.8-1~deb12u1"},
 		{"fwupd-amd64-signed", "1.5.7+4", "fwupd-amd64-signed", "1.5.7+4", "fwupd 1.5.7-4"},
+		{"shim-helpers-arm64-signed", "1+15.8+1~deb12u1", "shim-helpers-arm64-signed", "", "shim 15.8-1~deb12u1"},
+		{"linux-image-6.1.0-18-cloud-amd64", "6.1.76-1", "linux-image-6.1.0-18-cloud-amd64", "6.1.76-1", "linux 6.1.76-1"},
+		{"linux-image-6.1.0-0.deb11.21-amd64", "6.1.90-1~deb11u1", "linux-image-6.1.0-0.deb11.21-amd64", "6.1.90-1~deb11u1", ""},
+		{"linux-image-5.15.0-91-generic", "5.15.0-91.101", "linux-image-5.15.0-91-generic", "5.15.0-91.101", ""},
 		{"libssl3", "3.0.9-1", "openssl", "3.0.9-1", ""},
 		{"linux-headers-6.1.0-17-amd64", "6.1.69-1", "linux", "6.1.69-1", ""},
 		{"linux-firmware", "1", "linux-firmware", "1", ""},
@@ -38,7 +43,7 @@ func TestIndexReport_Records_Signed(t *testing.T) {
 				}},
 				Environments: map[string][]clair.Environment{"1": {{}}},
 			}
-			want := []string{"binary " + tt.name + " " + tt.version, "source " + tt.source + " " + tt.sourceVersion}
+			want := []string{"binary " + tt.name + " " + tt.version, "source " + tt.source + " " + cmp.Or(tt.sourceVersion, tt.version)}
 			if tt.want != "" {
 				want = append(want, "source "+tt.want)
 			}

@@ -24,6 +24,9 @@ func unsignedSource(binary, source *Package) (name, version string, ok bool) {
 	case name == "shim-signed", name == "grub2-signed", name == "fwupd-signed":
 		version, ok = strings.CutPrefix(binary.Version, source.Version+"+")
 		return map[string]string{"shim-signed": "shim", "grub2-signed": "grub2", "fwupd-signed": "fwupd-efi"}[name], version, ok && version != ""
+	case name == binary.Name && debianKernel.MatchString(name):
+		// An inventory without sources.
+		return "linux", binary.Version, true
 	case strings.HasSuffix(name, "-signed"):
 		stem := strings.TrimSuffix(name, "-signed")
 		if plain := withoutDebianArch(stem); plain != stem {
@@ -32,6 +35,10 @@ func unsignedSource(binary, source *Package) (name, version string, ok bool) {
 	}
 	return "", "", false
 }
+
+// debianKernel is the name of a kernel of Debian. Those of backports have sources
+// of their own.
+var debianKernel = regexp.MustCompile(`^linux-image-[0-9.]+-[0-9]+-(?:[a-z]+-)*(?:amd64|arm64|686|686-pae|armmp|armmp-lpae|s390x|powerpc64le)(?:-unsigned)?$`)
 
 // debianArches end the names of Debian's signed sources, one for each
 // architecture. Nothing writes to it.
