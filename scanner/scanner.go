@@ -97,7 +97,12 @@ func (s *Scanner) Scan(ctx context.Context, index *clair.IndexReport) (*Result, 
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(concurrency)
 	for i, p := range platforms {
-		lists[i] = &list{s: s, platform: p, total: totals[p], found: match.NewCollector(index)}
+		lists[i] = &list{
+			s:        s,
+			platform: p,
+			total:    totals[p],
+			found:    match.NewCollector(index),
+		}
 		g.Go(func() error {
 			if err := lists[i].read(ctx); err != nil {
 				return fmt.Errorf("scan: read the list of %s: %w", p, err)
@@ -166,7 +171,13 @@ func (l *list) read(ctx context.Context) error {
 
 // report passes the progress of the list to the caller of Scan.
 func (l *list) report(position int, done bool) {
-	l.s.Progress(Progress{Platform: l.platform, Rows: l.rows, Total: l.total, Position: position, Done: done})
+	l.s.Progress(Progress{
+		Platform: l.platform,
+		Rows:     l.rows,
+		Total:    l.total,
+		Position: position,
+		Done:     done,
+	})
 }
 
 // pass opens a session and reads the list from its beginning. It returns a

@@ -11,10 +11,6 @@ const (
 	// NotCoveredHeader names the places of a report that no feed covers, each
 	// with the number of its packages.
 	NotCoveredHeader = "Oriel-Not-Covered"
-	// SuppressedHeader counts the findings that decisions leave out.
-	SuppressedHeader = "Oriel-Suppressed"
-	// NameHeader names the manifest that a request carries.
-	NameHeader = "Oriel-Name"
 	// StateHeader and NextHeader have a page's state and cursor if its rows
 	// are sent as NDJSON.
 	StateHeader = "Oriel-State"

@@ -47,7 +47,11 @@ type App struct {
 // New opens the database, listens, and makes every part, but starts none. The
 // caller calls Close, whether or not it calls Run.
 func New(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger) (_ *App, err error) {
-	a := &App{cfg: cfg, log: log, budget: TakeMemory(cfg)}
+	a := &App{
+		cfg:    cfg,
+		log:    log,
+		budget: TakeMemory(cfg),
+	}
 	debug.SetGCPercent(gcPercent)
 	defer func() {
 		if err != nil {
@@ -70,7 +74,11 @@ func New(ctx context.Context, cfg *Config, assets Assets, log *slog.Logger) (_ *
 	a.coverer = NewCoverer(cfg, a.db, updates)
 	a.coverer.Feeds = server.RecentFeeds(a.coverer.Feeds)
 	a.windows = patches.New(cfg.Window, snapshots{a.db}, demand{updates, Health(cfg, a.db, updates).Feeds, cfg.Catalogue}, log)
-	a.findings = &findings{db: a.db, needer: updates, log: log}
+	a.findings = &findings{
+		db:     a.db,
+		needer: updates,
+		log:    log,
+	}
 	bundles, err := NewBundles(cfg, a.db, updates)
 	if err != nil {
 		return nil, err
@@ -134,7 +142,11 @@ func (a *App) URL() string { return a.listener.url }
 // announce writes the server's address for commands on this machine, and makes
 // the notifier, which needs the address for its callbacks.
 func (a *App) announce() (err error) {
-	owner := owner.Owner{PID: os.Getpid(), URL: a.listener.local, Token: a.listener.auth.NewToken("this machine")}
+	owner := owner.Owner{
+		PID:   os.Getpid(),
+		URL:   a.listener.local,
+		Token: a.listener.auth.NewToken("this machine"),
+	}
 	if a.cfg.TLS.Cert != "" {
 		if owner.Certificate, err = filepath.Abs(a.cfg.TLS.Cert); err != nil {
 			return err
@@ -151,36 +163,69 @@ func (a *App) options() server.Options {
 	feeds := feeds{Health(a.cfg, a.db, a.updates), a.updates}
 	status := a.status()
 	return server.Options{
-		Manifests: a.db, Updates: a.db, Changes: a.db, Notifications: a.db, Redeliverer: a.notifier, Patches: a.windows,
-		Needer: a.updates, Matcher: a.matcher, Coverer: a.coverer, Log: a.log, IndexState: index.State(), Indexing: a.cfg.Indexer.Concurrency,
-		IndexQueue: a.cfg.Indexer.Queue, IndexWait: time.Duration(a.cfg.Indexer.MaxWait),
-		Feeds:      feeds,
-		ReadyAfter: time.Duration(a.cfg.Updater.ReadyAfter), CacheAge: time.Duration(a.cfg.Updater.Interval),
-		Status: status, Vacuum: func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },
-		Heavy: a.budget.Heavy, Limits: limits(a.cfg, a.budget),
-		Auth: a.listener.auth, Certificate: a.listener.certificate, OpenMetrics: a.listener.loopback,
-		Collectors: []prometheus.Collector{server.NewGauges(feeds.Feeds, status)},
+		Manifests:     a.db,
+		Updates:       a.db,
+		Changes:       a.db,
+		Notifications: a.db,
+		Redeliverer:   a.notifier,
+		Patches:       a.windows,
+		Needer:        a.updates,
+		Matcher:       a.matcher,
+		Coverer:       a.coverer,
+		Log:           a.log,
+		IndexState:    index.State(),
+		Indexing:      a.cfg.Indexer.Concurrency,
+		IndexQueue:    a.cfg.Indexer.Queue,
+		IndexWait:     time.Duration(a.cfg.Indexer.MaxWait),
+		Feeds:         feeds,
+		ReadyAfter:    time.Duration(a.cfg.Updater.ReadyAfter),
+		CacheAge:      time.Duration(a.cfg.Updater.Interval),
+		Status:        status,
+		Vacuum:        func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },
+		Heavy:         a.budget.Heavy,
+		Limits:        limits(a.cfg, a.budget),
+		Auth:          a.listener.auth,
+		Certificate:   a.listener.certificate,
+		OpenMetrics:   a.listener.loopback,
+		Collectors:    []prometheus.Collector{server.NewGauges(feeds.Feeds, status)},
 	}
 }
 
 // status returns the state of the parts that have no API of their own.
 func (a *App) status() server.StatusSource {
 	return server.StatusSource{
-		Version: Version(), Findings: a.findings.Last, Notifications: a.db.ReceiptCounts, NotCovered: a.notCovered,
+		Version:       Version(),
+		Findings:      a.findings.Last,
+		Notifications: a.db.ReceiptCounts,
+		NotCovered:    a.notCovered,
 		Sessions: func() api.Sessions {
 			s := a.windows.Status()
-			return api.Sessions{Active: s.Active, Queued: s.Queued, MemoryUsed: s.Memory.Used, MemoryLimit: s.Memory.Limit}
+			return api.Sessions{
+				Active:      s.Active,
+				Queued:      s.Queued,
+				MemoryUsed:  s.Memory.Used,
+				MemoryLimit: s.Memory.Limit,
+			}
 		},
 		Database: func(ctx context.Context) (api.Database, error) {
 			s, err := a.db.Stats(ctx)
 			return api.Database{
-				Size: s.File, WAL: s.WAL, Free: s.Free, Max: int64(a.cfg.Store.MaxSize), Manifests: s.Manifests, Operations: s.Operations,
+				Size:       s.File,
+				WAL:        s.WAL,
+				Free:       s.Free,
+				Max:        int64(a.cfg.Store.MaxSize),
+				Manifests:  s.Manifests,
+				Operations: s.Operations,
 			}, err
 		},
 		Memory: func() api.Memory {
 			rss, _ := residentMemory()
 			return api.Memory{
-				Limit: int64(a.cfg.Memory.Limit), Resident: rss, Go: goMemory(), GoLimit: goLimit(), SQLiteLimit: a.budget.SQLite,
+				Limit:       int64(a.cfg.Memory.Limit),
+				Resident:    rss,
+				Go:          goMemory(),
+				GoLimit:     goLimit(),
+				SQLiteLimit: a.budget.SQLite,
 			}
 		},
 	}
@@ -203,8 +248,11 @@ func (a *App) notCovered(ctx context.Context) ([]clair.Place, error) {
 // StoreOptions are the options with which an owner opens the database.
 func StoreOptions(cfg *Config, assets Assets, b Budget, log *slog.Logger) store.Options {
 	return store.Options{
-		Schema: assets.Schema, Memory: b.SQLite, Log: log,
-		MaxSize: int64(cfg.Store.MaxSize), MinFree: int64(cfg.Store.MinFree),
+		Schema:  assets.Schema,
+		Memory:  b.SQLite,
+		Log:     log,
+		MaxSize: int64(cfg.Store.MaxSize),
+		MinFree: int64(cfg.Store.MinFree),
 	}
 }
 
@@ -229,8 +277,14 @@ func NewManager(cfg *Config, db *store.DB, log *slog.Logger, progress func(updat
 		updaters = append(updaters, u)
 	}
 	m, err = updater.NewManager(cfg.Updater, updater.Options{
-		Store: db, Updaters: updaters, Formats: known, MaxShrink: maxShrink, Progress: progress, Log: log,
-		Catalogue: cfg.Catalogue, Open: func(f feed.Feed) (clair.Updater, error) { return formats().New(f, client) },
+		Store:     db,
+		Updaters:  updaters,
+		Formats:   known,
+		MaxShrink: maxShrink,
+		Progress:  progress,
+		Log:       log,
+		Catalogue: cfg.Catalogue,
+		Open:      func(f feed.Feed) (clair.Updater, error) { return formats().New(f, client) },
 	})
 	return m, client.CloseIdleConnections, err
 }

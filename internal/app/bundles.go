@@ -45,7 +45,11 @@ type Bundles struct {
 
 // NewBundles reads the keys that the configuration names.
 func NewBundles(cfg *Config, db *store.DB, updates *updater.Manager) (*Bundles, error) {
-	b := &Bundles{db: db, updates: updates, maxSize: int64(cfg.Bundle.MaxSize)}
+	b := &Bundles{
+		db:      db,
+		updates: updates,
+		maxSize: int64(cfg.Bundle.MaxSize),
+	}
 	var err error
 	if b.key, err = cfg.Bundle.SigningKey(); err != nil {
 		return nil, err
@@ -65,10 +69,14 @@ func (b *Bundles) Export(ctx context.Context) (server.Export, error) {
 		l.Close()
 		return server.Export{}, err
 	}
-	return server.Export{Tag: tag, Close: l.Close, Write: func(ctx context.Context, w io.Writer) error {
-		_, err := b.Write(ctx, w, l)
-		return err
-	}}, nil
+	return server.Export{
+		Tag:   tag,
+		Close: l.Close,
+		Write: func(ctx context.Context, w io.Writer) error {
+			_, err := b.Write(ctx, w, l)
+			return err
+		},
+	}, nil
 }
 
 // Write writes the states to w.
@@ -174,8 +182,13 @@ func Imported(r updater.Result) []api.Imported {
 	var out []api.Imported
 	for _, op := range r.Operations {
 		out = append(out, api.Imported{
-			Name: r.Updater, Result: api.ImportDone, Operation: &op.Ref, Kind: op.Kind,
-			Added: op.Added, Removed: op.Removed, Unchanged: op.Unchanged,
+			Name:      r.Updater,
+			Result:    api.ImportDone,
+			Operation: &op.Ref,
+			Kind:      op.Kind,
+			Added:     op.Added,
+			Removed:   op.Removed,
+			Unchanged: op.Unchanged,
 		})
 	}
 	return out

@@ -70,11 +70,18 @@ type LogConfig struct {
 // defaultConfig is the configuration of an empty file.
 func defaultConfig() Config {
 	return Config{
-		Listen: "127.0.0.1:6060", Store: store.Default(),
-		Memory: MemoryConfig{Limit: 128 << 20}, Updater: updater.Default(), Indexer: index.Default(),
-		Matcher: enrich.Default(), Notify: notify.Default(), Window: window.Default(), Bundle: bundle.Default(),
-		Auth: server.DefaultAuth(), Limits: server.DefaultLimits(),
-		Log: LogConfig{Level: slog.LevelInfo, Format: "text"},
+		Listen:  "127.0.0.1:6060",
+		Store:   store.Default(),
+		Memory:  MemoryConfig{Limit: 128 << 20},
+		Updater: updater.Default(),
+		Indexer: index.Default(),
+		Matcher: enrich.Default(),
+		Notify:  notify.Default(),
+		Window:  window.Default(),
+		Bundle:  bundle.Default(),
+		Auth:    server.DefaultAuth(),
+		Limits:  server.DefaultLimits(),
+		Log:     LogConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 

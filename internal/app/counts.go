@@ -110,7 +110,12 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = &api.Findings{CountedAt: start.UTC(), Manifests: stats.Manifests, BySeverity: bySeverity(counts), Took: took}
+	f.last = &api.Findings{
+		CountedAt:  start.UTC(),
+		Manifests:  stats.Manifests,
+		BySeverity: bySeverity(counts),
+		Took:       took,
+	}
 	f.places = places
 	return took, nil
 }

@@ -61,7 +61,12 @@ func Demo(ctx context.Context, assets Assets, stdout, stderr io.Writer) (err err
 	for _, f := range []struct{ format, path string }{
 		{"osv", "osv"}, {"nvd", "enrich/nvd.json"}, {"epss", "enrich/epss.csv"}, {"kev", "enrich/known_exploited_vulnerabilities.json"},
 	} {
-		cfg.Feeds = append(cfg.Feeds, feed.Feed{Name: "demo/" + f.format, Format: f.format, URL: filepath.Join(dir, f.path), Enabled: true})
+		cfg.Feeds = append(cfg.Feeds, feed.Feed{
+			Name:    "demo/" + f.format,
+			Format:  f.format,
+			URL:     filepath.Join(dir, f.path),
+			Enabled: true,
+		})
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return Serve(ctx, &cfg, assets, log, func(ctx context.Context, a *App) error { return o.showDemo(ctx, a, dir, receiver) })

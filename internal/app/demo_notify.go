@@ -61,7 +61,11 @@ func (r *demoReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // webhook returns the receiver's table in the configuration.
 func (r *demoReceiver) webhook() notify.Webhook {
-	return notify.Webhook{Name: "demo", URL: r.url, Format: notify.FormatFull}
+	return notify.Webhook{
+		Name:   "demo",
+		URL:    r.url,
+		Format: notify.FormatFull,
+	}
 }
 
 // showNotification imports the next version of the sample feed and prints the

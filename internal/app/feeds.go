@@ -14,5 +14,12 @@ type feeds struct {
 // Health returns the state of the feeds of a configuration, from the database
 // alone if there is no manager.
 func Health(cfg *Config, db *store.DB, m *updater.Manager) updater.Health {
-	return updater.Health{Store: db, Formats: formats(), Config: cfg.Updater, Configured: cfg.Feeds, Catalogue: cfg.Catalogue, Manager: m}
+	return updater.Health{
+		Store:      db,
+		Formats:    formats(),
+		Config:     cfg.Updater,
+		Configured: cfg.Feeds,
+		Catalogue:  cfg.Catalogue,
+		Manager:    m,
+	}
 }

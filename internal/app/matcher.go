@@ -42,7 +42,11 @@ func NewMatcher(cfg *Config, db *store.DB) Matcher {
 				continue
 			}
 			own, _ := cfg.Matcher.Of(name)
-			on = append(on, match.Enriching{Enricher: e.Enricher, Records: recordsOf(cfg, db, e.Format), Timeout: time.Duration(own.Timeout)})
+			on = append(on, match.Enriching{
+				Enricher: e.Enricher,
+				Records:  recordsOf(cfg, db, e.Format),
+				Timeout:  time.Duration(own.Timeout),
+			})
 		}
 	}
 	return Matcher{match.NewMatcher(db, on...), db}
@@ -57,7 +61,11 @@ type records struct {
 }
 
 func recordsOf(cfg *Config, db *store.DB, format string) records {
-	r := records{db: db, format: format, configured: map[string]string{}}
+	r := records{
+		db:         db,
+		format:     format,
+		configured: map[string]string{},
+	}
 	for _, f := range cfg.Feeds {
 		r.configured[f.Name] = f.Format
 	}

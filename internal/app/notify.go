@@ -19,8 +19,13 @@ func newNotifier(cfg *Config, db *store.DB, url string, log *slog.Logger) (*noti
 		return nil, err
 	}
 	return notify.New(cfg.Notify, notify.Options{
-		Store: db, Completed: db.Completed(), Callback: url + api.PathNotification, Exploited: exploited(cfg, db),
-		Authorization: sign, UserAgent: "oriel/" + Version(), Log: log,
+		Store:         db,
+		Completed:     db.Completed(),
+		Callback:      url + api.PathNotification,
+		Exploited:     exploited(cfg, db),
+		Authorization: sign,
+		UserAgent:     "oriel/" + Version(),
+		Log:           log,
 	})
 }
 

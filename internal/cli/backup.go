@@ -11,10 +11,11 @@ import (
 
 func (o *oriel) backupCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "backup FILE", Short: "Copy the database, also while a server runs",
-		Long: `Copy the database as it is now, also while a server runs. The copy is checked before it replaces FILE.`,
-		Args: usage(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.backup(cmd.Context(), args[0]) },
+		Use:   "backup FILE",
+		Short: "Copy the database, also while a server runs",
+		Long:  `Copy the database as it is now, also while a server runs. The copy is checked before it replaces FILE.`,
+		Args:  usage(cobra.ExactArgs(1)),
+		RunE:  func(cmd *cobra.Command, args []string) error { return o.backup(cmd.Context(), args[0]) },
 	}
 }
 

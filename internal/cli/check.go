@@ -13,8 +13,10 @@ import (
 
 func (o *oriel) checkCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check", Short: "Check the configuration and the database without changing anything", Args: usage(cobra.NoArgs),
-		RunE: o.check,
+		Use:   "check",
+		Short: "Check the configuration and the database without changing anything",
+		Args:  usage(cobra.NoArgs),
+		RunE:  o.check,
 	}
 }
 

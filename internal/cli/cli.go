@@ -32,7 +32,11 @@ func (e usageError) Unwrap() error { return e.error }
 
 // Run runs one command and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, assets app.Assets) int {
-	o := &oriel{stdout: stdout, stderr: stderr, assets: assets}
+	o := &oriel{
+		stdout: stdout,
+		stderr: stderr,
+		assets: assets,
+	}
 	root := o.command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -62,20 +66,29 @@ type oriel struct {
 // Command returns the tree of commands, from which manual pages and completions
 // are generated.
 func Command(assets app.Assets) *cobra.Command {
-	return (&oriel{stdout: io.Discard, stderr: io.Discard, assets: assets}).command()
+	return (&oriel{
+		stdout: io.Discard,
+		stderr: io.Discard,
+		assets: assets,
+	}).command()
 }
 
 func (o *oriel) command() *cobra.Command {
 	root := &cobra.Command{
-		Use: "oriel", Short: "A vulnerability server for one machine",
-		SilenceUsage: true, SilenceErrors: true, Version: app.Build(),
+		Use:           "oriel",
+		Short:         "A vulnerability server for one machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       app.Build(),
 	}
 	root.PersistentFlags().StringVarP(&o.configFile, "config", "c", "", `configuration file (default "oriel.toml" if there is one)`)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(o.serveCommand(), o.updateCommand(), o.exportCommand(), o.importCommand(), o.reportCommand(), o.scanCommand(), o.statusCommand(),
 		o.notificationsCommand(), o.changesCommand(), o.backupCommand(), o.vacuumCommand(), o.checkCommand(), &cobra.Command{
-			Use: "version", Short: "Print the version and what it was built from", Args: usage(cobra.NoArgs),
-			Run: func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, app.Build()) },
+			Use:   "version",
+			Short: "Print the version and what it was built from",
+			Args:  usage(cobra.NoArgs),
+			Run:   func(*cobra.Command, []string) { fmt.Fprintln(o.stdout, app.Build()) },
 		})
 	return root
 }

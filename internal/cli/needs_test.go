@@ -318,33 +318,3 @@ func TestServe_FetchesWhatIsNeeded(t *testing.T) {
 	require.Len(t, report.Vulnerabilities, 1)
 	require.NotContains(t, m.net.taken(), "/debian", "nothing needs it")
 }
-
-// A scan waits for the feeds that the server fetches for it, and fetches nothing
-// itself.
-func TestScan_Waits(t *testing.T) {
-	m := newMachine(t, "[updater]\nat_start = false\ninterval = '0s'\n")
-	text, err := os.ReadFile(filepath.Join(m.dir, "oriel.toml"))
-	require.NoError(t, err)
-	m.write("oriel.toml", "listen = '127.0.0.1:0'\n"+string(text))
-	url := box{t, filepath.Join(m.dir, "oriel.toml"), filepath.Join(m.dir, "oriel.db")}.serve()
-	for _, c := range []struct {
-		name, input string
-		broken      []string
-
-		says, not string
-	}{
-		{"unknown_distribution", "kali", nil, "Not covered: kali:2024.1 (1 package)", "CVE"},
-		{"fetch_fails", "other", []string{"/v3.22/main.json"}, "Not covered: alpine:3.22 (1 package): ", "CVE"},
-		{"fetched", "alpine", nil, "CVE-2024-0001", "Not covered"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			m.write("other/etc/os-release", "ID=alpine\nVERSION_ID=3.22.0\n")
-			m.write("other/lib/apk/db/installed", "P:busybox\nV:1.37.0-r1\nA:x86_64\no:busybox\n\n")
-			m.net.breakPaths(c.broken...)
-			code, out, errs := runOriel(t, "scan", "--server", url, filepath.Join(m.dir, c.input))
-			require.Zero(t, code, errs)
-			require.Contains(t, out, c.says)
-			require.NotContains(t, out, c.not)
-		})
-	}
-}

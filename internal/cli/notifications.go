@@ -19,7 +19,9 @@ func (o *oriel) notificationsCommand() *cobra.Command {
 	var redeliver, webhook string
 	var f serverFlags
 	cmd := &cobra.Command{
-		Use: "notifications", Short: "List notifications and their deliveries, or deliver one again", Args: usage(cobra.NoArgs),
+		Use:   "notifications",
+		Short: "List notifications and their deliveries, or deliver one again",
+		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if redeliver == "" {
 				return o.listNotifications(cmd.Context())

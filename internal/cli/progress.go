@@ -38,7 +38,11 @@ const redraw = 100 * time.Millisecond
 
 func newProgress(out io.Writer) *progress {
 	f, ok := out.(*os.File)
-	return &progress{out: out, terminal: ok && term.IsTerminal(int(f.Fd())), items: map[string]progressItem{}}
+	return &progress{
+		out:      out,
+		terminal: ok && term.IsTerminal(int(f.Fd())),
+		items:    map[string]progressItem{},
+	}
 }
 
 // show records the state of a task and draws it. It is safe for concurrent

@@ -98,7 +98,12 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 	if err != nil {
 		return usageError{err}
 	}
-	r := &reporter{o: o, cfg: cfg, log: log, offline: f.offline}
+	r := &reporter{
+		o:       o,
+		cfg:     cfg,
+		log:     log,
+		offline: f.offline,
+	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	input, res, err := r.report(ctx, name, in)
 	if err != nil {
@@ -206,7 +211,12 @@ func renderInput(res *match.Result) render.Input {
 	for id, list := range res.Why {
 		in.Why[id] = map[string]render.Why{}
 		for v, w := range list {
-			in.Why[id][v] = render.Why{Rule: w.Rule, Matched: w.Package, Kind: w.Matched, Affected: w.Affected}
+			in.Why[id][v] = render.Why{
+				Rule:     w.Rule,
+				Matched:  w.Package,
+				Kind:     w.Matched,
+				Affected: w.Affected,
+			}
 		}
 	}
 	for _, i := range res.Incomparable {

@@ -73,7 +73,11 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 	}
 	defer c.Close()
 	bars := newProgress(o.stderr)
-	s := scanner.New(scanner.Options{Server: c, GiveUp: f.giveUp, Progress: showLists(bars)})
+	s := scanner.New(scanner.Options{
+		Server:   c,
+		GiveUp:   f.giveUp,
+		Progress: showLists(bars),
+	})
 	input, err := index.ReadInput(ctx, name, in)
 	if err != nil {
 		return err

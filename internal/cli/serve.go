@@ -9,7 +9,9 @@ import (
 func (o *oriel) serveCommand() *cobra.Command {
 	var demo bool
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run the server: update feeds and answer over HTTP", Args: usage(cobra.NoArgs),
+		Use:   "serve",
+		Short: "Run the server: update feeds and answer over HTTP",
+		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if demo {
 				return app.Demo(cmd.Context(), o.assets, o.stdout, o.stderr)

@@ -68,7 +68,11 @@ func (o *oriel) openOrAsk(ctx context.Context, cfg *app.Config, log *slog.Logger
 	if oerr != nil {
 		return nil, nil, errors.Join(err, oerr)
 	}
-	c, err := newClient(client.Options{URL: owner.URL, Token: owner.Token, Certificate: owner.Certificate}, f)
+	c, err := newClient(client.Options{
+		URL:         owner.URL,
+		Token:       owner.Token,
+		Certificate: owner.Certificate,
+	}, f)
 	return nil, c, err
 }
 

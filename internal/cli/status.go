@@ -21,8 +21,10 @@ import (
 func (o *oriel) statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the state of the feeds, and what needs them; fails if one is missing, failed, held back or stale", Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.status(cmd, asJSON) },
+		Use:   "status",
+		Short: "Show the state of the feeds, and what needs them; fails if one is missing, failed, held back or stale",
+		Args:  usage(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.status(cmd, asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the response to GET /matcher/api/v1/feeds")
 	return cmd

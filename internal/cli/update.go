@@ -20,7 +20,8 @@ func (o *oriel) updateCommand() *cobra.Command {
 	var f serverFlags
 	var accept bool
 	cmd := &cobra.Command{
-		Use: "update [FEED…]", Short: "Update the feeds in use, or those named, once; fails if any feed fails",
+		Use:   "update [FEED…]",
+		Short: "Update the feeds in use, or those named, once; fails if any feed fails",
 		Long: `Update the feeds in use, or those named, once. A feed with enabled = "auto" is in use once a report needed it
 or its name was given here. If a server owns the database, it updates them, and the command waits for it.
 A feed that lost more records than updater.max_shrink permits keeps its old data unless --accept is given.`,
@@ -139,8 +140,14 @@ func resultOf(run client.FeedRun) updater.Result {
 		r.Err = errors.New(f.Error)
 	case run.NewOperation():
 		r.Operations = []clair.UpdateResult{{
-			UpdateOperation: clair.UpdateOperation{Ref: *f.Operation, Updater: f.Name, Kind: f.Kind},
-			Added:           f.Added, Removed: f.Removed, Unchanged: f.Records - f.Added,
+			UpdateOperation: clair.UpdateOperation{
+				Ref:     *f.Operation,
+				Updater: f.Name,
+				Kind:    f.Kind,
+			},
+			Added:     f.Added,
+			Removed:   f.Removed,
+			Unchanged: f.Records - f.Added,
 		}}
 		r.Skipped, r.Sample = f.Skipped, f.SkippedSample
 	}

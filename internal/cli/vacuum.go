@@ -13,8 +13,10 @@ import (
 func (o *oriel) vacuumCommand() *cobra.Command {
 	var f serverFlags
 	cmd := &cobra.Command{
-		Use: "vacuum", Short: "Collect garbage and return free space to the disk, also while a server runs", Args: usage(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.vacuum(cmd.Context(), f) },
+		Use:   "vacuum",
+		Short: "Collect garbage and return free space to the disk, also while a server runs",
+		Args:  usage(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.vacuum(cmd.Context(), f) },
 	}
 	f.addOwner(cmd)
 	return cmd

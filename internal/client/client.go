@@ -111,7 +111,11 @@ func (c *Client) Vacuum(ctx context.Context) (done api.Vacuumed, err error) {
 // feed.
 func (c *Client) Import(ctx context.Context, export io.Reader) ([]api.Imported, error) {
 	var answer api.ImportedFeeds
-	err := c.json(ctx, request{method: http.MethodPost, path: api.PathBundle, body: io.NopCloser(export)}, &answer)
+	err := c.json(ctx, request{
+		method: http.MethodPost,
+		path:   api.PathBundle,
+		body:   io.NopCloser(export),
+	}, &answer)
 	return answer.Feeds, err
 }
 
