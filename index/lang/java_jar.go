@@ -160,7 +160,7 @@ func (a *jar) addUnnamed(out *reader.Found) error {
 		usable(a.manifest["Specification-Version"]), usable(a.manifest["Version"]))
 	certain := a.fromPOM(&c) || a.fromTable(&c) || a.fromManifest(&c)
 	switch {
-	case !a.classes && len(a.manifest) == 0:
+	case !a.classes && len(a.manifest) == 0 && c.version == "":
 		return nil // an archive of something else than Java
 	case c.version == "":
 		return out.AddUnmatched(c.name(), "", "it is a Java archive without a version")

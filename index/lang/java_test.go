@@ -99,6 +99,8 @@ func TestJava_WithoutMavenFiles(t *testing.T) {
 		{"module_that_is_a_guess", "thing-1.0.jar", jarOf(t, "Automatic-Module-Name: org.example.other\n"), []string{"org.example.other:thing 1.0"}, []string{"org.example.other:thing 1.0"}},
 		{"unknown_group", "thing-1.0.jar", jarOf(t, "Created-By: me\n"), nil, []string{"thing 1.0"}},
 		{"unknown_version", "thing.jar", jarOf(t, "Implementation-Version: ${project.version}\n"), nil, []string{"thing "}},
+		{"no_classes", "commons-text-1.9.jar", makeZip(t, entry{"a.txt", "x"}), []string{"org.apache.commons:commons-text 1.9"}, nil},
+		{"no_classes_and_unknown", "x-1.0.jar", makeZip(t, entry{"a.txt", "x"}), nil, []string{"x 1.0"}},
 		{"no_java", "x.jar", makeZip(t, entry{"a.txt", "x"}), nil, nil},
 		{"pom_xml", "thing-1.0.jar", jarOf(t, "", entry{"META-INF/maven/org.example/thing-core/pom.xml", "<project><parent><version>1.0.1</version></parent></project>"}),
 			[]string{"org.example:thing-core 1.0.1"}, nil},
