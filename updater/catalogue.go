@@ -251,11 +251,8 @@ func releaseInPath(f feed.Feed, part string) (string, bool) {
 	if f.Format != "alpine" {
 		return "", false
 	}
-	if number, ok := strings.CutPrefix(part, "v"); ok {
+	if number, ok := strings.CutPrefix(part, "v"); ok || part == "edge" {
 		part = "alpine:" + number
-	}
-	if part == "edge" {
-		part = "alpine:edge"
 	}
 	r, ok := distro.ReleaseByName(part)
 	return r.Platform, ok
