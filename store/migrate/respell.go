@@ -208,7 +208,7 @@ func scanMisspelled(rows *sql.Rows) (m misspelled, err error) {
 	return m, err
 }
 
-// move gives a place its package under another name.
+// move changes the package of a place to that of another name.
 func move(ctx context.Context, q *sqlitedb.Statements, m misspelled) error {
 	const same = `
 		SELECT id
