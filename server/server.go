@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"oriel/clair"
+	"oriel/server/openapi"
 	"oriel/server/patches"
 )
 
@@ -96,7 +97,7 @@ type Server struct {
 	// openPaths the paths that require none.
 	roles     map[string]role
 	openPaths map[string]bool
-	document  func() (*document, error)
+	document  func() (*openapi.Document, error)
 }
 
 const (
@@ -155,7 +156,7 @@ func New(o Options) *Server {
 		rates:      newRateLimiter(o.Limits),
 		roles:      map[string]role{},
 		openPaths:  map[string]bool{},
-		document:   sync.OnceValues(newDocument),
+		document:   sync.OnceValues(openapi.New),
 	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
