@@ -25,13 +25,13 @@ func BenchmarkFindings(b *testing.B) {
 		require.NoError(b, err)
 	}
 	packages, findings := int64(0), int64(0)
-	for range db.HeldPackages(ctx) {
+	for range db.InstalledPackages(ctx) {
 		packages++
 	}
 	b.Run("count", func(b *testing.B) {
 		for b.Loop() {
 			start := time.Now()
-			counts, err := match.Count(ctx, db, db.HeldPackages(ctx))
+			counts, err := match.Count(ctx, db, db.InstalledPackages(ctx))
 			require.NoError(b, err)
 			b.ReportMetric(float64(time.Since(start).Milliseconds()), "count-ms")
 			findings = 0

@@ -74,7 +74,7 @@ func TestCount(t *testing.T) {
 			}
 		}
 	}
-	got, err := match.Count(t.Context(), db, db.HeldPackages(t.Context()))
+	got, err := match.Count(t.Context(), db, db.InstalledPackages(t.Context()))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	require.Greater(t, got[clair.High], int64(20))

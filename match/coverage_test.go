@@ -167,7 +167,7 @@ func TestCoverer_Total(t *testing.T) {
 	}
 	var counter match.PlaceCounter
 	held := 0
-	for _, err := range counter.Through(db.HeldPackages(t.Context())) {
+	for _, err := range counter.Through(db.InstalledPackages(t.Context())) {
 		require.NoError(t, err)
 		held++
 	}

@@ -19,8 +19,8 @@ import (
 // vulnerability (name, texts, severity) may be missing.
 type Affects = func(*clair.Vulnerability, *clair.Package, *clair.Distribution, *clair.Repository) bool
 
-// held is a package of manifests. Dist and Repo may be nil.
-type held struct {
+// installed is a package of manifests. Dist and Repo may be nil.
+type installed struct {
 	place, dist, repo int64
 	pkg               *clair.Package
 }
@@ -40,7 +40,7 @@ func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vuln
 	affects Affects,
 ) iter.Seq2[clair.AffectedManifests, error] {
 	return func(yield func(clair.AffectedManifests, error) bool) {
-		a := affected{db: db, r: db.newReading(nil), affects: affects, digests: map[int64]clair.Digest{}}
+		a := affectedFinder{db: db, r: db.newRowResolver(nil), affects: affects, digests: map[int64]clair.Digest{}}
 		for v, err := range vulns {
 			if err != nil {
 				yield(clair.AffectedManifests{}, err)
@@ -58,9 +58,9 @@ func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vuln
 }
 
 // affected is the work of AffectedManifests on a batch.
-type affected struct {
+type affectedFinder struct {
 	db      *DB
-	r       *reading
+	r       *rowResolver
 	affects Affects
 	batch   []*clair.Vulnerability
 	first   int // index of the batch's first vulnerability in the stream
@@ -71,7 +71,7 @@ type affected struct {
 // digestsKept limits the cache of digests, at about 150 bytes each.
 const digestsKept = 50_000
 
-func (a *affected) run(ctx context.Context, yield func(clair.AffectedManifests, error) bool) bool {
+func (a *affectedFinder) run(ctx context.Context, yield func(clair.AffectedManifests, error) bool) bool {
 	hits, places, err := a.judge(ctx)
 	if err != nil {
 		return yield(clair.AffectedManifests{}, fmt.Errorf("find affected manifests: %w", err)) && false
@@ -98,7 +98,7 @@ func (a *affected) run(ctx context.Context, yield func(clair.AffectedManifests, 
 // judge finds the places with a package of one of the batch's names and asks
 // which vulnerabilities affect it. It returns indexes in the batch by place,
 // and the places in order.
-func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) {
+func (a *affectedFinder) judge(ctx context.Context) (map[int64][]int, []int64, error) {
 	byName := map[string][]int{}
 	var names []string
 	for i, v := range a.batch {
@@ -112,7 +112,7 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 		byName[name] = append(byName[name], i)
 	}
 	slices.Sort(names)
-	found, err := a.held(ctx, names, 0)
+	found, err := a.installed(ctx, names, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,9 +140,9 @@ func (a *affected) judge(ctx context.Context) (map[int64][]int, []int64, error) 
 	return hits, places, nil
 }
 
-// held finds the places with a package of one of the names, in all manifests
+// installed finds the places with a package of one of the names, in all manifests
 // or in one.
-func (a *affected) held(ctx context.Context, names []string, manifest int64) ([]held, error) {
+func (a *affectedFinder) installed(ctx context.Context, names []string, manifest int64) ([]installed, error) {
 	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
 		FROM json_each(?1) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id
 		WHERE ?2 = 0 OR EXISTS (SELECT 1 FROM manifest_index_row AS i WHERE i.place_id = l.id AND i.manifest_id = ?2)`
@@ -151,18 +151,18 @@ func (a *affected) held(ctx context.Context, names []string, manifest int64) ([]
 		return nil, err
 	}
 	rows, err := a.r.query(ctx, find, string(list), manifest)
-	return sqlitedb.ScanAll(rows, err, scanHeld)
+	return sqlitedb.ScanAll(rows, err, scanInstalled)
 }
 
-func scanHeld(rows *sql.Rows) (held, error) {
-	h := held{pkg: &clair.Package{}}
+func scanInstalled(rows *sql.Rows) (installed, error) {
+	h := installed{pkg: &clair.Package{}}
 	p := h.pkg
 	err := rows.Scan(&h.place, &h.dist, &h.repo, &p.Name, &p.Version, &p.Kind, &p.Module, &p.Arch, &p.NormalizedVersion)
 	return h, err
 }
 
 // manifests reads which manifests have each of some places.
-func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]clair.Digest, error) {
+func (a *affectedFinder) manifests(ctx context.Context, places []int64) (map[int64][]clair.Digest, error) {
 	// One text for each place, because reading a row for each manifest takes
 	// ten times as long.
 	const find = `SELECT i.place_id, group_concat(i.manifest_id) FROM json_each(?) AS j
@@ -200,7 +200,7 @@ func (a *affected) manifests(ctx context.Context, places []int64) (map[int64][]c
 }
 
 // resolve returns the digests of ids.
-func (a *affected) resolve(ctx context.Context, ids map[int64][]int64, unknown []int64) (map[int64][]clair.Digest, error) {
+func (a *affectedFinder) resolve(ctx context.Context, ids map[int64][]int64, unknown []int64) (map[int64][]clair.Digest, error) {
 	const find = `SELECT m.id, m.hash FROM json_each(?) AS j CROSS JOIN manifest AS m ON m.id = j.value`
 	if len(a.digests)+len(unknown) > digestsKept {
 		clear(a.digests) // and ask for all of this page again

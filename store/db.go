@@ -81,8 +81,8 @@ type DB struct {
 	log  *slog.Logger
 	now  func() time.Time
 	zip  *compress.Codec
-	// recall is a cache of enrichments.
-	recall recall
+	// enrichmentCache is a cache of enrichments.
+	enrichments enrichmentCache
 	// maxSize and minFree are those of Options.
 	maxSize, minFree int64
 	// announced reports that there is a file that names this process as the

@@ -128,7 +128,7 @@ func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n in
 	defer db.imports.Unlock()
 	db.opening.Lock()
 	defer db.opening.Unlock()
-	held, err := db.held(ctx, c.kind, updater)
+	held, err := db.heldOperations(ctx, c.kind, updater)
 	if err != nil {
 		return 0, false, err
 	}
@@ -150,9 +150,9 @@ func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n in
 	return n, more, err
 }
 
-// held returns, in order, the operations whose rows must stay: those that are
+// heldOperations returns, in order, the operations whose rows must stay: those that are
 // listed or pinned.
-func (db *DB) held(ctx context.Context, kind clair.Kind, updater int64) ([]int64, error) {
+func (db *DB) heldOperations(ctx context.Context, kind clair.Kind, updater int64) ([]int64, error) {
 	const list = `SELECT o.seq FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE u.id = ?1 AND o.kind = ?2
 		UNION SELECT p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE u.id = ?1`
 	seqs, err := sqlitedb.ReadPage(ctx, db.Read, list, sqlitedb.ScanID, updater, string(kind))

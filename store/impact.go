@@ -23,7 +23,7 @@ import (
 // affected after. So it is not a change if a row replaces another one, or if
 // two updaters name one advisory, and the place stays affected.
 type impacts struct {
-	affected
+	affectedFinder
 	from, to *Snapshot
 	scope    scope
 	// rereads is, for each updater whose reader changed between the two
@@ -47,11 +47,11 @@ const impactPackages = 32
 // manifests or on those of the scope. Both snapshots stay open until it ends.
 func (db *DB) impacts(ctx context.Context, from, to *Snapshot, of scope, affects Affects) iter.Seq2[clair.Impact, error] {
 	return func(yield func(clair.Impact, error) bool) {
-		r := db.newReading(to.names)
+		r := db.newRowResolver(to.names)
 		r.aliases = true
 		im := &impacts{
-			affected: affected{db: db, r: r, affects: affects, digests: map[int64]clair.Digest{}},
-			from:     from, to: to, scope: of,
+			affectedFinder: affectedFinder{db: db, r: r, affects: affects, digests: map[int64]clair.Digest{}},
+			from:           from, to: to, scope: of,
 		}
 		err := im.run(ctx, func(i clair.Impact) bool { return yield(i, nil) })
 		if err != nil && !errors.Is(err, errStopped) {
@@ -96,11 +96,11 @@ func (im *impacts) page(ctx context.Context, page []stored, emit func(clair.Impa
 		byName[s.v.Package.Name] = append(byName[s.v.Package.Name], s)
 	}
 	for names := range slices.Chunk(slices.Sorted(maps.Keys(byName)), impactPackages) {
-		found, err := im.held(ctx, names, im.scope.id)
+		found, err := im.installed(ctx, names, im.scope.id)
 		if err != nil {
 			return err
 		}
-		places := map[string][]held{}
+		places := map[string][]installed{}
 		for _, h := range found {
 			places[h.pkg.Name] = append(places[h.pkg.Name], h)
 		}
@@ -239,7 +239,7 @@ type placeVerdict struct {
 	before, after []*stored
 }
 
-func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[string][]held, emit func(clair.Impact) bool) error {
+func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[string][]installed, emit func(clair.Impact) bool) error {
 	var verdicts []verdict
 	var rows []stored
 	hit := map[*stored]int{} // its index in rows
@@ -292,7 +292,7 @@ func (im *impacts) judgeGroups(ctx context.Context, groups []*group, places map[
 }
 
 // verdicts judges for each place whether the rows of a group affect it.
-func (im *impacts) verdicts(ctx context.Context, g *group, places []held) ([]verdict, error) {
+func (im *impacts) verdicts(ctx context.Context, g *group, places []installed) ([]verdict, error) {
 	for _, s := range append(slices.Clone(g.before), g.after...) {
 		if err := im.r.refer(ctx, s); err != nil {
 			return nil, err

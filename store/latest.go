@@ -130,7 +130,7 @@ func (l *Latest) vulnerabilities(ctx context.Context, s latestState) iter.Seq2[*
 			yield(nil, err)
 			return
 		}
-		r := l.db.newReading(l.names)
+		r := l.db.newRowResolver(l.names)
 		r.aliases = true
 		for ids := range advisories.Pages(advisoryPage) {
 			for after := int64(0); len(ids) > 0; {
@@ -192,7 +192,7 @@ func scanPair(rows *sql.Rows) (p [2]int64, err error) {
 
 // advisoryRows reads all rows of some advisories, those of the first one only
 // after a row's id, and returns the advisory that may have more rows.
-func (l *Latest) advisoryRows(ctx context.Context, s latestState, r *reading, ids []int64, after int64) (rows []stored, left []int64, err error) {
+func (l *Latest) advisoryRows(ctx context.Context, s latestState, r *rowResolver, ids []int64, after int64) (rows []stored, left []int64, err error) {
 	const find = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = j.value
 		WHERE r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) AND (j.key > 0 OR r.id > ?4)

@@ -26,11 +26,11 @@ func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(
 			return
 		}
 		defer snap.Close()
-		advisories := db.newReading(snap.names)
+		advisories := db.newRowResolver(snap.names)
 		advisories.aliases = true
 		texts := advisories.readTexts(ctx)
 		defer texts.stop()
-		r := db.newReading(snap.names)
+		r := db.newRowResolver(snap.names)
 		for i := range lookups {
 			l := lookup{i: i, Lookup: &lookups[i], snap: snap, r: r, keep: keep, texts: texts}
 			if err := l.prepare(ctx); err != nil {
@@ -62,7 +62,7 @@ type keptPage struct {
 	err    error
 }
 
-func (r *reading) readTexts(parent context.Context) *textReader {
+func (r *rowResolver) readTexts(parent context.Context) *textReader {
 	ctx, cancel := context.WithCancel(parent)
 	t := &textReader{in: make(chan keptPage), out: make(chan keptPage), err: parent.Err}
 	var wg sync.WaitGroup
@@ -140,7 +140,7 @@ type lookup struct {
 	*clair.Lookup
 	i     int
 	snap  *Snapshot
-	r     *reading
+	r     *rowResolver
 	keep  func(clair.Candidate) bool
 	texts *textReader
 

@@ -133,7 +133,7 @@ func (db *DB) rowsByID(ctx context.Context, ids []int64) ([]outbox.Vulnerability
 	const read = `SELECT ` + narrowColumns + `, u.name FROM json_each(?) AS j
 		CROSS JOIN vuln_row AS r ON r.id = j.value
 		CROSS JOIN updater AS u ON u.id = r.updater_id`
-	r := db.newReading(map[int64]string{})
+	r := db.newRowResolver(map[int64]string{})
 	rows, err := r.query(ctx, read, sqlitedb.JSONList(ids))
 	found, err := sqlitedb.ScanAll(rows, err, func(rows *sql.Rows) (stored, error) {
 		var updater string

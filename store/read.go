@@ -54,8 +54,8 @@ func scanNarrowAnd(rows *sql.Rows, rest ...any) (s stored, err error) {
 	return s, err
 }
 
-// reading is a cache of the values that rows refer to, while rows are read.
-type reading struct {
+// rowResolver is a cache of the values that rows refer to, while rows are read.
+type rowResolver struct {
 	db    *sql.DB
 	dists map[int64]*clair.Distribution
 	repos map[int64]*clair.Repository
@@ -68,8 +68,8 @@ type reading struct {
 	prepared func(context.Context, string) (*sql.Stmt, error)
 }
 
-func (db *DB) newReading(names map[int64]string) *reading {
-	return &reading{
+func (db *DB) newRowResolver(names map[int64]string) *rowResolver {
+	return &rowResolver{
 		db: db.Read, names: names, prepared: db.Prepared,
 		description: compress.Text{Zip: db.zip}, links: compress.Text{Zip: db.zip},
 		dists: map[int64]*clair.Distribution{}, repos: map[int64]*clair.Repository{},
@@ -78,7 +78,7 @@ func (db *DB) newReading(names map[int64]string) *reading {
 
 // query runs one of the many short queries of a report. Compiling them each
 // time would take a tenth of it.
-func (r *reading) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+func (r *rowResolver) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	stmt, err := r.prepared(ctx, query)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (r *reading) query(ctx context.Context, query string, args ...any) (*sql.Ro
 }
 
 // complete fills in everything that the rows of a page refer to.
-func (r *reading) complete(ctx context.Context, page []stored) error {
+func (r *rowResolver) complete(ctx context.Context, page []stored) error {
 	for i := range page {
 		if err := r.refer(ctx, &page[i]); err != nil {
 			return err
@@ -98,7 +98,7 @@ func (r *reading) complete(ctx context.Context, page []stored) error {
 }
 
 // refer fills in the values that the row refers to, except the advisory.
-func (r *reading) refer(ctx context.Context, s *stored) (err error) {
+func (r *rowResolver) refer(ctx context.Context, s *stored) (err error) {
 	s.v.Updater = r.names[s.updater]
 	if s.v.Dist, err = r.dist(ctx, s.dist); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (r *reading) refer(ctx context.Context, s *stored) (err error) {
 }
 
 // advisories fills in the advisories of the rows of one page.
-func (r *reading) advisories(ctx context.Context, page []stored) error {
+func (r *rowResolver) advisories(ctx context.Context, page []stored) error {
 	return r.readAdvisories(ctx, page, &r.description, &r.links, func(i int) {
 		page[i].v.Description, page[i].v.Links = r.description.Text, r.links.Text
 	})
@@ -119,7 +119,7 @@ type storedTexts struct{ description, links any }
 
 // packedAdvisories does the same as advisories, except that it returns the
 // texts as they are stored.
-func (r *reading) packedAdvisories(ctx context.Context, page []stored) ([]storedTexts, error) {
+func (r *rowResolver) packedAdvisories(ctx context.Context, page []stored) ([]storedTexts, error) {
 	texts := make([]storedTexts, len(page))
 	var t storedTexts
 	err := r.readAdvisories(ctx, page, &t.description, &t.links, func(i int) { texts[i] = t })
@@ -127,7 +127,7 @@ func (r *reading) packedAdvisories(ctx context.Context, page []stored) ([]stored
 }
 
 // unpack fills in the texts of a page.
-func (r *reading) unpack(page []stored, texts []storedTexts) error {
+func (r *rowResolver) unpack(page []stored, texts []storedTexts) error {
 	for i, t := range texts {
 		if err := cmp.Or(r.description.Scan(t.description), r.links.Scan(t.links)); err != nil {
 			return err
@@ -140,7 +140,7 @@ func (r *reading) unpack(page []stored, texts []storedTexts) error {
 // readAdvisories fills in the advisories of the rows of one page, except for
 // their texts: it scans those into description and links, and calls scanned
 // with the index in the page.
-func (r *reading) readAdvisories(ctx context.Context, page []stored, description, links any, scanned func(i int)) error {
+func (r *rowResolver) readAdvisories(ctx context.Context, page []stored, description, links any, scanned func(i int)) error {
 	if len(page) == 0 {
 		return nil
 	}
@@ -174,7 +174,7 @@ func (r *reading) readAdvisories(ctx context.Context, page []stored, description
 
 // readAliases fills in the aliases of the rows of one page, if they are
 // needed. The list has their advisories.
-func (r *reading) readAliases(ctx context.Context, page []stored, list string) error {
+func (r *rowResolver) readAliases(ctx context.Context, page []stored, list string) error {
 	if !r.aliases {
 		return nil
 	}
@@ -236,10 +236,10 @@ func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.S
 		defer wg.Wait()
 		defer cancel()
 		var queue []*completing
-		readings := [2]*reading{db.newReading(names), db.newReading(names)}
+		resolvers := [2]*rowResolver{db.newRowResolver(names), db.newRowResolver(names)}
 		n := 0
 		for rows, err := range db.pages(ctx, w) {
-			c, r := &completing{rows: rows, err: err, done: make(chan struct{})}, readings[n%len(readings)]
+			c, r := &completing{rows: rows, err: err, done: make(chan struct{})}, resolvers[n%len(resolvers)]
 			n++
 			if n == 1 { // the first page is short, and somebody waits for it
 				c.run(ctx, r)
@@ -248,7 +248,7 @@ func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.S
 				}
 				continue
 			}
-			if len(queue) == len(readings) { // before its reading is used again
+			if len(queue) == len(resolvers) { // before its resolver is used again
 				if !queue[0].yield(yield) {
 					return
 				}
@@ -272,7 +272,7 @@ type completing struct {
 	done chan struct{} // closed once the others are set
 }
 
-func (c *completing) run(ctx context.Context, r *reading) {
+func (c *completing) run(ctx context.Context, r *rowResolver) {
 	defer close(c.done)
 	if c.err == nil {
 		c.err = r.complete(ctx, c.rows)
@@ -377,7 +377,7 @@ func (db *DB) walkAt(ctx context.Context, w walk, seq int64, send func(rowsPage)
 }
 
 // readDist and readRepo load the value of an id; for 0 they return nil.
-func (r *reading) dist(ctx context.Context, id int64) (*clair.Distribution, error) {
+func (r *rowResolver) dist(ctx context.Context, id int64) (*clair.Distribution, error) {
 	if d, ok := r.dists[id]; ok || id == 0 {
 		return d, nil
 	}
@@ -391,7 +391,7 @@ func (r *reading) dist(ctx context.Context, id int64) (*clair.Distribution, erro
 	return d, nil
 }
 
-func (r *reading) repo(ctx context.Context, id int64) (*clair.Repository, error) {
+func (r *rowResolver) repo(ctx context.Context, id int64) (*clair.Repository, error) {
 	if p, ok := r.repos[id]; ok || id == 0 {
 		return p, nil
 	}
@@ -404,8 +404,11 @@ func (r *reading) repo(ctx context.Context, id int64) (*clair.Repository, error)
 	return p, nil
 }
 
+// rememberedKept is the size of a cache of distributions or repositories.
+const rememberedKept = 4096
+
 func remember[V any](cache map[int64]V, id int64, v V) {
-	if len(cache) >= InternKept {
+	if len(cache) >= rememberedKept {
 		clear(cache)
 	}
 	cache[id] = v

@@ -28,7 +28,7 @@ type Snapshot struct {
 	seqs  map[int64]int64
 	names map[int64]string
 	// reading is Page's cache, nil before its first call.
-	reading *reading
+	resolver *rowResolver
 }
 
 // Snapshot returns a snapshot of the current state. The caller closes it.

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
-	"oriel/store/history"
 )
 
 func TestDB_UpdateVulnerabilities_KeepsEverything(t *testing.T) {
@@ -57,56 +56,6 @@ func TestDB_UpdateVulnerabilities_SharesAdvisories(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"2500 1"}, list(t, db.Read, `SELECT (SELECT count(*) FROM vuln_row) || ' ' || count(*) FROM advisory`))
-}
-
-// The hash is stored, so it may never change for a row that has not.
-func TestHashVulnerability(t *testing.T) {
-	h := &history.Hasher{}
-	v := vuln("A1")
-	base := hashVulnerability(h, v).Hash
-	require.Equal(t, "4cff", fmt.Sprintf("%x", base[:2]), "the hash of a row has changed: every stored row would be written anew")
-	require.Equal(t, base, hashVulnerability(h, vuln("A1")).Hash)
-	same := map[string]func(v *clair.Vulnerability){
-		"id":                  func(v *clair.Vulnerability) { v.ID = "7" },
-		"updater":             func(v *clair.Vulnerability) { v.Updater = "x" },
-		"normalized_severity": func(v *clair.Vulnerability) { v.NormalizedSeverity = clair.Low },
-		"order_of_aliases": func(v *clair.Vulnerability) {
-			v.Aliases = []string{"CVE-2024-A1"}
-		},
-	}
-	for name, change := range same {
-		v := vuln("A1")
-		change(v)
-		require.Equal(t, base, hashVulnerability(h, v).Hash, name)
-	}
-	seen := map[history.Hash]string{base: "the row itself"}
-	differ := map[string]func(v *clair.Vulnerability){
-		"name":        func(v *clair.Vulnerability) { v.Name += "x" },
-		"description": func(v *clair.Vulnerability) { v.Description += "x" },
-		"links":       func(v *clair.Vulnerability) { v.Links += "x" },
-		"moved_text":  func(v *clair.Vulnerability) { v.Description, v.Links = v.Description+v.Links, "" },
-		"severity":    func(v *clair.Vulnerability) { v.Severity = "LOW" },
-		"issued":      func(v *clair.Vulnerability) { v.Issued = v.Issued.AddDate(0, 0, 1) },
-		"aliases":     func(v *clair.Vulnerability) { v.Aliases = append(slices.Clone(v.Aliases), "GHSA-1") },
-		"package":     func(v *clair.Vulnerability) { v.Package.Name += "x" },
-		"version":     func(v *clair.Vulnerability) { v.Package.Version = "1" },
-		"kind":        func(v *clair.Vulnerability) { v.Package.Kind = clair.Source },
-		"module":      func(v *clair.Vulnerability) { v.Package.Module = "m" },
-		"arch":        func(v *clair.Vulnerability) { v.Package.Arch = "m" },
-		"arch_op":     func(v *clair.Vulnerability) { v.ArchOperation = clair.ArchEquals },
-		"fixed":       func(v *clair.Vulnerability) { v.FixedInVersion = "fixed=2" },
-		"range":       func(v *clair.Vulnerability) { v.Range = &clair.Range{Lower: "a", Upper: "b"} },
-		"dist":        func(v *clair.Vulnerability) { v.Dist = &clair.Distribution{DID: "go"} },
-		"repo":        func(v *clair.Vulnerability) { v.Repo = &clair.Repository{Name: "pypi"} },
-		"no_repo":     func(v *clair.Vulnerability) { v.Repo = nil },
-	}
-	for name, change := range differ {
-		v := vuln("A1")
-		change(v)
-		got := hashVulnerability(h, v).Hash
-		require.Empty(t, seen[got], name)
-		seen[got] = name
-	}
 }
 
 func TestDB_SecondImportAtOnce(t *testing.T) {

@@ -54,7 +54,7 @@ func (m *Manager) Need(ctx context.Context, places ...string) (fetching []string
 	if err != nil || len(due) == 0 {
 		return running, err
 	}
-	if err := m.store.CheckRoom(ctx); err != nil {
+	if err := m.store.CheckQuota(ctx); err != nil {
 		return running, fmt.Errorf("fetch automatic feeds: %w", err)
 	}
 	m.mu.Lock()
@@ -96,7 +96,7 @@ func (m *Manager) UpdateNeeded(ctx context.Context, places ...string) ([]Result,
 	if err != nil || len(due) == 0 {
 		return nil, err
 	}
-	if err := m.store.CheckRoom(ctx); err != nil {
+	if err := m.store.CheckQuota(ctx); err != nil {
 		return nil, fmt.Errorf("fetch automatic feeds: %w", err)
 	}
 	return m.update(ctx, due)

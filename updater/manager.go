@@ -39,9 +39,9 @@ type Store interface {
 type NeedStore interface {
 	// SetNeeded records that a place needed updaters at a time.
 	SetNeeded(ctx context.Context, at time.Time, place string, updaters ...string) error
-	// CheckRoom returns an ErrUnavailable if the database or its disk is too
+	// CheckQuota returns an ErrUnavailable if the database or its disk is too
 	// full for an import.
-	CheckRoom(context.Context) error
+	CheckQuota(context.Context) error
 }
 
 // StatusStore keeps how the updaters' last runs went.

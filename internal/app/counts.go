@@ -97,7 +97,7 @@ func (f *findings) recount(ctx context.Context, by *counted) (time.Duration, err
 		return 0, nil
 	}
 	places := &match.PlaceCounter{}
-	counts, err := match.Count(ctx, f.db, places.Through(f.db.HeldPackages(ctx)))
+	counts, err := match.Count(ctx, f.db, places.Through(f.db.InstalledPackages(ctx)))
 	took := time.Since(start)
 	if err != nil {
 		return took, err

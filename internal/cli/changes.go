@@ -101,7 +101,7 @@ func notCovered(ctx context.Context, c *match.Coverer, db *store.DB, hash clair.
 		return coverage.NotCovered(), nil
 	}
 	var counter match.PlaceCounter
-	for _, err := range counter.Through(db.HeldPackages(ctx)) {
+	for _, err := range counter.Through(db.InstalledPackages(ctx)) {
 		if err != nil {
 			return nil, err
 		}

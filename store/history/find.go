@@ -12,7 +12,7 @@ import (
 func (im *importer[R]) find(ctx context.Context, batches <-chan []Row[R], fresh chan<- []Row[R]) error {
 	defer close(fresh)
 	for batch := range batches {
-		if err := im.db.CheckRoom(ctx); err != nil {
+		if err := im.db.CheckQuota(ctx); err != nil {
 			return err
 		}
 		batch, err := im.dropAll(ctx, batch)

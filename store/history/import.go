@@ -169,7 +169,7 @@ func (im *importer[R]) end() { im.db.Release(im.updater) }
 
 func (im *importer[R]) start(ctx context.Context) error {
 	var last sql.NullInt64
-	if err := im.db.CheckRoom(ctx); err != nil {
+	if err := im.db.CheckQuota(ctx); err != nil {
 		return err
 	}
 	if err := im.findBase(ctx); err != nil {
@@ -327,7 +327,7 @@ func Import[R any](ctx context.Context, db *Engine, rel Relation, t Table[R], f 
 	}
 	defer im.end()
 	defer func() {
-		if errors.Is(err, ErrNoRoom) {
+		if errors.Is(err, ErrQuota) {
 			err = errors.Join(err, im.abandon(ctx))
 		}
 	}()
@@ -383,16 +383,16 @@ type Engine struct {
 	// updater is claimed no garbage is collected.
 	Claim   func(updater string) error
 	Release func(updater string)
-	// checkRoom returns an errNoRoom if the database or the disk is too full
+	// checkQuota returns an ErrQuota if the database or the disk is too full
 	// for an import.
-	CheckRoom func(context.Context) error
-	Now       func() time.Time
+	CheckQuota func(context.Context) error
+	Now        func() time.Time
 	// completed is called when a vulnerability operation has completed.
 	Completed func()
 }
 
-// ErrNoRoom means that an import would use more of the disk than it may.
-var ErrNoRoom = fmt.Errorf("%w: there is no room for an import", clair.ErrUnavailable)
+// ErrQuota means that an import would use more of the disk than it may.
+var ErrQuota = fmt.Errorf("%w: there is no room for an import", clair.ErrUnavailable)
 
 // abandon closes the rows that a failed import has written, so that they are
 // garbage. After other failures they stay as the base of the next import; here

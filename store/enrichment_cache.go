@@ -2,38 +2,38 @@ package store
 
 import "sync"
 
-// recallBytes limits the cache of enrichments, to about what five reports of
+// enrichmentCacheBytes limits the cache of enrichments, to about what five reports of
 // 750 vulnerabilities each look up.
-const recallBytes = 6 << 20
+const enrichmentCacheBytes = 6 << 20
 
-// recall is a cache of the enrichments that were looked up last, because
+// enrichmentCache is a cache of the enrichments that were looked up last, because
 // reports look up the same ones again and again: images share their bases, and
 // are requested repeatedly. The view of an operation never changes, so nothing
 // in the cache is ever wrong; the entries of older operations are replaced by
 // those of newer ones.
-type recall struct {
+type enrichmentCache struct {
 	mu sync.Mutex
 	// Results are added to young. When it holds half of the limit, it becomes
 	// old, and the previous old is dropped.
-	young, old map[recallKey][]taggedEnrichment
+	young, old map[enrichmentKey][]taggedEnrichment
 	size       int // of young, in bytes
 }
 
-type recallKey struct {
+type enrichmentKey struct {
 	view
 	tag string
 }
 
 // get returns the cached rows of tags, and the tags that are not cached.
-func (r *recall) get(v view, tags []string) (rows []taggedEnrichment, unknown []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (c *enrichmentCache) get(v view, tags []string) (rows []taggedEnrichment, unknown []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, tag := range tags {
-		k := recallKey{v, tag}
-		list, ok := r.young[k]
+		k := enrichmentKey{v, tag}
+		list, ok := c.young[k]
 		if !ok {
-			if list, ok = r.old[k]; ok {
-				r.keep(k, list)
+			if list, ok = c.old[k]; ok {
+				c.keep(k, list)
 			}
 		}
 		if !ok {
@@ -45,20 +45,20 @@ func (r *recall) get(v view, tags []string) (rows []taggedEnrichment, unknown []
 }
 
 // put adds all rows of tags in a view, possibly none.
-func (r *recall) put(v view, tags []string, rows []taggedEnrichment) {
+func (c *enrichmentCache) put(v view, tags []string, rows []taggedEnrichment) {
 	byTag := make(map[string][]taggedEnrichment, len(tags))
 	for _, row := range rows {
 		byTag[row.tag] = append(byTag[row.tag], row)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, tag := range tags {
-		r.keep(recallKey{v, tag}, byTag[tag])
+		c.keep(enrichmentKey{v, tag}, byTag[tag])
 	}
 }
 
 // keep adds a tag's rows to young. mu is held.
-func (r *recall) keep(k recallKey, rows []taggedEnrichment) {
+func (c *enrichmentCache) keep(k enrichmentKey, rows []taggedEnrichment) {
 	const entry, perRow = 160, 160 // what maps, slices and strings take, roughly
 	size := entry + 2*len(k.tag)
 	for _, row := range rows {
@@ -67,8 +67,8 @@ func (r *recall) keep(k recallKey, rows []taggedEnrichment) {
 			size += len(t) + 16
 		}
 	}
-	if r.size += size; r.young == nil || r.size > recallBytes/2 {
-		r.old, r.young, r.size = r.young, map[recallKey][]taggedEnrichment{}, size
+	if c.size += size; c.young == nil || c.size > enrichmentCacheBytes/2 {
+		c.old, c.young, c.size = c.young, map[enrichmentKey][]taggedEnrichment{}, size
 	}
-	r.young[k] = rows
+	c.young[k] = rows
 }

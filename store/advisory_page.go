@@ -28,7 +28,7 @@ func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	r := s.db.newReading(s.names)
+	r := s.db.newRowResolver(s.names)
 	var all []clair.Section
 	for _, updater := range slices.Sorted(maps.Keys(s.seqs)) {
 		known := s.db.counted[updater]
@@ -55,7 +55,7 @@ func (db *DB) Sections(ctx context.Context) ([]clair.Section, error) {
 	return s.Sections(ctx)
 }
 
-func (s *Snapshot) countSections(ctx context.Context, r *reading, updater int64) ([]clair.Section, error) {
+func (s *Snapshot) countSections(ctx context.Context, r *rowResolver, updater int64) ([]clair.Section, error) {
 	const count = `SELECT updater_id, dist_id, repo_id, count(*) FROM vuln_row INDEXED BY vuln_row_section
 		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2) GROUP BY dist_id, repo_id`
 	list, err := sqlitedb.ReadPage(ctx, s.db.Read, count, scanSection, updater, s.seqs[updater])
@@ -86,9 +86,9 @@ const textBatch = 32
 // Page reads the rows of some sections after a cursor: at most limit of them,
 // and not more than about size bytes. It is for one goroutine at a time.
 func (s *Snapshot) Page(ctx context.Context, sections []clair.SectionID, from clair.Cursor, limit int, size int64) (clair.SectionPage, error) {
-	if s.reading == nil {
-		s.reading = s.db.newReading(s.names)
-		s.reading.aliases = true
+	if s.resolver == nil {
+		s.resolver = s.db.newRowResolver(s.names)
+		s.resolver.aliases = true
 	}
 	page, err := s.page(ctx, sections, from, limit, size)
 	if err != nil {
@@ -164,11 +164,11 @@ func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64)
 	page := make([]stored, len(batch))
 	for i := range batch {
 		page[i] = batch[i].stored
-		if err := s.reading.refer(ctx, &page[i]); err != nil {
+		if err := s.resolver.refer(ctx, &page[i]); err != nil {
 			return 0, 0, err
 		}
 	}
-	texts, err := s.reading.packedAdvisories(ctx, page)
+	texts, err := s.resolver.packedAdvisories(ctx, page)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -179,7 +179,7 @@ func (s *Snapshot) complete(ctx context.Context, batch []sectionRow, size int64)
 		took += rowSize(batch[fits])
 		fits++
 	}
-	return fits, took, s.reading.unpack(page[:fits], texts[:fits])
+	return fits, took, s.resolver.unpack(page[:fits], texts[:fits])
 }
 
 // rowSize returns the approximate size of a row as JSON.

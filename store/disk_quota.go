@@ -10,16 +10,16 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// CheckRoom returns an ErrUnavailable if the database or its disk is too full
+// CheckQuota returns an ErrUnavailable if the database or its disk is too full
 // for an import.
-func (db *DB) CheckRoom(ctx context.Context) error { return db.checkRoom(ctx) }
+func (db *DB) CheckQuota(ctx context.Context) error { return db.checkQuota(ctx) }
 
-// checkRoom refuses imports if the database or the disk is too full. It is
+// checkQuota refuses imports if the database or the disk is too full. It is
 // called before an import and again for each batch, because the size of a feed
 // is not known before. Free space within the file counts as free. Other writes
 // continue: they are small, and min_free leaves space for them and for the
 // log.
-func (db *DB) checkRoom(ctx context.Context) error {
+func (db *DB) checkQuota(ctx context.Context) error {
 	if db.maxSize > 0 {
 		used, err := db.Used(ctx)
 		if err != nil {
@@ -31,7 +31,7 @@ func (db *DB) checkRoom(ctx context.Context) error {
 		}
 		if used+log > db.maxSize {
 			return fmt.Errorf("%w: the database takes %s with its log, and store.max_db_size is %v",
-				history.ErrNoRoom, megabytes(used+log), quantity.Bytes(db.maxSize))
+				history.ErrQuota, megabytes(used+log), quantity.Bytes(db.maxSize))
 		}
 	}
 	if db.minFree > 0 {
@@ -40,7 +40,7 @@ func (db *DB) checkRoom(ctx context.Context) error {
 			return err
 		}
 		if free < db.minFree {
-			return fmt.Errorf("%w: %s are free on the disk, and store.min_free is %v", history.ErrNoRoom, megabytes(free), quantity.Bytes(db.minFree))
+			return fmt.Errorf("%w: %s are free on the disk, and store.min_free is %v", history.ErrQuota, megabytes(free), quantity.Bytes(db.minFree))
 		}
 	}
 	return nil

@@ -10,15 +10,15 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// HeldPackages streams the packages of all manifests, each once for each of
+// InstalledPackages streams the packages of all manifests, each once for each of
 // its distributions and repositories. Packages share the pointers to those,
 // and must not be modified.
-func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage, error] {
+func (db *DB) InstalledPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage, error] {
 	const page = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version,
 		(SELECT count(*) FROM manifest_index_row AS i WHERE i.place_id = l.id)
 		FROM place AS l CROSS JOIN package AS p ON p.id = l.package_id WHERE l.id > ? ORDER BY l.id LIMIT ?`
 	return func(yield func(clair.InstalledPackage, error) bool) {
-		r := db.newReading(nil)
+		r := db.newRowResolver(nil)
 		for after := int64(0); ; {
 			rows, err := r.query(ctx, page, after, streamRows)
 			found, err := sqlitedb.ScanAll(rows, err, scanCounted)
@@ -46,7 +46,7 @@ func (db *DB) HeldPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage
 
 // counted is a package with the number of manifests that contain it.
 type counted struct {
-	held
+	installed
 	manifests int64
 }
 
@@ -57,7 +57,7 @@ func scanCounted(rows *sql.Rows) (c counted, err error) {
 	return c, err
 }
 
-func (r *reading) counted(ctx context.Context, c counted) (p clair.InstalledPackage, err error) {
+func (r *rowResolver) counted(ctx context.Context, c counted) (p clair.InstalledPackage, err error) {
 	p.Package, p.Manifests = c.pkg, c.manifests
 	if p.Dist, err = r.dist(ctx, c.dist); err != nil {
 		return p, err
