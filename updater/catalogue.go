@@ -207,7 +207,7 @@ func placesOfTable(f feed.Feed) []string {
 		return []string{"debian:*"}
 	}
 	if f.Format == "redhat-vex" {
-		return []string{"rhel:*"}
+		return []string{"rhel:*", "rhcc"}
 	}
 	var out []string
 	for _, name := range f.Strings("ecosystems") {
