@@ -29,6 +29,10 @@ type reporter struct {
 	cfg     *app.Config
 	log     *slog.Logger
 	offline bool
+	// severities lets feeds be fetched that only have severities. They are
+	// many times as large as others, so that only filters and gates that
+	// depend on severities are a reason.
+	severities bool
 
 	// db is open for reading, nil if there is no database yet.
 	db *store.DB
@@ -78,12 +82,18 @@ func (r *reporter) report(ctx context.Context, name string, in index.InputOption
 	if known, err = r.feeds(ctx); err != nil {
 		return nil, nil, err
 	}
-	if need := app.NeededForSeverity(r.cfg, res.Report, known, time.Now()); r.mayFetch() && !need.IsZero() {
-		if err := r.fetch(ctx, need); err != nil {
-			return nil, nil, err
-		}
-		res, err = app.NewMatcher(r.cfg, r.db).Report(ctx, input.Report)
+	need = app.NeededForSeverity(r.cfg, res.Report, known, time.Now())
+	if need.IsZero() || !r.mayFetch() {
+		return input, res, nil
 	}
+	if !r.severities {
+		fmt.Fprintf(r.o.stderr, "oriel: note: some findings have no severity; to have it from NVD: oriel update %s\n", strings.Join(need.Feeds(), " "))
+		return input, res, nil
+	}
+	if err := r.fetch(ctx, need); err != nil {
+		return nil, nil, err
+	}
+	res, err = app.NewMatcher(r.cfg, r.db).Report(ctx, input.Report)
 	return input, res, err
 }
 

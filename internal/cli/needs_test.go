@@ -150,13 +150,22 @@ func TestReport_FetchesWhatItNeeds(t *testing.T) {
 	for _, name := range []string{"alpine/v3.23-main (127 B)", "alpine/v3.23-community (130 B)", "epss", "kev"} {
 		require.Contains(t, errs, "fetching "+name)
 	}
-	// The finding has no severity, which NVD may have.
-	require.Equal(t, []string{"/epss.csv", "/kev.json", "/nvd.json", "/v3.23/community.json", "/v3.23/main.json"}, m.net.taken())
+	require.Equal(t, []string{"/epss.csv", "/kev.json", "/v3.23/community.json", "/v3.23/main.json"}, m.net.taken())
+	require.Contains(t, errs, "some findings have no severity; to have it from NVD: oriel update nvd")
 
 	code, _, errs = m.report("alpine")
 	require.Zero(t, code)
 	require.Empty(t, m.net.taken(), "what has been fetched is not fetched again")
 	require.NotContains(t, errs, "fetching")
+
+	// The finding has no severity, which a gate depends on and NVD may have.
+	code, _, errs = m.report("alpine", "--fail-on", "kev")
+	require.Zero(t, code, errs)
+	require.Empty(t, m.net.taken())
+	code, _, errs = m.report("alpine", "--fail-on", "high")
+	require.Zero(t, code, errs)
+	require.Equal(t, []string{"/nvd.json"}, m.net.taken())
+	require.Contains(t, errs, "fetching nvd")
 
 	// A release that no feed covers fetches nothing, and is not clean.
 	code, out, _ = m.report("kali")

@@ -99,10 +99,11 @@ func (o *oriel) report(ctx context.Context, name string, f reportFlags) (err err
 		return usageError{err}
 	}
 	r := &reporter{
-		o:       o,
-		cfg:     cfg,
-		log:     log,
-		offline: f.offline,
+		o:          o,
+		cfg:        cfg,
+		log:        log,
+		offline:    f.offline,
+		severities: f.dependsOnSeverity(),
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	input, res, err := r.report(ctx, name, in)
@@ -137,6 +138,21 @@ func (f reportFlags) gates(allowed []string) (render.Gates, error) {
 		allowed = append(slices.Clone(allowed), strings.Split(f.allowIncomplete, ",")...)
 	}
 	return render.ParseGates(f.failOn, allowed)
+}
+
+// dependsOnSeverity reports whether a filter or gate depends on the severity of
+// findings.
+func (f reportFlags) dependsOnSeverity() bool {
+	if f.minSeverity != "" {
+		return true
+	}
+	for word := range strings.SplitSeq(f.failOn, ",") {
+		word = strings.ToLower(strings.TrimSpace(word))
+		if word != "" && word != "kev" && word != "incomplete" && !strings.HasPrefix(word, "epss") {
+			return true
+		}
+	}
+	return false
 }
 
 // parse checks the flags, except for the gates.
