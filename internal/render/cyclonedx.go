@@ -125,24 +125,7 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 	out := cdx.Vulnerability{
 		BOMRef: "vulnerability-" + v.ID, ID: v.Name, Source: &cdx.Source{Name: v.Feed}, Description: v.Description,
 	}
-	var ratings []cdx.VulnerabilityRating
-	if !v.Scored {
-		ratings = append(ratings, cdx.VulnerabilityRating{Source: &cdx.Source{Name: v.Feed}, Severity: cdxSeverity(v.Severity)})
-	}
-	if v.Priority.CVSS != nil {
-		score := cdx.VulnerabilityRating{
-			Source: &cdx.Source{Name: "CVSS"}, Score: v.Priority.CVSS, Method: cdxMethod(v.Priority.Vector), Vector: v.Priority.Vector,
-		}
-		if v.Scored {
-			score.Severity = cdxSeverity(v.Severity)
-		}
-		ratings = append(ratings, score)
-	}
-	if v.Priority.EPSS != nil {
-		ratings = append(ratings, cdx.VulnerabilityRating{
-			Source: &cdx.Source{Name: "EPSS", URL: "https://www.first.org/epss/"}, Score: v.Priority.EPSS, Method: cdx.ScoringMethodOther,
-		})
-	}
+	ratings := cdxRatings(v)
 	out.Ratings = &ratings
 	var refs []cdx.VulnerabilityReference
 	for _, a := range v.otherIDs() {
@@ -184,6 +167,30 @@ func cdxVulnerability(v *Vulnerability, findings []Finding) cdx.Vulnerability {
 	}
 	out.Properties = props.list()
 	return out
+}
+
+// cdxRatings returns the feed's severity, the CVSS score and the EPSS score, as
+// far as they are known.
+func cdxRatings(v *Vulnerability) []cdx.VulnerabilityRating {
+	var ratings []cdx.VulnerabilityRating
+	if !v.Scored {
+		ratings = append(ratings, cdx.VulnerabilityRating{Source: &cdx.Source{Name: v.Feed}, Severity: cdxSeverity(v.Severity)})
+	}
+	if v.Priority.CVSS != nil {
+		score := cdx.VulnerabilityRating{
+			Source: &cdx.Source{Name: "CVSS"}, Score: v.Priority.CVSS, Method: cdxMethod(v.Priority.Vector), Vector: v.Priority.Vector,
+		}
+		if v.Scored {
+			score.Severity = cdxSeverity(v.Severity)
+		}
+		ratings = append(ratings, score)
+	}
+	if v.Priority.EPSS != nil {
+		ratings = append(ratings, cdx.VulnerabilityRating{
+			Source: &cdx.Source{Name: "EPSS", URL: "https://www.first.org/epss/"}, Score: v.Priority.EPSS, Method: cdx.ScoringMethodOther,
+		})
+	}
+	return ratings
 }
 
 func cdxAffects(f Finding) cdx.Affects {
