@@ -308,8 +308,9 @@ func TestAffects_RedHatHost(t *testing.T) {
 	}
 }
 
-// A module is built once for each stream of what it needs, and the hash that
-// tells these builds apart has no order. CVE-2025-40907 in perl-FCGI:0.78.
+// A module is built once for each stream of its dependencies, and the hash
+// that distinguishes these builds has no order. CVE-2025-40907 in
+// perl-FCGI:0.78.
 func TestAffects_ModuleContext(t *testing.T) {
 	const fixed = "1:0.78-12.module+el8.10.0+23147+95b68fad"
 	for version, want := range map[string]bool{

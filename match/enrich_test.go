@@ -115,8 +115,8 @@ func TestMatcher_Priority(t *testing.T) {
 	}
 }
 
-// What an enricher says is read as JSON, however it is written, and refused
-// where it is none or of another shape.
+// The messages of enrichers are parsed as JSON, in any form, and are refused
+// if they are not JSON or have another shape.
 func TestMatcher_Messages(t *testing.T) {
 	db := newStore(t, debianRow("1", "a", clair.Binary, "2", clair.Low))
 	number := func(x float64) *float64 { return &x }

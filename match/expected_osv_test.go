@@ -95,9 +95,9 @@ func TestExpected_OSVDistributions(t *testing.T) {
 	t.Logf("osv-api, distributions: %d queries, %d findings, none that the answers lack", queries, found)
 }
 
-// TestExpected_Labels grades by what people found in real images: a true
-// positive must be found, and a false one must not. Rows that no comparison of
-// versions can tell, as the corpus says beside them, are left out.
+// TestExpected_Labels checks labels that people gave to findings in real
+// images: true positives must be found, and false ones must not. Rows that a
+// comparison of versions cannot decide, according to the corpus, are left out.
 func TestExpected_Labels(t *testing.T) {
 	db := openStore(t)
 	aliases := aliasesOf(importFeeds(t, db, append(slices.Clone(languageFeeds), feed{format: "osv", path: "expected/public/match-labels/AlmaLinux-8.extract.zip"})...))

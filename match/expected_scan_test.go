@@ -118,7 +118,7 @@ func TestScan_Places(t *testing.T) {
 	}
 	rhel := func(cpe string) *clair.Repository { return &clair.Repository{Name: cpe, Key: "rhel-cpe-repository"} }
 	odd := *release(t, "alpine 3.18")
-	odd.VersionID, odd.Version = "3.19.1", "3.19" // Alpine's rule goes by the pretty name
+	odd.VersionID, odd.Version = "3.19.1", "3.19" // Alpine's rule uses the pretty name
 	suse := *release(t, "sles 15.5")
 	suse.VersionID, suse.PrettyName = "15", "whatever"
 	storeRows(t, db, "rows", []*clair.Vulnerability{

@@ -26,9 +26,9 @@ import (
 	"oriel/updater"
 )
 
-// The tests of expected_*_test.go grade whole reports by what others have
-// published: feeds and inventories go in as they come, and the complete set of
-// findings must come out. What is missing fails, and so does what is too much.
+// The tests of expected_*_test.go compare whole reports with published
+// results: feeds and inventories are read as they are, and the complete set of
+// findings must result. Missing findings fail, and so do extra ones.
 
 // openStore opens a new database.
 func openStore(t testing.TB) *store.DB {

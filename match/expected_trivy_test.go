@@ -215,8 +215,8 @@ var goldens = map[string]golden{
 	"alpine-distroless": {release: "alpine edge"},
 }
 
-// trivySources are the source packages of what the images have. Trivy knows
-// them by the packages' own metadata, which its reports leave out.
+// trivySources are the source packages of the images' packages. Trivy reads
+// them from the packages' own metadata, which its reports omit.
 var trivySources = map[string]string{
 	"libcrypto1.1": "openssl", "libssl1.1": "openssl", "musl-utils": "musl", "libcom-err2": "e2fsprogs",
 	"libext2fs2": "e2fsprogs", "libss2": "e2fsprogs", "curl-libs": "curl",

@@ -29,7 +29,7 @@ func newStore(t testing.TB, rows ...*clair.Vulnerability) *store.DB {
 	return db
 }
 
-// found gives the names of a report's findings by package.
+// found returns the names of a report's findings by package.
 func found(res *match.Result) map[string][]string {
 	out := map[string][]string{}
 	for id, list := range res.Report.PackageVulnerabilities {
@@ -59,8 +59,8 @@ func debianIndex(packages map[string]*clair.Package) *clair.IndexReport {
 	return r
 }
 
-// A package is found by its own name and by its source's, once however many
-// places it lies in; a source's version counts where there is one.
+// A package is found by its own name and by its source's, once for all its
+// places; the source's version counts if there is one.
 func TestReport_BinaryAndSource(t *testing.T) {
 	src := newStore(t,
 		debianRow("1", "openssl", clair.Source, "3.0.11-1", clair.High),

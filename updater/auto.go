@@ -11,8 +11,8 @@ import (
 	"oriel/internal/feed"
 )
 
-// need is what is known of the need of an automatic feed. The manager's mu
-// guards it.
+// need is the state of the need of an automatic feed. The manager's mu guards
+// it.
 type need struct {
 	at        time.Time // when something last needed it
 	recorded  time.Time // the same, as the store has it
@@ -20,7 +20,7 @@ type need struct {
 	failed    time.Time // its last attempt, if that failed
 }
 
-// ran notes how a run ended.
+// ran records the result of a run.
 func (n *need) ran(r *Result, now time.Time) {
 	if r.Err != nil {
 		n.failed = now
@@ -89,8 +89,8 @@ func (m *Manager) Needed(ctx context.Context, places ...string) ([]feed.Feed, er
 	return out, nil
 }
 
-// UpdateNeeded is Need for callers that wait: it runs the feeds and returns how
-// that went, as Update does.
+// UpdateNeeded does the same as Need for callers that wait: it runs the feeds
+// and returns the results, as Update does.
 func (m *Manager) UpdateNeeded(ctx context.Context, places ...string) ([]Result, error) {
 	due, _, err := m.due(ctx, places)
 	if err != nil || len(due) == 0 {
@@ -254,8 +254,8 @@ func (m *Manager) inUse(now time.Time) []*entry {
 	return out
 }
 
-// named returns the updater of a name. An automatic feed that is named is needed
-// by whoever names it.
+// named returns the updater of a name. Naming an automatic feed counts as a
+// need.
 func (m *Manager) named(ctx context.Context, name string) (*entry, error) {
 	e := m.entry(name)
 	if (e == nil || e.auto) && m.o.Catalogue != nil {

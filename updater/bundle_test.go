@@ -94,7 +94,7 @@ func (e *exporter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(b.Bytes())
 }
 
-// requests gives the If-None-Match of each request since the last call.
+// requests returns the If-None-Match of each request since the last call.
 func (e *exporter) requests() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -263,7 +263,7 @@ func TestManager_ImportContents(t *testing.T) {
 	require.Len(t, contents(t, db, "running"), 1)
 	require.ErrorIs(t, err, broken)
 	require.Len(t, res, 7)
-	says := []string{"", "", `"alpine" here, and one of format "osv" there`, "set is a feed of format", "which is no name here", "broken", ""}
+	says := []string{"", "", `"alpine" here, and one of format "osv" there`, "set is a feed of format", "is not valid here", "broken", ""}
 	for i, r := range res {
 		if says[i] == "" {
 			require.NoError(t, r.Err)

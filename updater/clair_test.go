@@ -64,7 +64,8 @@ func newFar(t *testing.T) *far {
 	return f
 }
 
-// requests gives what was asked since the last call, and the bytes answered.
+// requests returns the requests since the last call, and the bytes of their
+// answers.
 func (f *far) requests() ([]string, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -318,7 +319,7 @@ func TestClair_ForeignDifferences(t *testing.T) {
 	require.EqualValues(t, 1, res.Operations[0].Removed)
 	require.Len(t, contents(t, db, "osv/npm"), 1)
 
-	// What is removed there is not here: everything is fetched again.
+	// A row that is removed there is missing here: everything is fetched again.
 	f.serve(strings.ReplaceAll(both, "1111", "2222"), "")
 	f.mu.Lock()
 	refC := strings.ReplaceAll(refA, "1", "3")

@@ -9,20 +9,20 @@ import (
 
 // Config is the [updater] table of the configuration.
 type Config struct {
-	// Interval is the time between two runs of all feeds, varied at random by
-	// a tenth. "0s": only at start and when asked.
+	// Interval is the time between two runs of all feeds, varied at random by a
+	// tenth. "0s": only at start and on request.
 	Interval quantity.Duration `toml:"interval"`
 	// AtStart runs all feeds once at start.
 	AtStart bool `toml:"at_start"`
 	// Keep is the number of update operations kept per updater.
 	Keep int `toml:"keep"`
-	// Timeout bounds one run of one feed.
+	// Timeout limits one run of one feed.
 	Timeout quantity.Duration `toml:"timeout"`
-	// StaleAfter is how long after its last success a feed is called stale;
-	// "0s" is never. A feed's own key of the same name goes before it.
+	// StaleAfter is the age of a feed's last success from which it is stale;
+	// "0s" means never. A feed's own key of the same name takes precedence.
 	StaleAfter quantity.Duration `toml:"stale_after"`
-	// ReadyAfter is how long the server calls itself not ready while an
-	// enabled feed has never succeeded.
+	// ReadyAfter is how long the server is not ready because an enabled feed
+	// has never succeeded.
 	ReadyAfter quantity.Duration `toml:"ready_after"`
 	// Auto allows feeds that are enabled = "auto" to be fetched when something
 	// needs them.
@@ -33,7 +33,7 @@ type Config struct {
 	MaxShrink float64 `toml:"max_shrink"`
 }
 
-// Default is the configuration where the file says nothing.
+// Default returns the default configuration.
 func Default() Config {
 	return Config{
 		Interval: quantity.Duration(6 * time.Hour), AtStart: true, Keep: 10, Timeout: quantity.Duration(30 * time.Minute),
@@ -42,10 +42,11 @@ func Default() Config {
 	}
 }
 
-// minInterval keeps a slip of the unit from hammering upstream servers.
+// minInterval prevents that a wrong unit floods upstream servers with
+// requests.
 const minInterval = time.Minute
 
-// Validate names the first key with an impossible value.
+// Validate returns an error that names the first impossible value.
 func (c Config) Validate() error {
 	switch {
 	case c.Interval < 0 || c.Interval > 0 && time.Duration(c.Interval) < minInterval:

@@ -92,7 +92,7 @@ func naiveSpans(t *testing.T, e clair.Ecosystem, r map[string]any) [][2]string {
 			}
 		}
 	}
-	// endOf gives the nearest end after a start.
+	// endOf returns the nearest end after a start.
 	endOf := func(start string) (nearest string, found bool) {
 		for v, last := range ends {
 			if (naiveLess(e, start, v, last)) && (!found || naiveLess(e, v, nearest, false)) {
@@ -233,7 +233,7 @@ func importTwice(t *testing.T, feeds []string, counts []int) {
 	require.True(t, results[0].Unchanged())
 }
 
-// BenchmarkOSV sets reading a feed beside decoding its JSON alone. The rows
+// BenchmarkOSV compares reading a feed with only decoding its JSON. The rows
 // are those of the whole way from the file.
 func BenchmarkOSV(b *testing.B) {
 	dir := filepath.Join(corpus.Dir(b), "corpus", "feeds", "osv")

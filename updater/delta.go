@@ -13,8 +13,8 @@ import (
 	"oriel/internal/feed"
 )
 
-// vulnerabilities runs the half of an updater that brings vulnerabilities,
-// asking for what changed if that is enough.
+// vulnerabilities runs the half of an updater with vulnerabilities, and
+// requests only the changes if that is enough.
 func (r *run) vulnerabilities(ctx context.Context, optional bool) error {
 	whole := source[*clair.Vulnerability]{
 		kind: clair.KindVulnerability, fetch: r.updater.Fetch, parse: r.updater.Parse,
@@ -38,14 +38,14 @@ func (r *run) vulnerabilities(ctx context.Context, optional bool) error {
 	return half(ctx, r, whole, "")
 }
 
-// startOver forgets what was counted of a delta that cannot be applied.
+// startOver resets the counts of a delta that cannot be applied.
 func (r *run) startOver(ctx context.Context, reason error) {
 	r.m.log.InfoContext(ctx, "update starts over", "updater", r.name, "reason", reason.Error())
 	r.rows, r.skipped, r.sample, r.kind = 0, 0, nil, ""
 }
 
-// enrichments runs the half of an updater that brings enrichments, asking for
-// what changed if that is enough.
+// enrichments runs the half of an updater with enrichments, and requests only
+// the changes if that is enough.
 func (r *run) enrichments(ctx context.Context, e clair.EnrichmentUpdater) error {
 	last, fp, err := r.last(ctx, clair.KindEnrichment)
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *run) delta(ctx context.Context, d feed.DeltaUpdater, whole source[*clai
 	}, body, next)
 }
 
-// changed names the advisory that a change is about.
+// changed returns the name of the advisory that a change is about.
 func changed(c clair.Change) string {
 	switch {
 	case c.Added != nil:
@@ -114,7 +114,8 @@ func changed(c clair.Change) string {
 	return c.Replaced
 }
 
-// issuedOf is the date of the advisory that a change adds, zero for others.
+// issuedOf returns the date of the advisory that a change adds, zero for other
+// changes.
 func issuedOf(c clair.Change) time.Time {
 	if c.Added == nil {
 		return time.Time{}

@@ -1,18 +1,18 @@
-// Package updater brings feeds in and makes update operations of them: the
-// Manager, which runs updaters, and one file per format of feed.
+// Package updater imports feeds as update operations. It has the Manager, which
+// runs updaters, and their catalogue; the packages below it have the formats.
 //
-// What it promises:
+// Its invariants:
 //
-//  1. A feed that fails, panics or hangs harms no other feed, and its last
-//     good data stays. How each run went is recorded, failures included.
-//  2. A record that cannot be used is skipped and counted. A feed of which
-//     hardly anything can be used is an error and makes no operation, and so
-//     is one without any record: neither may clear what was known.
+//  1. A feed that fails, panics or hangs affects no other feed, and its last
+//     good data stay. The result of each run is recorded, failures included.
+//  2. A record that cannot be used is skipped and counted. If hardly any record
+//     of a feed can be used, or it has none, the run fails and makes no
+//     operation: it must not clear the existing data.
 //  3. Feeds are streams. Nothing here holds more than one record and small
 //     caches, however large the feed.
-//  4. A feed that tells what changed brings what its whole would have brought,
-//     or else its whole is fetched. A changed record that cannot be read keeps
+//  4. A feed that reports its changes leads to the same state as the whole feed,
+//     or else the whole is fetched. A changed record that cannot be read keeps
 //     its old rows.
 //
-// A new format is one file with its parser and one line in Formats.
+// A new format is a package with its parser and one line in Formats.
 package updater

@@ -13,33 +13,34 @@ import (
 	"oriel/internal/fetch"
 )
 
-// HealthStore is what the health of feeds is read from.
+// HealthStore provides the data for the health of feeds.
 type HealthStore interface {
 	UpdateStatuses(context.Context) ([]clair.UpdateStatus, error)
-	// GetLatestUpdateRefs gives the newest operation of each updater and
+	// GetLatestUpdateRefs returns the newest operation of each updater and
 	// kind; the empty kind is any.
 	GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error)
 }
 
-// Health tells how feeds are doing.
+// Health computes the state of feeds.
 type Health struct {
 	Store HealthStore
-	// Formats are those of the feeds.
+	// Formats are the formats of the feeds.
 	Formats feed.Registry
-	// Config is that of the updaters, and Configured are the feeds.
+	// Config is the updaters' configuration, and Configured are its feeds.
 	Config     Config
 	Configured []feed.Feed
 	// Catalogue has the automatic feeds; nil if there are none.
 	Catalogue *Catalogue
-	// Manager runs the feeds; nil where another process does.
+	// Manager runs the feeds; nil if another process does.
 	Manager *Manager
 }
 
-// Feeds tells how all feeds are doing: those of the configuration in its
-// order, then the others that have an operation, by name, since reports go by
-// their data too.
+// Feeds returns the state of all feeds: those of the configuration in its
+// order, then the others that have an operation, by name, because reports use
+// their data, too.
 func (h Health) Feeds(ctx context.Context) (clair.Feeds, error) {
-	// Before the statuses: whose run is over by now has its status below.
+	// This comes before the statuses: a run that has ended by now has its
+	// status below.
 	var plan map[string]planned
 	if h.Manager != nil {
 		plan = h.Manager.plan()
@@ -107,7 +108,7 @@ func (h Health) inUse(known []clair.UpdateStatus) []feed.Feed {
 	return out
 }
 
-// configured is a feed of the configuration as its status says.
+// configured returns the state of a feed of the configuration.
 func (h Health) configured(f feed.Feed, status clair.UpdateStatus) clair.Feed {
 	out := clair.Feed{
 		UpdateStatus: status, Format: f.Format, URL: fetch.Mask(f.URL),
@@ -123,14 +124,14 @@ func (h Health) configured(f feed.Feed, status clair.UpdateStatus) clair.Feed {
 	return out
 }
 
-// planned is what only the manager knows of an updater.
+// planned is the manager's own knowledge about an updater.
 type planned struct {
 	running bool
 	next    time.Time
 }
 
-// plan tells of each updater, and of the members of sets as far as they have
-// been met.
+// plan returns the plan of each updater, including the members of sets that
+// were read so far.
 func (m *Manager) plan() map[string]planned {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,18 +11,19 @@ import (
 	"time"
 )
 
-// ImportContents makes operations of contents that are new here, and says for
-// each how that went. Each is made whole or not at all; one that fails does not
-// keep the others from being made. A feed of the configuration whose format is
-// another's is an ErrConflict. The error is all that went wrong; where there are
-// no results nothing was begun. One import runs at a time, beside the feeds'
-// runs: on a box without internet these may be waiting for it for long.
+// ImportContents makes operations of contents that are new here, and returns a
+// result for each. Each is imported completely or not at all; a failing one
+// does not affect the others. If the configuration has a feed of that name
+// with another format, the error is an ErrConflict. The returned error joins
+// all failures; if there are no results, nothing was begun. One import runs at
+// a time, concurrently with the runs of feeds, which may wait for a long time
+// on a machine without internet access.
 func (m *Manager) ImportContents(ctx context.Context, c mirror.Contents) ([]Result, error) {
 	return m.importSet(ctx, mirror.NewContents("import", c))
 }
 
-// ImportLines is ImportContents for a file by clairctl export-updaters, plain or
-// compressed.
+// ImportLines does the same as ImportContents for a file of clairctl
+// export-updaters, plain or compressed.
 func (m *Manager) ImportLines(ctx context.Context, r io.Reader) ([]Result, error) {
 	return m.importSet(ctx, mirror.NewLines("import", r))
 }
@@ -38,14 +39,14 @@ func (m *Manager) importSet(ctx context.Context, s feed.Set) ([]Result, error) {
 	res := r.runMembers(ctx, ctx, s, m.admitImport)
 	m.collect(ctx)
 	if n := len(res.Members); n > 0 && res.Err != nil && !slices.ContainsFunc(res.Members, func(r Result) bool { return r.Err != nil }) {
-		// It broke off after some.
+		// It stopped after some of them.
 		res.Members = append(res.Members, Result{Updater: s.Name(), Err: res.Err})
 	}
 	return res.Members, res.Err
 }
 
-// admitImport refuses what is no name, or that of another feed: the format
-// tells whether two are the same.
+// admitImport refuses an import whose name is not valid or belongs to another
+// feed, which is one of another format.
 func (m *Manager) admitImport(u clair.Updater) error {
 	if err := checkName(u.Name()); err != nil {
 		return err

@@ -16,26 +16,27 @@ import (
 	"oriel/internal/feed"
 )
 
-// Store keeps what updaters bring.
+// Store stores the data of updaters.
 type Store interface {
 	StatusStore
 	NeedStore
 	// GetUpdateOperations lists operations by updater, newest first.
 	GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters ...string) (map[string][]clair.UpdateOperation, error)
 	// UpdateVulnerabilities and UpdateEnrichments make an operation of a
-	// stream, or none where it yields an error.
+	// stream, or none if it yields an error.
 	UpdateVulnerabilities(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[*clair.Vulnerability, error]) (clair.UpdateResult, error)
-	// UpdateVulnerabilitiesDelta makes an operation of another of the same
-	// updater and of changes to it. It is an ErrBase where they do not fit.
+	// UpdateVulnerabilitiesDelta makes an operation of another one of the same
+	// updater and of changes to it. If they do not fit, the error is an
+	// ErrBase.
 	UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint, changes iter.Seq2[clair.Change, error]) (clair.UpdateResult, error)
 	UpdateEnrichments(ctx context.Context, updater string, fp clair.Fingerprint, rows iter.Seq2[clair.EnrichmentRecord, error]) (clair.UpdateResult, error)
-	// UpdateEnrichmentsDelta is the same for enrichments.
+	// UpdateEnrichmentsDelta does the same for enrichments.
 	UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint, changes iter.Seq2[clair.EnrichmentChange, error]) (clair.UpdateResult, error)
 	// GC deletes all but the newest operations of each updater.
 	GC(ctx context.Context, keep int) (int64, error)
 }
 
-// NeedStore keeps which automatic feeds are needed.
+// NeedStore stores which automatic feeds are needed.
 type NeedStore interface {
 	// SetNeeded records that a place needed updaters at a time.
 	SetNeeded(ctx context.Context, at time.Time, place string, updaters ...string) error
@@ -44,37 +45,37 @@ type NeedStore interface {
 	CheckQuota(context.Context) error
 }
 
-// StatusStore keeps how the updaters' last runs went.
+// StatusStore stores the results of the updaters' last runs.
 type StatusStore interface {
-	// SetUpdateStatus replaces an updater's status; a zero LastSuccess leaves
-	// the one there is.
+	// SetUpdateStatus replaces an updater's status; a zero LastSuccess keeps
+	// the previous one.
 	SetUpdateStatus(context.Context, clair.UpdateStatus) error
 	UpdateStatuses(context.Context) ([]clair.UpdateStatus, error)
-	// SetNextRun records when updaters are to run next; the zero time is for
-	// not planned.
+	// SetNextRun records when updaters are to run next; the zero time means not
+	// planned.
 	SetNextRun(ctx context.Context, next time.Time, updaters ...string) error
 }
 
-// Options are what a Manager needs in addition to its configuration.
+// Options are further parameters of a Manager.
 type Options struct {
 	Store    Store
 	Updaters []clair.Updater
-	// Catalogue has the automatic feeds, which Open makes updaters of when
-	// they are needed. Default: there are none.
+	// Catalogue has the automatic feeds, whose updaters Open makes when they
+	// are needed. Default: there are none.
 	Catalogue *Catalogue
 	Open      func(feed.Feed) (clair.Updater, error)
 	// MaxShrink has the feeds' own values of Config.MaxShrink, by updater.
 	MaxShrink map[string]float64
 	// Parallel is how many updaters run at once. Default 2: each has buffers
-	// and a decompressor, and all of them share one promise of memory.
+	// and a decompressor, and all of them share one memory limit.
 	Parallel int
-	// Progress hears of what runs are doing, from their goroutines. Default:
-	// nobody does.
+	// Progress is called with the progress of runs, from their goroutines.
+	// Default: none.
 	Progress func(Progress)
 	// Formats are the formats of the updaters' feeds, by updater, as far as
-	// they are known. They are kept with what is brought.
+	// they are known. They are stored with the data.
 	Formats map[string]string
-	// Log defaults to nothing.
+	// Log is the logger. Default: none.
 	Log *slog.Logger
 }
 
@@ -90,17 +91,17 @@ type Manager struct {
 	bringing chan struct{} // one for the import that may run
 	gc       sync.Mutex    // held while garbage is collected
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu      sync.Mutex
 	entries []*entry // grows as automatic feeds are needed
 	loaded  bool     // the automatic feeds of earlier processes are in entries
 	asked   []*entry // those that Start has claimed
-	// members are the updaters that sets turned out to be, with their sets.
+	// members are the updaters of sets, with their sets.
 	members map[string]string
 	ended   bool // Run has ended, so nobody takes what is asked
 	next    time.Time
-	// formats and maxShrink are those of the feeds, by updater, and accepted
-	// the updaters whose next state is taken however small it is.
+	// formats and maxShrink are the feeds' values, by updater, and accepted are
+	// the updaters whose next state is accepted however small it is.
 	formats   map[string]string
 	maxShrink map[string]float64
 	accepted  map[string]bool
@@ -111,13 +112,13 @@ type entry struct {
 	updater clair.Updater
 	auto    bool // it runs only while something needs it
 
-	// The manager's mu guards what follows.
+	// The manager's mu guards the fields below.
 	running bool // from claim to release
 	need    need
 }
 
-// NewManager makes a manager. It starts nothing. Two updaters of one name are
-// an ErrInvalid.
+// NewManager returns a manager. It starts nothing. Two updaters of one name
+// are an ErrInvalid.
 func NewManager(cfg Config, o Options) (*Manager, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -149,26 +150,27 @@ func NewManager(cfg Config, o Options) (*Manager, error) {
 	return m, nil
 }
 
-// Result is how one run of an updater went.
+// Result is the result of one run of an updater.
 type Result struct {
 	Updater string
-	// Operations are the ones made, none where the feed was unchanged or the
+	// Operations are the new operations: none if the feed was unchanged or the
 	// run failed.
 	Operations []clair.UpdateResult
-	// Skipped counts records that could not be used, and Sample says why.
+	// Skipped is the number of records that could not be used, and Sample has
+	// the reasons of some.
 	Skipped int64
 	Sample  string
 	Took    time.Duration
-	// Err is nil where the run succeeded.
+	// Err is nil if the run succeeded.
 	Err error
 	// Members are the runs of a set's updaters.
 	Members []Result
-	// Older says that the state that was brought is older than what there is,
-	// and was left.
+	// Older means that the state was older than the existing one, and was
+	// ignored.
 	Older bool
 }
 
-// Unchanged says whether the feed had nothing new.
+// Unchanged reports whether the feed had nothing new.
 func (r Result) Unchanged() bool { return r.Err == nil && len(r.Operations) == 0 }
 
 // Update runs the named updaters once, all that are in use if none are named, and
@@ -204,11 +206,12 @@ func (m *Manager) update(ctx context.Context, which []*entry) ([]Result, error) 
 	return results, errors.Join(errs...)
 }
 
-// Start asks Run to run the named updaters now, all that are in use if none are
-// named, and returns those it will run without waiting for them. An unknown
-// name is an ErrNotFound and one that is running an ErrConflict; then nothing
-// starts. With no names, those that are running are left out. What is started
-// before Run begins waits for it; once Run has ended it is ErrUnavailable.
+// Start asks Run to run the named updaters now, all that are in use if none
+// are named, and returns those it will run without waiting for them. An
+// unknown name is an ErrNotFound and a running one an ErrConflict; then
+// nothing starts. Without names, running ones are left out. Updaters that are
+// started before Run begins wait for it; once Run has ended, the error is an
+// ErrUnavailable.
 func (m *Manager) Start(names ...string) ([]string, error) {
 	which, err := m.find(context.Background(), names)
 	if err != nil {
@@ -248,7 +251,7 @@ func (m *Manager) ask(u *entry) bool {
 	return true
 }
 
-// takeAsked returns the updaters that were asked for and claimed.
+// takeAsked returns the claimed updaters that Start was called for.
 func (m *Manager) takeAsked() []*entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -309,10 +312,9 @@ func (m *Manager) release(u *entry, r *Result) {
 	u.need.ran(r, time.Now())
 }
 
-// Run runs all updaters at start and then again and again, as the
-// configuration says, and those that Start asks for. It returns when ctx is
-// done and all runs have ended; the error is nil then. What fails is recorded
-// and logged, and does not end it.
+// Run runs all updaters at start and then periodically, as the configuration
+// says, and those of Start. It returns nil when ctx is done and all runs have
+// ended. Failures are recorded and logged.
 func (m *Manager) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer m.stopLooping(ctx)
@@ -347,7 +349,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// stopLooping ends the taking of requests and lets go of those not taken.
+// stopLooping ends the acceptance of requests and releases the pending ones.
 func (m *Manager) stopLooping(ctx context.Context) {
 	m.recordNext(context.WithoutCancel(ctx), time.Time{})
 	m.mu.Lock()
@@ -372,8 +374,8 @@ func (m *Manager) cycle(ctx context.Context) {
 	m.log.InfoContext(ctx, "update finished", "updaters", len(results), "failed", failed, "took", time.Since(start))
 }
 
-// schedule sets the timer for the next cycle. Many servers that were started
-// together do not ask together.
+// schedule sets the timer for the next cycle, varied at random so that servers
+// that were started together do not send requests together.
 func (m *Manager) schedule(ctx context.Context, timer *time.Timer) {
 	timer.Stop()
 	interval := time.Duration(m.cfg.Interval)
@@ -387,8 +389,8 @@ func (m *Manager) schedule(ctx context.Context, timer *time.Timer) {
 	m.recordNext(ctx, next)
 }
 
-// recordNext lets those who only read the database know. That they do not
-// hinders nothing else, so a failure is only logged.
+// recordNext stores the next runs for processes that only read the database.
+// Nothing else depends on it, so a failure is only logged.
 func (m *Manager) recordNext(ctx context.Context, next time.Time) {
 	var names []string
 	for _, u := range m.inUse(time.Now()) {
@@ -405,8 +407,8 @@ func (m *Manager) setNext(t time.Time) {
 	m.next = t
 }
 
-// collect collects garbage after a run; if it is being done it is not waited
-// for. It is no part of any run, so its failure is only logged.
+// collect collects garbage after a run, unless a collection is already
+// running. It does not belong to a run, so its failure is only logged.
 func (m *Manager) collect(ctx context.Context) {
 	if !m.gc.TryLock() {
 		return

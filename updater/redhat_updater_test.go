@@ -47,7 +47,7 @@ func newUpstream(t *testing.T) *upstream {
 	return u
 }
 
-// requests gives what was asked since the last call.
+// requests returns the requests since the last call.
 func (u *upstream) requests() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()

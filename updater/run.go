@@ -19,29 +19,29 @@ import (
 	"oriel/internal/fetch"
 )
 
-// Stage is what a run is doing.
+// Stage is the current stage of a run.
 type Stage string
 
-// The stages of a run, in order. StageDone comes once, however it ended.
+// The stages of a run, in order. StageDone comes once, whatever the result.
 const (
 	StageFetching  Stage = "fetching"
 	StageImporting Stage = "importing"
 	StageDone      Stage = "done"
 )
 
-// Progress tells how far a run is.
+// Progress is the progress of a run.
 type Progress struct {
 	Updater string
 	Stage   Stage
-	// Done and Total are bytes of the feed; Total is -1 where it is unknown.
+	// Done and Total are bytes of the feed; Total is -1 if it is unknown.
 	Done, Total int64
-	// Rows have been read so far.
+	// Rows is the number of rows that have been read so far.
 	Rows int64
 }
 
 var errTimeout = errors.New("the run took too long")
 
-// run runs a claimed updater once and records how that went.
+// run runs a claimed updater once and records the result.
 func (m *Manager) run(ctx context.Context, u *entry) (res Result) {
 	defer func() { m.release(u, &res) }()
 	updater := u.updater
@@ -59,8 +59,8 @@ func (m *Manager) run(ctx context.Context, u *entry) (res Result) {
 	return m.runOne(ctx, limited, updater)
 }
 
-// runOne runs one updater until limited ends and records how that went, unless
-// it is ctx that ended.
+// runOne runs one updater until limited ends, and records the result unless
+// ctx has ended.
 func (m *Manager) runOne(ctx, limited context.Context, updater clair.Updater) Result {
 	r := &run{m: m, updater: updater, name: updater.Name(), start: time.Now()}
 	defer func() { m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
@@ -79,7 +79,7 @@ func (m *Manager) runOne(ctx, limited context.Context, updater clair.Updater) Re
 		err = fmt.Errorf("update %s: %w: %w", r.name, clair.ErrUnavailable, errTimeout)
 	}
 	if ctx.Err() != nil && err != nil {
-		// Oriel is being stopped; that says nothing of the feed.
+		// Oriel is being stopped, which is not a failure of the feed.
 		return r.result(err)
 	}
 	return r.result(errors.Join(err, r.record(ctx, err)))
@@ -111,7 +111,7 @@ func (r *run) result(err error) Result {
 }
 
 // halves runs the vulnerabilities of an updater and, if it has any, its
-// enrichments. One that fails does not keep the other from running.
+// enrichments. A failure of one does not affect the other.
 func (r *run) halves(ctx context.Context) error {
 	e, enriches := r.updater.(clair.EnrichmentUpdater)
 	err := r.safely(ctx, func() error { return r.vulnerabilities(ctx, enriches) })
@@ -121,7 +121,7 @@ func (r *run) halves(ctx context.Context) error {
 	return errors.Join(err, r.safely(ctx, func() error { return r.enrichments(ctx, e) }))
 }
 
-// source is one half of an updater and where its records go.
+// source is one half of an updater and the destination of its records.
 type source[T any] struct {
 	kind     clair.Kind
 	fetch    func(context.Context, clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error)
@@ -133,8 +133,8 @@ type source[T any] struct {
 	partial  bool              // what it brings leaves the rest as it is
 }
 
-// half fetches, parses and stores one half of an updater, unless it still is
-// what the fingerprint says.
+// half fetches, parses and stores one half of an updater, unless it still has
+// the fingerprint.
 func half[T any](ctx context.Context, r *run, s source[T], last clair.Fingerprint) error {
 	body, fp, err := obtain(ctx, r, s, last)
 	if body == nil {
@@ -143,7 +143,7 @@ func half[T any](ctx context.Context, r *run, s source[T], last clair.Fingerprin
 	return save(ctx, r, s, body, fp)
 }
 
-// obtain fetches a half. Where it is unchanged there is neither a body nor an
+// obtain fetches a half. If it is unchanged, there is neither a body nor an
 // error.
 func obtain[T any](ctx context.Context, r *run, s source[T], last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	fetching := fetch.WithProgress(ctx, func(done, total int64) {
@@ -167,7 +167,7 @@ func obtain[T any](ctx context.Context, r *run, s source[T], last clair.Fingerpr
 	return body, fp, nil
 }
 
-// save parses and stores what was fetched, and closes it.
+// save parses and stores the fetched data, and closes them.
 func save[T any](ctx context.Context, r *run, s source[T], body io.ReadCloser, fp clair.Fingerprint) error {
 	fp = joinRevision(r.updater, fp)
 	r.is(s.kind, fp)
@@ -194,16 +194,16 @@ func save[T any](ctx context.Context, r *run, s source[T], body io.ReadCloser, f
 	return nil
 }
 
-// is notes that the updater has a half of this kind.
+// is records that the updater has a half of this kind.
 func (r *run) is(kind clair.Kind, fp clair.Fingerprint) {
 	if r.kind == "" {
 		r.kind, r.fp = kind, fp
 	}
 }
 
-// last gives the newest operation, and its fingerprint, "" where there is no
-// operation or what it was made by has changed since. For a Knower it is any
-// operation that has the state the updater brings.
+// last returns the newest operation and its fingerprint, which is "" if there
+// is no operation or the updater's revision has changed since. For a Knower it
+// is any operation with the updater's state.
 func (r *run) last(ctx context.Context, kind clair.Kind) (clair.UpdateOperation, clair.Fingerprint, error) {
 	ops, err := r.m.store.GetUpdateOperations(ctx, kind, r.name)
 	if err != nil {
@@ -219,8 +219,8 @@ func (r *run) last(ctx context.Context, kind clair.Kind) (clair.UpdateOperation,
 	return all[0], cutRevision(r.updater, all[0].Fingerprint), nil
 }
 
-// joinRevision and cutRevision keep an updater's revision before its own
-// fingerprint.
+// joinRevision and cutRevision add and remove an updater's revision before its
+// own fingerprint.
 func joinRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
 	if v, ok := u.(feed.Versioned); ok {
 		return fp.WithRevision(v.Revision())
@@ -239,9 +239,8 @@ func cutRevision(u clair.Updater, fp clair.Fingerprint) clair.Fingerprint {
 	return ""
 }
 
-// older says whether what the updater carries is a state from before what
-// there is. A state from elsewhere may arrive late, or be one that somebody
-// would like to bring back.
+// older reports whether the updater's state is older than the existing one. A
+// state from elsewhere may arrive late, or somebody may want to bring it back.
 func (r *run) older(ctx context.Context) (bool, error) {
 	c, ok := r.updater.(feed.ImportedState)
 	if !ok || c.State().Checked.IsZero() {
@@ -258,7 +257,7 @@ func (r *run) older(ctx context.Context) (bool, error) {
 	return last.Ref != uuid.Nil && last.Fingerprint != c.State().Fingerprint, err
 }
 
-// format is that of the updater's feed, "" where it is not known.
+// format returns the format of the updater's feed, "" if it is not known.
 func (r *run) format() string {
 	if c, ok := r.updater.(feed.ImportedState); ok {
 		return c.State().Format
@@ -266,7 +265,7 @@ func (r *run) format() string {
 	return r.m.formatOf(r.name)
 }
 
-// succeeded is when the feed was current, given when it was so before.
+// succeeded returns when the feed was current, given when it was so before.
 func (r *run) succeeded(before time.Time) time.Time {
 	now := time.Now().UTC()
 	c, ok := r.updater.(feed.ImportedState)
@@ -328,8 +327,8 @@ const (
 	progressEvery = 512 // rows
 )
 
-// counter passes a stream on without the records that could not be used,
-// which it counts.
+// counter passes a stream on without errors about unusable records, which it
+// counts.
 type counter[T any] struct {
 	run     *run
 	source  source[T]
@@ -339,8 +338,8 @@ type counter[T any] struct {
 	bad     int64
 }
 
-// count is the stream to store. It ends in an error where the parser
-// panicked, or where hardly a record could be used.
+// count returns the stream to store. It ends with an error if the parser
+// panicked, or if hardly any record could be used.
 func (c *counter[T]) count(ctx context.Context, in iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
@@ -372,8 +371,8 @@ func (c *counter[T]) count(ctx context.Context, in iter.Seq2[T, error]) iter.Seq
 	}
 }
 
-// guard turns a panic of the parser into an error; one of the consumer is not
-// ours.
+// guard turns a panic of the parser into an error. It does not handle panics
+// of the consumer.
 func (c *counter[T]) guard(ctx context.Context, consuming *bool, f func() error) (err error) {
 	defer func() {
 		if *consuming {
@@ -396,8 +395,7 @@ func (r *run) safely(ctx context.Context, f func() error) (err error) {
 	return f()
 }
 
-// panicked logs where it happened, since nobody else will, and gives the error
-// for the status, which is no place for a stack.
+// panicked logs the stack and returns an error without it for the status.
 func (r *run) panicked(ctx context.Context, p any) error {
 	r.m.log.ErrorContext(ctx, "update panicked", "updater", r.name, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
 	return fmt.Errorf("panic: %v", p)
@@ -418,8 +416,8 @@ func (c *counter[T]) take(v T) {
 		c.current = name
 	}
 	if c.source.issued != nil {
-		// A date in the future is a slip of the feed's, and would hide for
-		// long that nothing new comes.
+		// A date in the future is a mistake of the feed, and would hide for a
+		// long time that nothing new comes.
 		if at := c.source.issued(v); at.After(c.run.newest) && at.Before(c.run.start.Add(24*time.Hour)) {
 			c.run.newest = at.UTC()
 		}
@@ -433,9 +431,9 @@ func (c *counter[T]) take(v T) {
 	}
 }
 
-// verdict refuses a feed of which hardly anything can be used: it is broken,
-// or not what the configuration says, and must not clear what is known. A few
-// records that changed clear nothing, whatever is wrong with them.
+// verdict returns an error if hardly any record of a feed can be used: it is
+// broken, or not the configured feed, and must not clear the existing data. A
+// few changed records clear nothing, whatever is wrong with them.
 func (c *counter[T]) verdict() error {
 	all := c.good + c.bad
 	if err := c.run.limit.check(c.run.name, c.run.rows, c.run.start); err != nil {

@@ -11,11 +11,11 @@ import (
 	"oriel/internal/feed"
 )
 
-// maxMembers bounds how many updaters all sets together may turn out to be.
+// maxMembers limits the number of updaters of all sets together.
 const maxMembers = 10_000
 
-// runSet runs a set's members, within the time for one feed, and records how
-// that went.
+// runSet runs a set's members, within the time for one feed, and records the
+// result.
 func (m *Manager) runSet(ctx context.Context, s feed.Set) Result {
 	limited, cancel := context.WithTimeoutCause(ctx, time.Duration(m.cfg.Timeout), errTimeout)
 	defer cancel()
@@ -27,8 +27,8 @@ func (m *Manager) runSet(ctx context.Context, s feed.Set) Result {
 	return out
 }
 
-// runMembers runs a set's members one after another until limited ends, those
-// that are admitted.
+// runMembers runs those of a set's members that are admitted, one after
+// another, until limited ends.
 func (r *run) runMembers(ctx, limited context.Context, s feed.Set, admit func(clair.Updater) error) Result {
 	defer func() { r.m.progress(Progress{Updater: r.name, Stage: StageDone, Total: -1, Rows: r.rows}) }()
 	r.m.progress(Progress{Updater: r.name, Stage: StageFetching, Total: -1})
@@ -71,8 +71,8 @@ func (r *run) runMembers(ctx, limited context.Context, s feed.Set, admit func(cl
 	return out
 }
 
-// members asks a set for its updaters, unless its feed is known to be what it
-// was when the last run succeeded.
+// members returns a set's updaters, unless its feed is the same as at the last
+// successful run.
 func (r *run) members(ctx context.Context, s feed.Set) (iter.Seq2[clair.Updater, error], error) {
 	c, ok := s.(feed.Conditional)
 	if !ok {
@@ -90,7 +90,7 @@ func (m *Manager) admitTo(set string) func(clair.Updater) error {
 	return func(u clair.Updater) error { return m.admit(set, u.Name()) }
 }
 
-// admit makes a name that of a set's member, unless it is taken.
+// admit registers a name for a set's member, unless it is taken.
 func (m *Manager) admit(set, member string) error {
 	if err := checkName(member); err != nil {
 		return err
@@ -111,10 +111,10 @@ func (m *Manager) admit(set, member string) error {
 	return nil
 }
 
-// checkName refuses what is no name for an updater.
+// checkName refuses a name that is not valid for an updater.
 func checkName(member string) error {
 	if !feed.ValidName(member) {
-		return fmt.Errorf("%w: an updater is named %.80q there, which is no name here", clair.ErrInvalid, member)
+		return fmt.Errorf("%w: the updater name %.80q is not valid here", clair.ErrInvalid, member)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ const (
 	acceptAfter = 24 * time.Hour
 )
 
-// Accept lets the next run of updaters take their states however small they
+// Accept makes the next run of updaters accept their states however small they
 // are. An unknown name is an ErrNotFound.
 func (m *Manager) Accept(ctx context.Context, names ...string) error {
 	entries, err := m.find(ctx, names)
@@ -40,14 +40,14 @@ func (m *Manager) Accept(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// taken forgets that an updater was accepted.
+// taken removes an updater from the accepted ones.
 func (m *Manager) taken(updater string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.accepted, updater)
 }
 
-// shrinkLimit is how few records a run may have.
+// shrinkLimit is the least number of records of a run.
 type shrinkLimit struct {
 	before  int64 // records of the last success; 0: any number is fine
 	allowed float64

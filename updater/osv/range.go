@@ -110,7 +110,7 @@ func (p *parser) intervals(s version.Scheme, r osvRange) []clair.Bounds {
 		case e.kind == introduced && !open:
 			open, begin, reopened = true, e.at, false
 		case e.kind == fixed && open && e.at == begin:
-			open = reopened // else nothing lies between
+			open = reopened // otherwise there is nothing in between
 		case e.kind == fixed && open:
 			end(clair.Bounds{Fixed: e.at})
 		case e.kind == lastAffected && open:
