@@ -2,6 +2,7 @@ package version
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,4 +87,52 @@ func readChains(t *testing.T, file string) (chains []chain, facts int) {
 		chains = append(chains, c)
 	}
 	return chains, facts
+}
+
+// TestCompare_Transitive draws versions at random from all files of facts, and
+// texts that are hardly versions: those that a scheme accepts have one order.
+// Maven is left out: its own order is not transitive, since 1 < 1-x < 1.0.alpha
+// and 1.0.alpha < 1.
+func TestCompare_Transitive(t *testing.T) {
+	texts := []string{
+		"1", "1.0", "1.0.0", "1-0", "1..2", "1.0.", "1_0", "1.0-alpha", "1.0.alpha", "1a", "1.a", "1-a", "1.0_rc1", "1.0_p1", "1.0-r1", "1.0-1-1",
+		"0.1.x-dev", "1.0.x-dev", "1.x-dev", "1.0-dev", "1.0-p1", "1.0pl1", "1.0+1", "1.0~1", "1:1.0", "0:1.0", "v1.0", "r1", "1-r0",
+	}
+	files, err := filepath.Glob("testdata/order/*.txt")
+	require.NoError(t, err)
+	for _, file := range files {
+		chains, _ := readChains(t, file)
+		for _, c := range chains {
+			for _, l := range c {
+				texts = append(texts, l.version)
+			}
+		}
+	}
+	for scheme := range parsers {
+		if scheme == "maven" {
+			continue
+		}
+		t.Run(string(scheme), func(t *testing.T) {
+			var versions []Version
+			for _, text := range texts {
+				if v, err := Parse(scheme, text); err == nil {
+					versions = append(versions, v)
+				}
+			}
+			require.NotEmpty(t, versions)
+			r := rand.New(rand.NewPCG(1, 2))
+			for range 20000 {
+				a, b, c := versions[r.IntN(len(versions))], versions[r.IntN(len(versions))], versions[r.IntN(len(versions))]
+				ab, err := a.Compare(b)
+				require.NoError(t, err)
+				bc, err := b.Compare(c)
+				require.NoError(t, err)
+				ac, err := a.Compare(c)
+				require.NoError(t, err)
+				if ab <= 0 && bc <= 0 && (ac > 0 || ac == 0 && (ab < 0 || bc < 0)) {
+					t.Fatalf("%s, %s, %s: %d, %d, but %d", a, b, c, ab, bc, ac)
+				}
+			}
+		})
+	}
 }
