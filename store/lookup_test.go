@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store/crashtest"
 )
 
 // A lookup is complete or an error: if it is interrupted anywhere, it never
@@ -28,7 +29,7 @@ func TestDB_Candidates_CutOff(t *testing.T) {
 	require.NoError(t, err)
 	whole, cut := 0, 0
 	for n := range 300 {
-		ctx := newCountdown(n * 15)
+		ctx := crashtest.After(n * 15)
 		got, failed := 0, false
 		for _, err := range db.Candidates(ctx, []clair.Lookup{{Packages: packages}}, nil) {
 			if failed = err != nil; failed {
@@ -36,7 +37,7 @@ func TestDB_Candidates_CutOff(t *testing.T) {
 			}
 			got++
 		}
-		ctx.cancel()
+		ctx.Cancel()
 		if failed {
 			cut++
 			continue

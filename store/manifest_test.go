@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store/crashtest"
 )
 
 // digest is a made-up digest of one repeated hexadecimal digit.
@@ -86,14 +87,14 @@ func TestDB_DeleteManifests(t *testing.T) {
 func TestDB_ManifestCrashes(t *testing.T) {
 	db := openNew(t)
 	for n := range 400 {
-		ctx := newCountdown(n)
+		ctx := crashtest.After(n)
 		var err error
 		if n%3 == 2 {
 			_, err = db.DeleteManifests(ctx, digest("a"))
 		} else {
 			_, err = db.PutIndexReport(ctx, report(digest("a"), []string{"bash", "curl", "dpkg"}[n%3:]...))
 		}
-		ctx.cancel()
+		ctx.Cancel()
 		_ = err // whether it got to its end is not the question
 		const stray = `SELECT count(*) FROM manifest_index_row AS i WHERE NOT EXISTS (SELECT 1 FROM index_report AS r WHERE r.manifest_id = i.manifest_id)`
 		require.Equal(t, []string{"0"}, list(t, db.Read, stray))

@@ -1,7 +1,8 @@
-package store
+package history_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,13 +11,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store"
+	"oriel/store/crashtest"
+	"oriel/store/sqlitedb"
 )
 
 // set is a set of row names.
@@ -61,43 +64,18 @@ type run struct {
 	t     *testing.T
 	r     *rand.Rand
 	path  string
-	db    *DB
+	db    *store.DB
 	m     model
-	held  map[*Snapshot]map[string]set
+	held  map[*store.Snapshot]map[string]set
 	count map[string]int
 }
 
 var errFeed = errors.New("the feed broke")
 
-// countdown is a context that is cancelled when it has been asked about a
-// number of times: a crash at any place, without the process.
-type countdown struct {
-	context.Context
-	mu     sync.Mutex
-	left   int
-	cancel context.CancelFunc
-}
-
-func (c *countdown) Err() error {
-	c.mu.Lock()
-	if c.left--; c.left < 0 {
-		c.cancel()
-	}
-	c.mu.Unlock()
-	return c.Context.Err()
-}
-
-func (c *countdown) Done() <-chan struct{} {
-	_ = c.Err()
-	return c.Context.Done()
-}
-
-func newCountdown(n int) *countdown {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &countdown{Context: ctx, cancel: cancel, left: n}
-}
-
-func TestDB_Property(t *testing.T) {
+// TestImport_Property checks the rules of the package documentation on random
+// sequences of imports, deltas, failures, crashes, deletions, collections, pins
+// and snapshots, against a model that keeps what each operation sees in full.
+func TestImport_Property(t *testing.T) {
 	sequences, steps := 300, 40
 	if s := os.Getenv("ORIEL_PROPERTY_SEQUENCES"); s != "" {
 		var err error
@@ -125,9 +103,9 @@ func sequence(t *testing.T, seed uint64, n int) map[string]int {
 	r := &run{
 		t: t, r: rand.New(rand.NewPCG(7, seed)), path: filepath.Join(t.TempDir(), fmt.Sprintf("%d.db", seed)),
 		m:    model{ops: map[string][]modelOp{}, pins: map[string]set{}, told: map[string]modelOp{}, order: map[uuid.UUID]int{}},
-		held: map[*Snapshot]map[string]set{}, count: map[string]int{},
+		held: map[*store.Snapshot]map[string]set{}, count: map[string]int{},
 	}
-	r.db = openAt(t, r.path)
+	r.db = open(t, r.path)
 	defer func() { require.NoError(t, r.db.Close()) }()
 	for range n {
 		r.step()
@@ -213,8 +191,8 @@ func (r *run) crashingUpdate(updater string) {
 }
 
 func (r *run) crashing(updater string, s set, update func(context.Context) (clair.UpdateResult, error)) {
-	ctx := newCountdown(r.r.IntN(400))
-	defer ctx.cancel()
+	ctx := crashtest.After(r.r.IntN(400))
+	defer ctx.Cancel()
 	res, err := update(ctx)
 	ops, lerr := r.db.GetUpdateOperations(context.Background(), clair.KindVulnerability, updater)
 	require.NoError(r.t, lerr)
@@ -330,20 +308,9 @@ func (r *run) plan() {
 		return
 	}
 	require.Equal(r.t, want.ref, op.Ref)
-	before := r.m.told[updater].rows
-	from, to, err := r.db.marked(context.Background(), op.Ref)
-	require.NoError(r.t, err)
-	defer from.Close()
-	defer to.Close()
-	for id, name := range from.names {
-		if name == updater {
-			a, d := r.db.between(context.Background(), id, from.seqs[id], to.seqs[id], nil)
-			require.Equal(r.t, want.rows.minus(before), names(r.t, a))
-			require.Equal(r.t, before.minus(want.rows), names(r.t, d))
-		}
-	}
-	ctx := newCountdown(r.r.IntN(300))
-	defer ctx.cancel()
+	require.Equal(r.t, want.rows.minus(nil), r.visible(updater, `SELECT seq FROM update_operation WHERE ref = ?`, op.Ref.String()))
+	ctx := crashtest.After(r.r.IntN(300))
+	defer ctx.Cancel()
 	_, err = r.db.PutNotification(ctx, op, nil, func(func(clair.NotificationRow, error) bool) {})
 	now, more, nerr := r.db.NextOperation(context.Background())
 	require.NoError(r.t, nerr)
@@ -359,7 +326,7 @@ func (r *run) plan() {
 func (r *run) reopen() {
 	clear(r.held) // what a process holds in memory dies with it
 	require.NoError(r.t, r.db.Close())
-	r.db = openAt(r.t, r.path)
+	r.db = open(r.t, r.path)
 	r.did("reopening")
 }
 
@@ -413,22 +380,38 @@ func (r *run) check() {
 		r.checkPin("test", u, want)
 	}
 	for u, op := range r.m.told {
-		r.checkPin(notifier, u, op.rows)
+		r.checkPin("notifier", u, op.rows)
 	}
 }
 
-func (r *run) checkSnapshot(s *Snapshot, want map[string]set) {
+func (r *run) checkSnapshot(s *store.Snapshot, want map[string]set) {
 	for u, rows := range want {
 		require.Equal(r.t, rows.minus(nil), names(r.t, s.Vulnerabilities(context.Background(), u)), u)
 	}
 }
 
-// checkPin reads what the pinned number sees, as the notifier will.
+// checkPin reads the rows that the pinned operation sees, as the notifier does.
 func (r *run) checkPin(owner, updater string, want set) {
-	var id, seq int64
-	err := r.db.Read.QueryRow(`SELECT u.id, p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE p.owner = ? AND p.updater = ?`, owner, updater).Scan(&id, &seq)
+	require.Equal(r.t, want.minus(nil), r.visible(updater, `SELECT seq FROM pin WHERE owner = ? AND updater = ?`, owner, updater))
+}
+
+// visible returns the names of the rows that an operation of an updater sees,
+// by the rule alone. The query returns its number.
+func (r *run) visible(updater, seq string, args ...any) []string {
+	var at int64
+	require.NoError(r.t, r.db.Read.QueryRow(seq, args...).Scan(&at))
+	const names = `
+		SELECT name
+		FROM vuln
+		WHERE updater = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2)
+		ORDER BY name`
+	rows, err := r.db.Read.Query(names, updater, at)
+	out, err := sqlitedb.ScanAll(rows, err, func(rows *sql.Rows) (name string, err error) {
+		err = rows.Scan(&name)
+		return name, err
+	})
 	require.NoError(r.t, err)
-	require.Equal(r.t, want.minus(nil), names(r.t, r.db.stream(context.Background(), allVisible(id, seq), nil)))
+	return out
 }
 
 // checkOpen: after a complete import the open rows are exactly those listed by

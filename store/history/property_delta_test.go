@@ -1,4 +1,4 @@
-package store
+package history_test
 
 import (
 	"context"
