@@ -118,6 +118,17 @@ func TestCoverage_Refuses(t *testing.T) {
 	w.refuses(w.do("DELETE", "/matcher/api/v1/coverage/"+hashA, ""), 405, "method-not-allowed")
 }
 
+// A report that is asked for before there are any data says what is missing.
+func TestCoverage_WithoutData(t *testing.T) {
+	w := newWorld(t)
+	require.Equal(t, 201, w.do("PUT", iRep+hashA, reportOf(t, map[string]int{"debian:12": 2, "npm": 1})).StatusCode)
+	a := w.do("GET", vRep+hashA, "")
+	require.Equal(t, 202, a.StatusCode)
+	require.Empty(t, a.body)
+	require.Equal(t, "debian:12;packages=2, npm;packages=1", a.Header.Get("Oriel-Not-Covered"))
+	require.Empty(t, w.do("GET", vRep+hashB, "").Header["Oriel-Not-Covered"])
+}
+
 // A client can make up any number of distributions: the header stays short, and
 // counts every package.
 func TestCoverage_LongHeader(t *testing.T) {

@@ -37,10 +37,7 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 			return err
 		}
 		if !ok {
-			if r, err := s.indexReport(ctx, hash); err == nil {
-				s.need(ctx, r) // or else there might never be any
-			}
-			return c.NoContent(http.StatusAccepted)
+			return s.answerWithoutData(c, hash)
 		}
 		s.initialized.Store(true)
 	}
@@ -76,6 +73,24 @@ func (s *Server) getVulnerabilityReport(c echo.Context) error {
 		}
 		return answerJSON(c, http.StatusOK, typeVulnReport, res.Report)
 	})
+}
+
+// answerWithoutData answers a request for a report before there are any data. It
+// starts fetching the feeds that the report needs, or else there might never be
+// any, and lists the places that are not covered.
+func (s *Server) answerWithoutData(c echo.Context, hash clair.Digest) error {
+	ctx := c.Request().Context()
+	if r, err := s.indexReport(ctx, hash); err == nil {
+		s.need(ctx, r)
+		coverage, err := s.coverage(ctx, r)
+		if err != nil {
+			return err
+		}
+		if coverage != nil {
+			setNotCovered(c.Response().Header(), coverage.NotCovered())
+		}
+	}
+	return c.NoContent(http.StatusAccepted)
 }
 
 // finishedReport returns the index report of a manifest that has been indexed.
