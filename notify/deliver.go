@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"oriel/clair"
+	"oriel/internal/api"
 )
 
 // DeliveryStore stores the progress of deliveries.
@@ -38,7 +39,9 @@ type deliverer struct {
 	callback string
 	store    DeliveryStore
 	poster   *poster
-	log      *slog.Logger
+	// notCovered is that of Options.
+	notCovered func(context.Context) ([]clair.Place, error)
+	log        *slog.Logger
 	// woken gets a value when there may be something to deliver. It is never
 	// closed.
 	woken chan struct{}
@@ -54,7 +57,14 @@ func newDeliverer(cfg Config, w Webhook, o Options) (*deliverer, error) {
 		callback += w.Name + "/" // its own rows are read there
 	}
 	return &deliverer{
-		cfg: cfg, hook: w, callback: callback, store: o.Store, poster: p, log: o.Log, woken: make(chan struct{}, 1),
+		cfg:        cfg,
+		hook:       w,
+		callback:   callback,
+		store:      o.Store,
+		poster:     p,
+		notCovered: o.NotCovered,
+		log:        o.Log,
+		woken:      make(chan struct{}, 1),
 	}, nil
 }
 
@@ -184,6 +194,9 @@ type full struct {
 	Updater       string               `json:"updater"`
 	Page          page                 `json:"page"`
 	Notifications []clair.Notification `json:"notifications"`
+	// NotCovered are the places of all manifests' packages that no feed covers,
+	// null if they have not been counted yet.
+	NotCovered []api.NotCoveredPlace `json:"not_covered"`
 }
 
 type page struct {
@@ -200,7 +213,17 @@ func (d *deliverer) body(ctx context.Context, next clair.Delivery) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	out := full{callback: c, Updater: next.Updater, Page: page{Size: fullRows}, Notifications: rows.Notifications}
+	places, err := d.notCovered(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the places that are not covered: %w", err)
+	}
+	out := full{
+		callback:      c,
+		Updater:       next.Updater,
+		Page:          page{Size: fullRows},
+		Notifications: rows.Notifications,
+		NotCovered:    api.NewNotCovered(places),
+	}
 	if rows.Next != uuid.Nil {
 		out.Page.Next = rows.Next.String()
 	}

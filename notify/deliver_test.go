@@ -205,7 +205,10 @@ func TestDeliver_Full(t *testing.T) {
 		rc := w.receiver(nil)
 		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL, Format: notify.FormatFull})
 		cfg.Summary = false
-		w.start(cfg, nil)
+		var places []clair.Place
+		w.start(cfg, func(o *notify.Options) {
+			o.NotCovered = func(context.Context) ([]clair.Place, error) { return places, nil }
+		})
 		var rows []*clair.Vulnerability
 		for i := range 501 {
 			rows = append(rows, vuln(fmt.Sprintf("A-%03d", i), "p", "v1.5.0", clair.High))
@@ -237,6 +240,13 @@ func TestDeliver_Full(t *testing.T) {
 		rest, err := w.db.NotificationPage(t.Context(), s.ID, "", body.Page.Next, 10)
 		require.NoError(t, err)
 		require.Equal(t, []string{"added A-500 p@v1.2.0 01"}, said(rest.Notifications))
+		require.Contains(t, rc.deliveries()[0].body, `"not_covered":null`)
+
+		places = []clair.Place{{Name: "alpine:3.23", Packages: 12, Reason: clair.NoFeed, Hint: "Enable alpine/v3.23-main."}}
+		w.set()
+		w.planned()
+		require.Contains(t, rc.deliveries()[1].body,
+			`"not_covered":[{"place":"alpine:3.23","packages":12,"reason":"no-feed","hint":"Enable alpine/v3.23-main."}]`)
 	})
 }
 

@@ -37,6 +37,10 @@ type Options struct {
 	// Exploited is used by webhooks with only_kev. If it is nil, no
 	// vulnerability is exploited.
 	Exploited Exploited
+	// NotCovered returns the places of all manifests' packages that no feed
+	// covers, nil if they have not been counted yet. Deliveries of FormatFull
+	// list them. If it is nil, it returns nil.
+	NotCovered func(context.Context) ([]clair.Place, error)
 	// UserAgent names the sender.
 	UserAgent string
 	// Dial connects to receivers. Default: net.Dialer.DialContext, within the
@@ -63,6 +67,9 @@ func New(cfg Config, o Options) (*Notifier, error) {
 	}
 	if o.Exploited == nil {
 		o.Exploited = func(context.Context, *clair.Vulnerability) (bool, error) { return false, nil }
+	}
+	if o.NotCovered == nil {
+		o.NotCovered = func(context.Context) ([]clair.Place, error) { return nil, nil }
 	}
 	if cfg.Callback != "" {
 		o.Callback = cfg.Callback

@@ -152,7 +152,7 @@ func (a *App) announce() (err error) {
 			return err
 		}
 	}
-	if a.notifier, err = newNotifier(a.cfg, a.db, a.URL(), a.log); err != nil {
+	if a.notifier, err = newNotifier(a.cfg, a.db, a.URL(), a.notCovered, a.log); err != nil {
 		return err
 	}
 	return a.db.Announce(owner)

@@ -12,8 +12,9 @@ import (
 	"oriel/store"
 )
 
-// newNotifier returns the notifier of a server at an address.
-func newNotifier(cfg *Config, db *store.DB, url string, log *slog.Logger) (*notify.Notifier, error) {
+// newNotifier returns the notifier of a server at an address. notCovered returns
+// the places of all manifests that are not covered.
+func newNotifier(cfg *Config, db *store.DB, url string, notCovered func(context.Context) ([]clair.Place, error), log *slog.Logger) (*notify.Notifier, error) {
 	sign, err := signer(cfg)
 	if err != nil {
 		return nil, err
@@ -23,6 +24,7 @@ func newNotifier(cfg *Config, db *store.DB, url string, log *slog.Logger) (*noti
 		Completed:     db.Completed(),
 		Callback:      url + api.PathNotification,
 		Exploited:     exploited(cfg, db),
+		NotCovered:    notCovered,
 		Authorization: sign,
 		UserAgent:     "oriel/" + Version(),
 		Log:           log,
