@@ -17,29 +17,30 @@ import (
 	"oriel/internal/feed"
 )
 
-// vexManifest is the name of the entry that begins a stream that Oriel put
-// together itself, and maxManifest its bound.
+// vexManifest is the name of the entry that begins a stream that Oriel has
+// combined, and maxManifest its size limit.
 const (
 	vexManifest = "oriel/delta.json"
 	maxManifest = 16 << 20
 )
 
-// vexDelta says what a stream of documents is: all there are, or only those
-// that changed.
+// vexDelta describes a stream of documents: all of them, or only those that
+// changed.
 type vexDelta struct {
-	// Whole says that the stream has every document.
+	// Whole means that the stream has every document.
 	Whole bool `json:"whole"`
 	// Fresh are the names of documents at the start of a whole stream that
-	// take the place of older ones further on.
+	// replace older ones later in it.
 	Fresh []string `json:"fresh,omitempty"`
-	// Deleted are the names of documents that are no longer.
+	// Deleted are the names of deleted documents.
 	Deleted []string `json:"deleted,omitempty"`
-	// Missing are those that are listed as changed but are not there.
+	// Missing are the names of documents that are listed as changed but do not
+	// exist.
 	Missing []string `json:"missing,omitempty"`
 }
 
-// openVEX reads what a tar of VEX documents is, and gives what reads the
-// documents in it. A plain archive, as Red Hat makes it, is a whole one.
+// openVEX reads the manifest of a tar of VEX documents, and returns a reader
+// of the documents. A plain archive, as Red Hat publishes it, is a whole one.
 func openVEX(r io.Reader) (vexDelta, *vexArchive, error) {
 	t := feed.NewTarReader(r)
 	first, err := t.Next()
@@ -57,7 +58,8 @@ func openVEX(r io.Reader) (vexDelta, *vexArchive, error) {
 	return delta, a, nil
 }
 
-// ParseArchive reads a stream of documents without regard to what it replaces.
+// ParseArchive reads a stream of documents, and ignores which ones it
+// replaces.
 func ParseArchive(r io.Reader) feed.Rows {
 	_, all, err := openVEX(r)
 	if err != nil {
@@ -66,7 +68,7 @@ func ParseArchive(r io.Reader) feed.Rows {
 	return all.rows()
 }
 
-// rows gives the rows of the documents. They can be read once.
+// rows returns the rows of the documents. They can be read once.
 func (a *vexArchive) rows() feed.Rows {
 	return feed.Emit(func(e feed.Emitter) error {
 		a.Emitter = e
@@ -74,8 +76,8 @@ func (a *vexArchive) rows() feed.Rows {
 	})
 }
 
-// changes gives what the documents replace, and their rows. A document that
-// could not be read replaces nothing.
+// changes returns the replaced documents, and the rows of the new ones. A
+// document that could not be read replaces nothing.
 func (a *vexArchive) changes() feed.Changes {
 	return func(yield func(clair.Change, error) bool) {
 		more := true
@@ -102,10 +104,10 @@ type vexArchive struct {
 	tar   *feed.TarReader
 	first *tar.Header // read already; nil where that was the manifest
 	delta vexDelta
-	// replaced hears of each document that is gone or has been read, before
-	// its rows.
+	// replaced is called for each document that was deleted or has been read,
+	// before its rows.
 	replaced func(name string) error
-	// done are the names that need no more documents.
+	// done are the names of finished documents.
 	done  map[string]bool
 	count int
 }
@@ -130,7 +132,7 @@ func (a *vexArchive) read(next *tar.Header) error {
 		if next != nil && next.Typeflag == tar.TypeReg && strings.HasSuffix(next.Name, ".json") {
 			name := vexName(next.Name)
 			if !a.done[name] {
-				// The first of a fresh one is the new one.
+				// The first document of a fresh name is the new one.
 				a.done[name] = fresh[name]
 				if err := a.document(name); err != nil {
 					return err
@@ -152,8 +154,8 @@ func (a *vexArchive) read(next *tar.Header) error {
 	return nil
 }
 
-// document reads one document. What is wrong with it is its own fault unless
-// the archive could not be read.
+// document reads one document. A fault in it is an error of this document
+// only, unless the archive could not be read.
 func (a *vexArchive) document(name string) error {
 	a.count++
 	watch := &watchedReader{r: a.tar}
@@ -175,7 +177,7 @@ func (a *vexArchive) document(name string) error {
 	return doc.rows(a.Emitter)
 }
 
-// watchedReader remembers whether reading failed.
+// watchedReader records whether reading failed.
 type watchedReader struct {
 	r   io.Reader
 	err error
@@ -189,7 +191,7 @@ func (w *watchedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// vexName is the advisory that a document is about, by its place:
+// vexName returns the advisory that a document is about, from its path:
 // "2024/cve-2024-3094.json".
 func vexName(file string) string {
 	return strings.ToUpper(strings.TrimSuffix(path.Base(file), ".json"))
@@ -197,13 +199,14 @@ func vexName(file string) string {
 
 // vexChange is a line of changes.csv or deletions.csv.
 type vexChange struct {
-	// Path is the document's place below the feed's address.
+	// Path is the document's path below the feed's address.
 	Path string
 	At   time.Time
 }
 
 // readVEXChanges reads a list of documents with the times of their change. A
-// line that cannot be read is an error: a change that is missed stays missed.
+// line that cannot be parsed is an error, because its change would be missed
+// forever.
 func readVEXChanges(r io.Reader) iter.Seq2[vexChange, error] {
 	return func(yield func(vexChange, error) bool) {
 		lines := csv.NewReader(r)
@@ -234,7 +237,7 @@ func readVEXChange(file, at string) (vexChange, error) {
 	if err != nil {
 		return vexChange{}, feed.Malformed("%.40q is no time", at)
 	}
-	// The place becomes part of an address, and must stay below it.
+	// The path becomes part of an address, and must stay below it.
 	if file != path.Clean(file) || strings.HasPrefix(file, "/") || strings.HasPrefix(file, "..") ||
 		!strings.HasSuffix(file, ".json") || strings.ContainsAny(file, `\:?#%`) {
 		return vexChange{}, feed.Malformed("%.80q is no document", file)
@@ -250,7 +253,7 @@ func addFile(t *tar.Writer, name string, r io.Reader, size int64) error {
 		_, err = io.Copy(t, r)
 	}
 	if err == nil {
-		// A body shorter than its size is an error here.
+		// A body that is shorter than its size is an error here.
 		err = t.Flush()
 	}
 	if err != nil {
@@ -259,7 +262,7 @@ func addFile(t *tar.Writer, name string, r io.Reader, size int64) error {
 	return nil
 }
 
-// manifestOf makes the entry that begins a stream. More entries follow it.
+// manifestOf returns the entry that begins a stream. More entries follow it.
 func manifestOf(d vexDelta) ([]byte, error) {
 	body, err := json.Marshal(d)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"oriel/internal/feed"
 )
 
-// maxVEX bounds one VEX document. The largest are some 40 MB; they are read
-// as streams, and what is kept of one is a small part of it.
+// maxVEX limits one VEX document. The largest have some 40 MB; they are read
+// as streams, and only a small part of them is kept.
 const maxVEX = 128 << 20
 
-// errDeletedVEX says that a document takes itself back.
+// errDeletedVEX means that a document was withdrawn.
 var errDeletedVEX = errors.New("the document is deleted")
 
-// vexDocument is what matters of a CSAF document of the VEX profile.
+// vexDocument has the relevant parts of a CSAF document of the VEX profile.
 type vexDocument struct {
 	Meta struct {
 		Severity struct {
@@ -51,7 +51,7 @@ type vexProduct struct {
 	Helper vexHelper `json:"product_identification_helper"`
 }
 
-// vexRelation says that a product is a component in a platform.
+// vexRelation is a product that is a component in a platform.
 type vexRelation struct{ component, platform string }
 
 type vexVulnerability struct {
@@ -89,8 +89,8 @@ type vexCVSS struct {
 	Base   float64 `json:"baseScore"`
 }
 
-// readVEX reads one document. A document that was taken back is an
-// errDeletedVEX, with its id all the same.
+// readVEX reads one document. The error of a withdrawn one is errDeletedVEX,
+// with its id.
 func readVEX(r io.Reader) (*vexDocument, error) {
 	limit := &feed.ElementReader{R: r, Left: maxVEX, Limit: maxVEX}
 	d := &vexDocument{helpers: map[string]vexHelper{}, parts: map[string]vexRelation{}}
@@ -154,7 +154,7 @@ func (d *vexDocument) readTree(dec *feed.JSON) error {
 	})
 }
 
-// maxBranches bounds how deep branches may nest; real documents have four.
+// maxBranches limits the depth of branches; real documents have four.
 const maxBranches = 64
 
 func (d *vexDocument) readBranches(dec *feed.JSON, depth int) error {

@@ -41,14 +41,14 @@ type vexWriter struct {
 	v           *vexVulnerability
 	description string
 	links       string
-	// what is said of products, by product id.
+	// statuses of products, by product id.
 	vectors  map[string]vexCVSS
 	impacts  map[string]string
 	errata   map[string]string
 	problems int
 }
 
-// vexKey is a row but for its architectures.
+// vexKey is a row without its architectures.
 type vexKey struct {
 	repo, cpe    string
 	name, module string
@@ -58,7 +58,7 @@ type vexKey struct {
 	erratum      string
 }
 
-// vexRow is a row that further products of the same key add to.
+// vexRow is a row to which further products with the same key are added.
 type vexRow struct {
 	vexKey
 	arches []string
@@ -140,7 +140,7 @@ func (w *vexWriter) write() error {
 	return nil
 }
 
-// gather makes the rows of the products of one status, in their order.
+// gather makes the rows of the products with one status, in their order.
 func (w *vexWriter) gather(products []string, fixed bool) ([]vexRow, error) {
 	var list []vexRow
 	at := map[vexKey]int{}
@@ -171,17 +171,17 @@ func (w *vexWriter) gather(products []string, fixed bool) ([]vexRow, error) {
 	return list, nil
 }
 
-// product reads one product of a status. A key without a name says that it
-// makes no row.
+// product reads one product of a status. If it makes no row, the key has no
+// name.
 func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err error) {
 	part, ok := w.doc.parts[id]
 	if !ok {
-		// Middleware: a product that is no package in anything.
+		// Middleware: a product that is not a package in a platform.
 		return vexKey{}, "", nil
 	}
 	component, platform := w.doc.helpers[part.component], w.doc.helpers[part.platform]
 	if component.PURL == "" {
-		// A component that is no package, such as a library within one.
+		// A component that is not a package, such as a library within one.
 		return vexKey{}, "", nil
 	}
 	p, err := purl.Parse(component.PURL)
@@ -198,7 +198,7 @@ func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err
 	}
 	key.cpe = product.String()
 	if base, scored := w.vectors[id]; key.impact == "" && scored && base.Base == 0 {
-		// Neither an impact nor a score: it is disregarded, as in Clair.
+		// It has neither an impact nor a score, so it is ignored, as in Clair.
 		return vexKey{}, "", nil
 	}
 	if p.Type == "oci" {
@@ -214,7 +214,7 @@ func (w *vexWriter) product(id string, fixed bool) (key vexKey, arch string, err
 	return w.fixedProduct(p, key, arch)
 }
 
-// fixedProduct adds to a key the version that a product was fixed in.
+// fixedProduct adds the version that fixed a product to a key.
 func (w *vexWriter) fixedProduct(p purl.PURL, key vexKey, arch string) (vexKey, string, error) {
 	switch {
 	case p.Type == "oci":
@@ -239,7 +239,7 @@ func (w *vexWriter) fixedProduct(p purl.PURL, key vexKey, arch string) (vexKey, 
 	return key, arch, nil
 }
 
-// imageName is the name of a container in its registry.
+// imageName returns the name of a container in its registry.
 func imageName(p purl.PURL) string {
 	if p.Namespace != "" {
 		return p.Namespace + "/" + p.Name
@@ -250,7 +250,7 @@ func imageName(p purl.PURL) string {
 	return p.Name
 }
 
-// moduleOf is the name and stream of an RPM's module, without the build.
+// moduleOf returns the name and stream of an RPM's module, without the build.
 func moduleOf(rpmmod string) (string, error) {
 	if rpmmod == "" {
 		return "", nil
@@ -291,8 +291,8 @@ func (w *vexWriter) vulnerability(r vexRow, kind string) *clair.Vulnerability {
 	return v
 }
 
-// tag is the part of a container's tag that Clair compares: two releases with
-// one CPE are told apart by it.
+// tag returns the part of a container's tag that Clair compares: it
+// distinguishes two releases with one CPE.
 func tag(s string) (major, minor int32, ok bool) {
 	s, _, _ = strings.Cut(strings.TrimPrefix(s, "v"), "-")
 	first, rest, _ := strings.Cut(s, ".")
@@ -301,7 +301,7 @@ func tag(s string) (major, minor int32, ok bool) {
 	if err != nil {
 		return 0, 0, false
 	}
-	// A tag may have a major number alone.
+	// A tag may only have a major number.
 	b, err := strconv.ParseInt(second, 10, 32)
 	if err != nil {
 		b = 0
@@ -309,8 +309,8 @@ func tag(s string) (major, minor int32, ok bool) {
 	return int32(a), int32(b), true
 }
 
-// lowestTags finds the lowest fixed tag of each container: whatever is older
-// than its release is affected too.
+// lowestTags finds the lowest fixed tag of each container: every older release
+// is affected, too.
 func lowestTags(list []vexRow) map[string]string {
 	lowest := map[string]string{}
 	for _, r := range list {
@@ -327,9 +327,9 @@ func lowestTags(list []vexRow) map[string]string {
 	return lowest
 }
 
-// tagRange is the interval of normalised tags that a row is about: the minor
-// release of the fixed tag, or everything below its end for the lowest one,
-// or everything where nothing is fixed.
+// tagRange returns the interval of normalized tags of a row: the minor release
+// of the fixed tag, or everything below its end for the lowest one, or
+// everything if there is no fix.
 func tagRange(fixed string, lowest bool) *clair.Range {
 	lower, upper := clair.NormalizedVersion{Kind: "rhctag"}, clair.NormalizedVersion{Kind: "rhctag"}
 	if fixed == "" {

@@ -24,7 +24,7 @@ import (
 // vexVersion is the version of the parser of VEX documents.
 const vexVersion = 1
 
-// Format is the format "redhat-vex": Red Hat's directory of CSAF VEX
+// Format returns the format "redhat-vex": Red Hat's directory of CSAF VEX
 // documents, with archive_latest.txt, changes.csv and deletions.csv, or one
 // archive of such documents.
 func Format() feed.Format {
@@ -48,10 +48,12 @@ type vexUpdater struct{ whole *feed.File }
 // Name is the feed's name.
 func (u *vexUpdater) Name() string { return u.whole.Name() }
 
-// Revision changes with all that decides what the documents become.
+// Revision returns a hash of everything that decides which rows the documents
+// become.
 func (u *vexUpdater) Revision() string { return u.whole.Revision() }
 
-// vexMark is what a fingerprint says: how far the lists have been followed.
+// vexMark is the content of a fingerprint: how far the lists have been
+// processed.
 type vexMark struct {
 	Changed time.Time         `json:"changed"`
 	Deleted time.Time         `json:"deleted"`
@@ -59,15 +61,15 @@ type vexMark struct {
 	Deletes clair.Fingerprint `json:"deletes"`
 }
 
-// The bounds of what is fetched document by document: more changes than a
-// delta may have are fetched as an archive, and an archive that is older than
-// so many changes is no good.
+// The limits of fetching documents one by one: if there are more changes than
+// a delta may have, an archive is fetched; an archive that is older than so
+// many changes is not usable.
 const (
 	maxDelta = 2_000
 	maxFresh = 20_000
 )
 
-// Fetch gets the archive, and each document that changed since it was made.
+// Fetch fetches the archive, and each document that changed since it was made.
 func (u *vexUpdater) Fetch(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	archive, made, err := u.archive(ctx)
 	if err != nil {
@@ -76,8 +78,8 @@ func (u *vexUpdater) Fetch(ctx context.Context, last clair.Fingerprint) (io.Read
 	mark := readMark(last)
 	news, err := u.news(ctx, vexMark{Changed: made, Deleted: made, Changes: mark.Changes, Deletes: mark.Deletes}, maxFresh)
 	if err == nil && news.partial {
-		// An archive needs all changes since its day, and one of the lists
-		// was not read.
+		// An archive needs all changes since its day, but one of the lists was
+		// not read.
 		news, err = u.news(ctx, vexMark{Changed: made, Deleted: made}, maxFresh)
 	}
 	if err != nil {
@@ -94,8 +96,8 @@ func (u *vexUpdater) Fetch(ctx context.Context, last clair.Fingerprint) (io.Read
 	return s, news.mark.fingerprint(), nil
 }
 
-// FetchDelta gets the documents that changed since the fingerprint, or
-// everything where there is none or too much has changed.
+// FetchDelta fetches the documents that changed since the fingerprint, or
+// everything if there is no fingerprint or too much has changed.
 func (u *vexUpdater) FetchDelta(ctx context.Context, last clair.Fingerprint) (io.ReadCloser, clair.Fingerprint, error) {
 	mark := readMark(last)
 	if mark.Changed.IsZero() {
@@ -115,12 +117,12 @@ func (u *vexUpdater) FetchDelta(ctx context.Context, last clair.Fingerprint) (io
 	return s, news.mark.fingerprint(), nil
 }
 
-// Parse reads documents without regard to what they replace.
+// Parse reads documents, and ignores which ones they replace.
 func (u *vexUpdater) Parse(ctx context.Context, r io.ReadCloser) feed.Rows {
 	return ParseArchive(feed.WithContext(ctx, r))
 }
 
-// ParseDelta reads what the documents replace, and them.
+// ParseDelta reads documents and which ones they replace.
 func (u *vexUpdater) ParseDelta(ctx context.Context, r io.ReadCloser) (feed.Delta, error) {
 	d, all, err := openVEX(feed.WithContext(ctx, r))
 	if err != nil {
@@ -148,7 +150,7 @@ func (m vexMark) fingerprint() clair.Fingerprint {
 	return clair.Fingerprint(b)
 }
 
-// archiveName has the day on which an archive was made.
+// archiveName matches the name of an archive, with its day.
 var archiveName = regexp.MustCompile(`^[A-Za-z0-9_-]*(\d{4}-\d{2}-\d{2})\.tar(\.[a-z0-9]+)?$`)
 
 // archive finds the newest archive and the day it was made.
@@ -175,12 +177,12 @@ type vexNews struct {
 	// changed are the paths of documents by name.
 	changed map[string]vexChange
 	deleted map[string]vexChange
-	// partial says that one of the lists was unchanged and not read.
+	// partial means that one of the lists was unchanged and not read.
 	partial bool
 }
 
-// news reads the lists of changes. It is ErrUnchanged where both are as the
-// mark knows them, and ErrTooLarge for more than limit changes.
+// news reads the lists of changes. The error is ErrUnchanged if both are still
+// those of the mark, and ErrTooLarge if there are more than limit changes.
 func (u *vexUpdater) news(ctx context.Context, mark vexMark, limit int) (vexNews, error) {
 	n := vexNews{mark: mark, changed: map[string]vexChange{}, deleted: map[string]vexChange{}}
 	var same [2]bool
@@ -192,7 +194,8 @@ func (u *vexUpdater) news(ctx context.Context, mark vexMark, limit int) (vexNews
 	if err != nil && !errors.Is(err, clair.ErrNotFound) {
 		return vexNews{}, err
 	}
-	// A mirror that has never deleted anything may have no list of it.
+	// A mirror that has never deleted anything may not have a list of
+	// deletions.
 	if same[0] && (same[1] || errors.Is(err, clair.ErrNotFound)) {
 		return vexNews{}, clair.ErrUnchanged
 	}
@@ -207,8 +210,8 @@ func (u *vexUpdater) news(ctx context.Context, mark vexMark, limit int) (vexNews
 	return n, nil
 }
 
-// take keeps the changes since a time. Those of the very second count: the
-// list may have been made within it.
+// take keeps the changes since a time, including those of the same second,
+// because the list may have been made within it.
 func (n *vexNews) take(into map[string]vexChange, since time.Time, newest *time.Time, limit int) func(vexChange) error {
 	return func(c vexChange) error {
 		if c.At.Before(since) {
@@ -248,13 +251,13 @@ func (u *vexUpdater) list(ctx context.Context, name string, last clair.Fingerpri
 	return fp, false, nil
 }
 
-// vexStream is a stream of documents, with the files it is read from.
+// vexStream is a stream of documents, with its files.
 type vexStream struct {
 	io.Reader
 	closers []io.Closer
 }
 
-// Close lets go of the files and removes those that were made.
+// Close closes the files and removes temporary ones.
 func (s *vexStream) Close() error {
 	var errs []error
 	for _, c := range s.closers {
