@@ -199,6 +199,9 @@ type EnrichmentRecord struct {
 	// Tags are the keys of the record, such as "CVE-2024-3094".
 	Tags       []string        `json:"Tags"`
 	Enrichment json.RawMessage `json:"Enrichment"`
+	// Issued is when the data were published, zero if that is not known. It is
+	// not stored.
+	Issued time.Time `json:"-"`
 }
 
 // EnrichmentChange is one change of a feed of enrichments: either Added is set,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"oriel/clair"
 	"oriel/internal/feed"
@@ -34,15 +35,19 @@ type nvdItem struct {
 }
 
 type nvdCVE struct {
-	ID      string `json:"id"`
-	Status  string `json:"vulnStatus"`
-	Metrics struct {
+	ID        string `json:"id"`
+	Status    string `json:"vulnStatus"`
+	Published string `json:"published"`
+	Metrics   struct {
 		V31 []nvdMetric `json:"cvssMetricV31"`
 		V30 []nvdMetric `json:"cvssMetricV30"`
 		V40 []nvdMetric `json:"cvssMetricV40"`
 		V2  []nvdMetric `json:"cvssMetricV2"`
 	} `json:"metrics"`
 }
+
+// dayOf returns the date in front of a time.
+func dayOf(s string) string { return s[:min(len(s), len(time.DateOnly))] }
 
 // nvdMetric is one party's rating; the one of type Primary is NVD's own.
 type nvdMetric struct {
@@ -138,7 +143,7 @@ func (p *nvdParser) one(r *feed.JSON) error {
 	if err != nil {
 		return p.Skip(record, err)
 	}
-	return p.Record(cve, data)
+	return p.DatedRecord(cve, data, feed.ParseDate(dayOf(in.Published)))
 }
 
 // best returns the rating to keep: by version, in the order in which clients

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +23,7 @@ import (
 	"oriel/match"
 	"oriel/store"
 	"oriel/store/storetest"
+	"oriel/updater"
 )
 
 const (
@@ -192,6 +194,30 @@ func TestFeeds_Refuse(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, ops, "%s: %.40q", name, text)
 		}
+	}
+}
+
+// The newest date of a feed is how old its data are, whatever its server says.
+func TestFeeds_NewestDate(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"epss", "#model_version:v2025.03.14,score_date:2026-08-16T12:55:00Z\ncve,epss,percentile\nCVE-2024-0001,0.1,0.2\n", "2026-08-16"},
+		{"epss", "#model_version:v2022.01.01,score_date:2022-02-04T00:00:00+0000\ncve,epss,percentile\nCVE-2022-0001,0.1,0.2\n", "2022-02-04"},
+		{"epss", "#model_version:unstated\ncve,epss,percentile\nCVE-2022-0001,0.1,0.2\n", "0001-01-01"},
+		{"kev", `{"catalogVersion":"1","vulnerabilities":[{"cveID":"CVE-2021-44228","dateAdded":"2021-12-10"},{"cveID":"CVE-2020-0001","dateAdded":"2021-11-03"}]}`, "2021-12-10"},
+		{"cvss", `{"vulnerabilities":[{"cve":{"id":"CVE-2021-44228","published":"2021-12-10T10:15:09.143","lastModified":"2025-02-04T15:15:13.773","metrics":{
+			"cvssMetricV31":[{"type":"Primary","cvssData":{"version":"3.1","vectorString":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H","baseScore":10}}]}}}]}`, "2021-12-10"},
+	} {
+		t.Run(tt.name+"/"+tt.want, func(t *testing.T) {
+			db := openDB(t)
+			u := named(t, tt.name).NewFeed(feed.Feed{Name: tt.name, URL: write(t, "feed.json", tt.text)}, fetch.New(fetch.Config{}))
+			m, err := updater.NewManager(updater.Default(), updater.Options{Store: db, Updaters: []clair.Updater{u}})
+			require.NoError(t, err)
+			_, err = m.Update(t.Context())
+			require.NoError(t, err)
+			all, err := db.UpdateStatuses(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, tt.want, all[0].NewestAdvisory.Format(time.DateOnly))
+		})
 	}
 }
 

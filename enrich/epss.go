@@ -100,7 +100,7 @@ func (p *epssParser) line(text string) error {
 	if err != nil {
 		return err
 	}
-	return p.Record(epssShared, data)
+	return p.DatedRecord(epssShared, data, feed.ParseDate(p.shared.Date))
 }
 
 func (p *epssParser) score(text string) error {

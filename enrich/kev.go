@@ -104,5 +104,5 @@ func kevOne(r *feed.JSON, e feed.RecordEmitter, number int) error {
 	if err != nil {
 		return err
 	}
-	return e.Record(cve, data)
+	return e.DatedRecord(cve, data, feed.ParseDate(in.Added))
 }

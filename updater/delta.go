@@ -60,6 +60,12 @@ func (r *run) enrichments(ctx context.Context, e clair.EnrichmentUpdater) error 
 				}
 				return c.ReplacedFrom
 			},
+			issued: func(c clair.EnrichmentChange) time.Time {
+				if c.Added != nil {
+					return c.Added.Issued
+				}
+				return time.Time{}
+			},
 			update: func(ctx context.Context, _ string, fp clair.Fingerprint, all iter.Seq2[clair.EnrichmentChange, error]) (clair.UpdateResult, error) {
 				return r.m.store.UpdateEnrichmentsDelta(ctx, last, fp, all)
 			},
@@ -73,6 +79,7 @@ func (r *run) enrichments(ctx context.Context, e clair.EnrichmentUpdater) error 
 	return half(ctx, r, source[clair.EnrichmentRecord]{
 		kind: clair.KindEnrichment, fetch: e.FetchEnrichment, parse: e.ParseEnrichment,
 		update: r.m.store.UpdateEnrichments, name: tagsOf,
+		issued: func(e clair.EnrichmentRecord) time.Time { return e.Issued },
 	}, fp)
 }
 

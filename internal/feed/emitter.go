@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"time"
 
 	"oriel/clair"
 )
@@ -88,4 +89,9 @@ func NewRecordEmitter(yield func(clair.EnrichmentRecord, error) bool) RecordEmit
 // Record passes on the record of a tag.
 func (e RecordEmitter) Record(tag string, data json.RawMessage) error {
 	return e.emit(clair.EnrichmentRecord{Tags: []string{tag}, Enrichment: data})
+}
+
+// DatedRecord passes on the record of a tag and the date of its publication.
+func (e RecordEmitter) DatedRecord(tag string, data json.RawMessage, issued time.Time) error {
+	return e.emit(clair.EnrichmentRecord{Tags: []string{tag}, Enrichment: data, Issued: issued})
 }

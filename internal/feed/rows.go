@@ -55,7 +55,7 @@ func Truncate(s string, n int) string {
 // ParseDate returns the first of the texts that is a date.
 func ParseDate(dates ...string) time.Time {
 	for _, s := range dates {
-		for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05 MST"} {
+		for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02T15:04:05-0700", "2006-01-02 15:04", "2006-01-02 15:04:05 MST"} {
 			if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
 				return t.UTC()
 			}
