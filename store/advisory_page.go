@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"maps"
 	"slices"
 
 	"oriel/clair"
@@ -12,71 +10,16 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// countedSections are an updater's sections as of an operation.
-type countedSections struct {
-	seq      int64
-	sections []clair.Section
-}
-
 // Sections returns the sections that have rows in the snapshot, in the order
-// of their ids. The view of an operation never changes, so each updater's
-// sections are counted once after each of its updates.
+// of their ids, with the number of their rows.
 func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
-	select {
-	case s.db.counting <- struct{}{}:
-		defer func() { <-s.db.counting }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	r := s.db.newRowResolver(s.names)
-	var all []clair.Section
-	for _, updater := range slices.Sorted(maps.Keys(s.seqs)) {
-		known := s.db.counted[updater]
-		if known.seq != s.seqs[updater] {
-			list, err := s.countSections(ctx, r, updater)
-			if err != nil {
-				return nil, fmt.Errorf("count the rows of %s: %w", s.names[updater], err)
-			}
-			known = countedSections{s.seqs[updater], list}
-			s.db.counted[updater] = known
-		}
-		all = append(all, known.sections...)
-	}
-	return all, nil
+	return s.sections(ctx, &s.db.counted, s.countSections)
 }
 
-// Sections returns the sections of all updaters' current operations.
-func (db *DB) Sections(ctx context.Context) ([]clair.Section, error) {
-	s, err := db.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	return s.Sections(ctx)
-}
-
-func (s *Snapshot) countSections(ctx context.Context, r *rowResolver, updater int64) ([]clair.Section, error) {
+func (s *Snapshot) countSections(ctx context.Context, updater int64) ([]clair.Section, error) {
 	const count = `SELECT updater_id, dist_id, repo_id, count(*) FROM vuln_row INDEXED BY vuln_row_section
 		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2) GROUP BY dist_id, repo_id`
-	list, err := sqlitedb.ReadPage(ctx, s.db.Read, count, scanSection, updater, s.seqs[updater])
-	if err != nil {
-		return nil, err
-	}
-	for i := range list {
-		list[i].Updater = s.names[updater]
-		if list[i].Dist, err = r.dist(ctx, list[i].ID.Dist); err != nil {
-			return nil, err
-		}
-		if list[i].Repo, err = r.repo(ctx, list[i].ID.Repo); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-func scanSection(rows *sql.Rows) (s clair.Section, err error) {
-	err = rows.Scan(&s.ID.Updater, &s.ID.Dist, &s.ID.Repo, &s.Rows)
-	return s, err
+	return sqlitedb.ReadPage(ctx, s.db.Read, count, scanSection, updater, s.seqs[updater])
 }
 
 // textBatch is how many rows' texts are read, packed as they are stored,

@@ -196,3 +196,34 @@ func TestSnapshot_Renew(t *testing.T) {
 	s.Close()
 	require.ErrorIs(t, s.Renew(), clair.ErrUnavailable)
 }
+
+// TestDB_Sections compares the sections that are found one by one with those that
+// are counted, as operations come and go.
+func TestDB_Sections(t *testing.T) {
+	db := openNew(t)
+	for i, n := range []int{0, 240, 3, 500, 0, 1} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			_, err := db.UpdateVulnerabilities(t.Context(), "feed", clair.Fingerprint(fmt.Sprint(i)), placed(n, i, short))
+			require.NoError(t, err)
+			_, err = db.UpdateVulnerabilities(t.Context(), fmt.Sprint("other", i%2), clair.Fingerprint(fmt.Sprint(i)), placed(i, 0, short))
+			require.NoError(t, err)
+			s, err := db.Snapshot(t.Context())
+			require.NoError(t, err)
+			defer s.Close()
+			counted, err := s.Sections(t.Context())
+			require.NoError(t, err)
+			for range 2 { // read, and then cached
+				got, err := db.Sections(t.Context())
+				require.NoError(t, err)
+				require.Len(t, got, len(counted))
+				for j := range got {
+					require.Equal(t, counted[j].ID, got[j].ID)
+					require.Equal(t, counted[j].Updater, got[j].Updater)
+					require.Equal(t, counted[j].Dist, got[j].Dist)
+					require.Equal(t, counted[j].Repo, got[j].Repo)
+					require.Positive(t, got[j].Rows)
+				}
+			}
+		})
+	}
+}

@@ -111,11 +111,9 @@ type DB struct {
 	importing map[string]bool         // by updater
 	snapshots map[*Snapshot]time.Time // until when each holds its rows
 
-	// counting is a semaphore that serializes counts of sections, and guards
-	// counted: the sections of each updater, by its id, as of the operation of
-	// their last count.
-	counting chan struct{}
-	counted  map[int64]countedSections
+	// counted are the sections with the number of their rows, and occupied those
+	// without.
+	counted, occupied sectionCache
 }
 
 // Open opens the database at path, creating or migrating it as needed, and
@@ -128,7 +126,7 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		path: path, maxSize: o.MaxSize, minFree: o.MinFree, log: o.Log, now: o.Now, importing: map[string]bool{},
 		snapshots: map[*Snapshot]time.Time{}, manifests: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1),
-		counting:  make(chan struct{}, 1), counted: map[int64]countedSections{},
+		counted:   newSectionCache(), occupied: newSectionCache(),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
