@@ -83,10 +83,15 @@ func (db *DB) checkBackup(ctx context.Context, file string) error {
 	if slices.Contains([]string{own, own + "-wal", own + "-shm", own + ".lock", owner.File(own)}, there) {
 		return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
 	}
-	if a, err := os.Stat(file); err == nil {
-		if b, err := os.Stat(db.path); err == nil && os.SameFile(a, b) {
-			return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
-		}
+	a, err := os.Stat(file)
+	if err == nil && !a.Mode().IsRegular() {
+		return fmt.Errorf("%w: that is not a regular file, and would be replaced", clair.ErrInvalid)
+	}
+	if _, lerr := os.Lstat(file); err != nil && lerr == nil {
+		return fmt.Errorf("%w: that is a link to nothing, and would be replaced", clair.ErrInvalid)
+	}
+	if b, berr := os.Stat(db.path); err == nil && berr == nil && os.SameFile(a, b) {
+		return fmt.Errorf("%w: that is the database itself", clair.ErrInvalid)
 	}
 	free, err := sqlitedb.DiskFree(filepath.Dir(there))
 	if err != nil {

@@ -51,6 +51,14 @@ func TestDB_Backup(t *testing.T) {
 	require.NoError(t, os.Symlink(path, filepath.Join(dir, "link")))
 	_, err = reader.Backup(t.Context(), filepath.Join(dir, "link"))
 	require.ErrorIs(t, err, clair.ErrInvalid)
+	// A folder or device, or a link that leads to no name as /dev/stdout may, is
+	// not replaced.
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder"), 0o700))
+	require.NoError(t, os.Symlink("nothing", filepath.Join(dir, "dangling")))
+	for _, name := range []string{"folder", "dangling"} {
+		_, err = reader.Backup(t.Context(), filepath.Join(dir, name))
+		require.ErrorIs(t, err, clair.ErrInvalid, name)
+	}
 	left, err := filepath.Glob(filepath.Join(dir, "*.partial*"))
 	require.NoError(t, err)
 	require.Empty(t, left)

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,30 +71,111 @@ func TestNoDatabase(t *testing.T) {
 	}
 }
 
-// A report that cannot be written completely leaves the previous file.
+// text returns a function that writes a text and returns an error.
+func text(s string, err error) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, werr := io.WriteString(w, s)
+		return errors.Join(werr, err)
+	}
+}
+
+// A file is written whole or left as it was, and nothing temporary is left.
 func TestWriteWhole(t *testing.T) {
-	t.Chdir(t.TempDir())
-	o := &oriel{stdout: io.Discard}
-	require.NoError(t, os.WriteFile("report", []byte("before"), 0o640))
 	full := errors.New("no space left on device")
-	err := o.writeWhole("report", func(w io.Writer) error {
-		_, err := w.Write([]byte("half"))
-		return errors.Join(err, full)
-	})
-	require.ErrorIs(t, err, full)
-	text, err := os.ReadFile("report")
+	for _, c := range []struct {
+		name  string
+		setUp func(t *testing.T) // in an empty folder
+		err   error
+
+		file, want string
+		mode       fs.FileMode
+		links      []string // which still are links
+	}{
+		{"new", func(*testing.T) {}, nil, "out", "after", 0o644, nil},
+		{"replaced", func(t *testing.T) { before(t, "out") }, nil, "out", "after", 0o640, nil},
+		{"fails", func(t *testing.T) { before(t, "out") }, full, "out", "before", 0o640, nil},
+		{"link", func(t *testing.T) { before(t, "file"); link(t, "file", "out") }, nil, "file", "after", 0o640, []string{"out"}},
+		{"link_fails", func(t *testing.T) { before(t, "file"); link(t, "file", "out") }, full, "file", "before", 0o640, []string{"out"}},
+		{"links", func(t *testing.T) { link(t, "b", "out"); link(t, "file", "b"); before(t, "file") }, nil, "file", "after", 0o640, []string{"out", "b"}},
+		{"link_to_nothing", func(t *testing.T) { link(t, "file", "out") }, nil, "file", "after", 0o644, []string{"out"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			c.setUp(t)
+			err := (&oriel{stdout: io.Discard}).writeWhole("out", text("after", c.err))
+			require.ErrorIs(t, err, c.err)
+			got, err := os.ReadFile(c.file)
+			require.NoError(t, err)
+			require.Equal(t, c.want, string(got))
+			info, err := os.Stat(c.file)
+			require.NoError(t, err)
+			require.Equal(t, c.mode, info.Mode().Perm())
+			for _, name := range c.links {
+				_, err := os.Readlink(name)
+				require.NoError(t, err, "the link is followed, not replaced")
+			}
+			files, err := os.ReadDir(".")
+			require.NoError(t, err)
+			require.Len(t, files, 1+len(c.links), "nothing temporary is left")
+		})
+	}
+}
+
+// before writes a file with a mode of its own.
+func before(t *testing.T, name string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(name, []byte("before"), 0o600))
+	require.NoError(t, os.Chmod(name, 0o640)) // whatever the umask is
+}
+
+func link(t *testing.T, to, name string) {
+	t.Helper()
+	require.NoError(t, os.Symlink(to, name))
+}
+
+// A file that is not regular is written directly: no device, pipe or link to one
+// is replaced. The pipe has no name, as that of a shell has none.
+func TestWriteWhole_Directly(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("this system has no /proc")
+	}
+	t.Chdir(t.TempDir())
+	r, w, err := os.Pipe()
 	require.NoError(t, err)
-	require.Equal(t, "before", string(text))
-	require.NoError(t, os.Symlink("report", "link"))
-	require.NoError(t, o.writeWhole("link", func(w io.Writer) error { _, err := w.Write([]byte("after")); return err }))
-	text, err = os.ReadFile("report")
+	defer r.Close()
+	pipe := fmt.Sprint("/proc/self/fd/", w.Fd())
+	link(t, pipe, "out")
+	link(t, "out", "again")
+	var stdout, stderr strings.Builder
+	o := &oriel{stdout: &stdout, stderr: &stderr}
+	for _, name := range []string{pipe, "out", "again"} {
+		require.NoError(t, o.writeWhole(name, text(name+" ", nil)))
+	}
+	require.NoError(t, w.Close())
+	got, err := io.ReadAll(r)
 	require.NoError(t, err)
-	require.Equal(t, "after", string(text), "a link is followed, not replaced")
-	info, err := os.Stat("report")
+	require.Equal(t, pipe+" out again ", string(got))
+	_, err = os.Readlink("out")
 	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o640), info.Mode().Perm())
-	require.NoError(t, o.writeWhole(os.DevNull, func(w io.Writer) error { _, err := w.Write([]byte("x")); return err }))
-	files, err := os.ReadDir(".")
+
+	// A file that is open is appended to, since others may have it open, too.
+	f, err := os.Create("file")
 	require.NoError(t, err)
-	require.Len(t, files, 2, "nothing temporary is left")
+	defer f.Close()
+	for _, s := range []string{"a", "b"} {
+		require.NoError(t, o.writeWhole(fmt.Sprint("/proc/self/fd/", f.Fd()), text(s, nil)))
+	}
+	got, err = os.ReadFile("file")
+	require.NoError(t, err)
+	require.Equal(t, "ab", string(got))
+
+	require.NoError(t, o.writeWhole(os.DevNull, text("x", nil)))
+	require.Error(t, o.writeWhole("/proc/self/fd/999999", text("x", nil)))
+	for _, name := range []string{"-", "/dev/stdout"} {
+		require.NoError(t, o.writeWhole(name, text("out", nil)))
+	}
+	require.NoError(t, o.writeWhole("/dev/stderr", text("err", nil)))
+	require.Equal(t, []string{"outout", "err"}, []string{stdout.String(), stderr.String()})
+	link(t, "circle", "circle")
+	require.Error(t, o.writeWhole("circle", text("x", nil)))
 }
