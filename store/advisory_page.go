@@ -17,8 +17,12 @@ func (s *Snapshot) Sections(ctx context.Context) ([]clair.Section, error) {
 }
 
 func (s *Snapshot) countSections(ctx context.Context, updater int64) ([]clair.Section, error) {
-	const count = `SELECT updater_id, dist_id, repo_id, count(*) FROM vuln_row INDEXED BY vuln_row_section
-		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2) GROUP BY dist_id, repo_id`
+	// The index has the rows in the order of the groups.
+	const count = `
+		SELECT updater_id, dist_id, repo_id, count(*)
+		FROM vuln_row INDEXED BY vuln_row_section
+		WHERE updater_id = ?1 AND added <= ?2 AND (removed IS NULL OR removed > ?2)
+		GROUP BY dist_id, repo_id`
 	return sqlitedb.ReadPage(ctx, s.db.Read, count, scanSection, updater, s.seqs[updater])
 }
 
@@ -76,9 +80,14 @@ type sectionRow struct {
 // narrow reads rows without the values that they refer to, from as many
 // sections as necessary, and returns the cursor of the next.
 func (s *Snapshot) narrow(ctx context.Context, sections []clair.SectionID, at clair.Cursor, limit int) (out []sectionRow, next clair.Cursor, _ error) {
-	const read = `SELECT ` + narrowColumns + ` FROM vuln_row AS r INDEXED BY vuln_row_section
+	// The index has the rows of a section in the order of their ids.
+	const read = `
+		SELECT ` + narrowColumns + `
+		FROM vuln_row AS r INDEXED BY vuln_row_section
 		WHERE r.updater_id = ?1 AND r.dist_id = ?2 AND r.repo_id = ?3 AND r.id > ?4
-		AND r.added <= ?5 AND (r.removed IS NULL OR r.removed > ?5) ORDER BY r.id LIMIT ?6`
+		AND r.added <= ?5 AND (r.removed IS NULL OR r.removed > ?5)
+		ORDER BY r.id
+		LIMIT ?6`
 	for at.Section < len(sections) && len(out) < limit {
 		sec, want := sections[at.Section], limit-len(out)
 		seq, ok := s.seqs[sec.Updater]

@@ -143,9 +143,16 @@ func (a *affectedFinder) judge(ctx context.Context) (map[int64][]int, []int64, e
 // installed finds the places with a package of one of the names, in all manifests
 // or in one.
 func (a *affectedFinder) installed(ctx context.Context, names []string, manifest int64) ([]installed, error) {
-	const find = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
-		FROM json_each(?1) AS j CROSS JOIN package AS p ON p.name = j.value CROSS JOIN place AS l ON l.package_id = p.id
-		WHERE ?2 = 0 OR EXISTS (SELECT 1 FROM manifest_index_row AS i WHERE i.place_id = l.id AND i.manifest_id = ?2)`
+	const find = `
+		SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
+		FROM json_each(?1) AS j
+		CROSS JOIN package AS p ON p.name = j.value
+		CROSS JOIN place AS l ON l.package_id = p.id
+		WHERE ?2 = 0 OR EXISTS (
+			SELECT 1
+			FROM manifest_index_row AS i
+			WHERE i.place_id = l.id AND i.manifest_id = ?2
+		)`
 	list, err := json.Marshal(names)
 	if err != nil {
 		return nil, err
@@ -165,8 +172,11 @@ func scanInstalled(rows *sql.Rows) (installed, error) {
 func (a *affectedFinder) manifests(ctx context.Context, places []int64) (map[int64][]clair.Digest, error) {
 	// One text for each place, because reading a row for each manifest takes
 	// ten times as long.
-	const find = `SELECT i.place_id, group_concat(i.manifest_id) FROM json_each(?) AS j
-		CROSS JOIN manifest_index_row AS i ON i.place_id = j.value GROUP BY i.place_id`
+	const find = `
+		SELECT i.place_id, group_concat(i.manifest_id)
+		FROM json_each(?) AS j
+		CROSS JOIN manifest_index_row AS i ON i.place_id = j.value
+		GROUP BY i.place_id`
 	rows, err := a.r.query(ctx, find, sqlitedb.JSONList(places))
 	if err != nil {
 		return nil, err
@@ -201,7 +211,10 @@ func (a *affectedFinder) manifests(ctx context.Context, places []int64) (map[int
 
 // resolve returns the digests of ids.
 func (a *affectedFinder) resolve(ctx context.Context, ids map[int64][]int64, unknown []int64) (map[int64][]clair.Digest, error) {
-	const find = `SELECT m.id, m.hash FROM json_each(?) AS j CROSS JOIN manifest AS m ON m.id = j.value`
+	const find = `
+		SELECT m.id, m.hash
+		FROM json_each(?) AS j
+		CROSS JOIN manifest AS m ON m.id = j.value`
 	if len(a.digests)+len(unknown) > digestsKept {
 		clear(a.digests) // and ask for all of this page again
 		unknown = unknown[:0]

@@ -28,8 +28,12 @@ func (db *DB) Changes(ctx context.Context, since clair.Since, manifest clair.Dig
 	}
 	db.opening.RLock()
 	defer db.opening.RUnlock()
-	const now = `SELECT u.id, u.name, max(o.seq) FROM update_operation AS o
-		JOIN updater AS u ON u.name = o.updater WHERE o.kind = 'vulnerability' GROUP BY u.id`
+	const now = `
+		SELECT u.id, u.name, max(o.seq)
+		FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater
+		WHERE o.kind = 'vulnerability'
+		GROUP BY u.id`
 	to, err := db.snapshotOf(ctx, clair.KindVulnerability, now)
 	if err != nil {
 		return nil, err
@@ -53,9 +57,19 @@ func (db *DB) Changes(ctx context.Context, since clair.Since, manifest clair.Dig
 // and partial names the updater. The caller holds opening, and closes the
 // snapshot.
 func (db *DB) then(ctx context.Context, since clair.Since, now *Snapshot) (s *Snapshot, partial []string, err error) {
-	const then = `SELECT u.id, u.name, ifnull(max(iif(o.date <= ?1, o.seq, NULL)), min(o.seq)) FROM update_operation AS o
-		JOIN updater AS u ON u.name = o.updater WHERE o.kind = 'vulnerability' GROUP BY u.id`
-	const young = `SELECT updater FROM update_operation WHERE kind = 'vulnerability' GROUP BY updater HAVING min(date) > ? ORDER BY updater`
+	const then = `
+		SELECT u.id, u.name, ifnull(max(iif(o.date <= ?1, o.seq, NULL)), min(o.seq))
+		FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater
+		WHERE o.kind = 'vulnerability'
+		GROUP BY u.id`
+	const young = `
+		SELECT updater
+		FROM update_operation
+		WHERE kind = 'vulnerability'
+		GROUP BY updater
+		HAVING min(date) > ?
+		ORDER BY updater`
 	if since.Operation != uuid.Nil {
 		op, err := db.operation(ctx, "since", since.Operation)
 		if err != nil {

@@ -14,27 +14,52 @@ import (
 )
 
 const (
-	nextAdded   = `SELECT min(added) FROM vuln_row WHERE updater_id = ? AND added > ? AND added <= ?`
-	nextRemoved = `SELECT min(removed) FROM vuln_row WHERE updater_id = ? AND removed > ? AND removed <= ?`
+	nextAdded = `
+		SELECT min(added)
+		FROM vuln_row
+		WHERE updater_id = ? AND added > ? AND added <= ?`
+	nextRemoved = `
+		SELECT min(removed)
+		FROM vuln_row
+		WHERE updater_id = ? AND removed > ? AND removed <= ?`
 
 	// visibleRows are those visible at hi. lo is not used.
-	visibleRows = `SELECT ` + narrowColumns + ` FROM vuln_row AS r
-		WHERE r.updater_id = ?1 AND r.added = ?2 AND (r.removed IS NULL OR r.removed > ?4) AND r.id > ?5 AND ?3 IS NOT NULL
-		ORDER BY r.id LIMIT ?6`
+	visibleRows = `
+		SELECT ` + narrowColumns + `
+		FROM vuln_row AS r
+		WHERE r.updater_id = ?1 AND r.added = ?2 AND (r.removed IS NULL OR r.removed > ?4)
+		AND r.id > ?5 AND ?3 IS NOT NULL
+		ORDER BY r.id
+		LIMIT ?6`
 	// addedRows are those visible at hi whose hash is not visible at lo.
-	addedRows = `SELECT ` + narrowColumns + ` FROM vuln_row AS r
-		WHERE r.updater_id = ?1 AND r.added = ?2 AND (r.removed IS NULL OR r.removed > ?4) AND r.id > ?5
-		AND NOT EXISTS (SELECT 1 FROM vuln_row AS x INDEXED BY vuln_row_hash
+	// vuln_row_hash has only the rows of hashes that have more than one.
+	addedRows = `
+		SELECT ` + narrowColumns + `
+		FROM vuln_row AS r
+		WHERE r.updater_id = ?1 AND r.added = ?2 AND (r.removed IS NULL OR r.removed > ?4)
+		AND r.id > ?5
+		AND NOT EXISTS (
+			SELECT 1
+			FROM vuln_row AS x INDEXED BY vuln_row_hash
 			WHERE x.updater_id = ?1 AND x.hash = r.hash AND (x.removed IS NOT NULL OR x.returned)
-			AND x.added <= ?3 AND (x.removed IS NULL OR x.removed > ?3))
-		ORDER BY r.id LIMIT ?6`
-	// removedRows are those visible at lo whose hash is not visible at hi.
-	removedRows = `SELECT ` + narrowColumns + ` FROM vuln_row AS r
+			AND x.added <= ?3 AND (x.removed IS NULL OR x.removed > ?3)
+		)
+		ORDER BY r.id
+		LIMIT ?6`
+	// removedRows are those visible at lo whose hash is not visible at hi,
+	// which vuln_row_hash finds as for addedRows.
+	removedRows = `
+		SELECT ` + narrowColumns + `
+		FROM vuln_row AS r
 		WHERE r.updater_id = ?1 AND r.removed = ?2 AND r.added <= ?3 AND r.id > ?5
-		AND NOT EXISTS (SELECT 1 FROM vuln_row AS x INDEXED BY vuln_row_hash
+		AND NOT EXISTS (
+			SELECT 1
+			FROM vuln_row AS x INDEXED BY vuln_row_hash
 			WHERE x.updater_id = ?1 AND x.hash = r.hash AND (x.removed IS NOT NULL OR x.returned)
-			AND x.added <= ?4 AND (x.removed IS NULL OR x.removed > ?4))
-		ORDER BY r.id LIMIT ?6`
+			AND x.added <= ?4 AND (x.removed IS NULL OR x.removed > ?4)
+		)
+		ORDER BY r.id
+		LIMIT ?6`
 )
 
 func allVisible(updater, seq int64) walk {
@@ -118,8 +143,11 @@ func (db *DB) holdAt(updater int64, seqs ...int64) (release func()) {
 
 // operation finds a vulnerability operation; field is its name in errors.
 func (db *DB) operation(ctx context.Context, field string, ref uuid.UUID) (operation, error) {
-	const find = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, o.seq, u.id
-		FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE o.ref = ?`
+	const find = `
+		SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, o.seq, u.id
+		FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater
+		WHERE o.ref = ?`
 	var o operation
 	err := scanOperation(db.Read.QueryRowContext(ctx, find, ref.String()), &o.UpdateOperation, &o.seq, &o.updaterID)
 	if errors.Is(err, sql.ErrNoRows) {

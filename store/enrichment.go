@@ -68,9 +68,12 @@ type taggedEnrichment struct {
 }
 
 func (db *DB) readEnrichments(ctx context.Context, v view, tags []string) ([]taggedEnrichment, error) {
-	const find = `SELECT t.tag, r.id, r.tags, r.data FROM json_each(?2) AS j
+	const find = `
+		SELECT t.tag, r.id, r.tags, r.data
+		FROM json_each(?2) AS j
 		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?1 AND t.tag = j.value
-		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)`
+		CROSS JOIN enrichment_row AS r ON r.id = t.row_id
+			AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)`
 	list, err := json.Marshal(tags)
 	if err != nil {
 		return nil, err

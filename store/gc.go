@@ -47,9 +47,16 @@ func (db *DB) GC(ctx context.Context, keep int) (int64, error) {
 // retire deletes the entries of operations older than the newest keep.
 func (db *DB) retire(ctx context.Context, keep int) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
-		const retire = `DELETE FROM update_operation WHERE id IN (
-			SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY updater, kind ORDER BY seq DESC) AS place FROM update_operation)
-			WHERE place > ?)`
+		const retire = `
+			DELETE FROM update_operation
+			WHERE id IN (
+				SELECT id
+				FROM (
+					SELECT id, row_number() OVER (PARTITION BY updater, kind ORDER BY seq DESC) AS place
+					FROM update_operation
+				)
+				WHERE place > ?
+			)`
 		_, err := tx.ExecContext(ctx, retire, keep)
 		return err
 	})
@@ -75,27 +82,50 @@ type collector struct {
 
 var vulnGarbage = collector{
 	kind: clair.KindVulnerability,
-	unlist: `DELETE FROM vuln_open WHERE (updater_id, hash) IN
-		(SELECT updater_id, hash FROM vuln_row WHERE id IN (SELECT value FROM json_each(?1)))
+	unlist: `
+		DELETE FROM vuln_open
+		WHERE (updater_id, hash) IN (
+			SELECT updater_id, hash
+			FROM vuln_row
+			WHERE id IN (SELECT value FROM json_each(?1))
+		)
 		AND row_id IN (SELECT value FROM json_each(?1))`,
-	find: `SELECT id, advisory_id FROM vuln_row
-		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2 LIMIT ?4`,
+	find: `
+		SELECT id, advisory_id
+		FROM vuln_row
+		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2
+		LIMIT ?4`,
 	drop: []string{`DELETE FROM vuln_row WHERE id IN (SELECT value FROM json_each(?))`},
-	last: `DELETE FROM advisory WHERE id IN (SELECT value FROM json_each(?))
+	last: `
+		DELETE FROM advisory
+		WHERE id IN (SELECT value FROM json_each(?))
 		AND NOT EXISTS (SELECT 1 FROM vuln_row WHERE advisory_id = advisory.id)`,
 }
 
 var enrichmentGarbage = collector{
 	kind: clair.KindEnrichment,
-	unlist: `DELETE FROM enrichment_open WHERE (updater_id, hash) IN
-		(SELECT updater_id, hash FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?1)))
+	unlist: `
+		DELETE FROM enrichment_open
+		WHERE (updater_id, hash) IN (
+			SELECT updater_id, hash
+			FROM enrichment_row
+			WHERE id IN (SELECT value FROM json_each(?1))
+		)
 		AND row_id IN (SELECT value FROM json_each(?1))`,
-	find: `SELECT id, 0 FROM enrichment_row
-		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2 LIMIT ?4`,
+	find: `
+		SELECT id, 0
+		FROM enrichment_row
+		WHERE updater_id = ?1 AND removed > ?2 AND removed <= ?3 AND added > ?2
+		LIMIT ?4`,
 	drop: []string{
-		`DELETE FROM enrichment_tag WHERE row_id IN (SELECT value FROM json_each(?1))
-			AND (updater_id, tag) IN (SELECT r.updater_id, t.value FROM enrichment_row AS r, json_each(r.tags) AS t
-				WHERE r.id IN (SELECT value FROM json_each(?1)))`,
+		`
+			DELETE FROM enrichment_tag
+			WHERE row_id IN (SELECT value FROM json_each(?1))
+			AND (updater_id, tag) IN (
+				SELECT r.updater_id, t.value
+				FROM enrichment_row AS r, json_each(r.tags) AS t
+				WHERE r.id IN (SELECT value FROM json_each(?1))
+			)`,
 		`DELETE FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
 	},
 }
@@ -153,8 +183,16 @@ func (db *DB) collectStep(ctx context.Context, c collector, updater int64) (n in
 // heldOperations returns, in order, the operations whose rows must stay: those that are
 // listed or pinned.
 func (db *DB) heldOperations(ctx context.Context, kind clair.Kind, updater int64) ([]int64, error) {
-	const list = `SELECT o.seq FROM update_operation AS o JOIN updater AS u ON u.name = o.updater WHERE u.id = ?1 AND o.kind = ?2
-		UNION SELECT p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE u.id = ?1`
+	const list = `
+		SELECT o.seq
+		FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater
+		WHERE u.id = ?1 AND o.kind = ?2
+		UNION
+		SELECT p.seq
+		FROM pin AS p
+		JOIN updater AS u ON u.name = p.updater
+		WHERE u.id = ?1`
 	seqs, err := sqlitedb.ReadPage(ctx, db.Read, list, sqlitedb.ScanID, updater, string(kind))
 	if err != nil {
 		return nil, err
@@ -221,8 +259,13 @@ func (db *DB) sweepAdvisories(ctx context.Context) (int64, error) {
 	if err != nil || !unfinished {
 		return 0, sqlitedb.Classify(err)
 	}
-	const find = `SELECT id FROM advisory AS a WHERE id > ?
-		AND NOT EXISTS (SELECT 1 FROM vuln_row AS r WHERE r.advisory_id = a.id) ORDER BY id LIMIT ?`
+	const find = `
+		SELECT id
+		FROM advisory AS a
+		WHERE id > ?
+		AND NOT EXISTS (SELECT 1 FROM vuln_row AS r WHERE r.advisory_id = a.id)
+		ORDER BY id
+		LIMIT ?`
 	const drop = `DELETE FROM advisory WHERE id IN (SELECT value FROM json_each(?))`
 	const swept = `UPDATE updater SET unfinished = 0 WHERE unfinished > 0`
 	var total int64

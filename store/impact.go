@@ -143,8 +143,11 @@ func (im *impacts) groups(ctx context.Context, names []string, differ []stored, 
 	// The search is by packages, not by advisories, because some advisories
 	// have thousands of rows and the differing ones are sorted by their
 	// packages.
-	const read = `SELECT ` + narrowColumns + `, r.hash, a.name FROM json_each(?1) AS j
-		CROSS JOIN vuln_row AS r ON r.package_name = j.value CROSS JOIN advisory AS a ON a.id = r.advisory_id
+	const read = `
+		SELECT ` + narrowColumns + `, r.hash, a.name
+		FROM json_each(?1) AS j
+		CROSS JOIN vuln_row AS r ON r.package_name = j.value
+		CROSS JOIN advisory AS a ON a.id = r.advisory_id
 		WHERE a.name IN (SELECT b.name FROM json_each(?2) AS k CROSS JOIN advisory AS b ON b.id = k.value)`
 	list, err := json.Marshal(names)
 	if err != nil {

@@ -14,9 +14,17 @@ import (
 // its distributions and repositories. Packages share the pointers to those,
 // and must not be modified.
 func (db *DB) InstalledPackages(ctx context.Context) iter.Seq2[clair.InstalledPackage, error] {
-	const page = `SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version,
-		(SELECT count(*) FROM manifest_index_row AS i WHERE i.place_id = l.id)
-		FROM place AS l CROSS JOIN package AS p ON p.id = l.package_id WHERE l.id > ? ORDER BY l.id LIMIT ?`
+	const page = `
+		SELECT l.id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version, (
+			SELECT count(*)
+			FROM manifest_index_row AS i
+			WHERE i.place_id = l.id
+		)
+		FROM place AS l
+		CROSS JOIN package AS p ON p.id = l.package_id
+		WHERE l.id > ?
+		ORDER BY l.id
+		LIMIT ?`
 	return func(yield func(clair.InstalledPackage, error) bool) {
 		r := db.newRowResolver(nil)
 		for after := int64(0); ; {

@@ -33,9 +33,17 @@ type latestState struct {
 func (db *DB) Latest(ctx context.Context) (*Latest, error) {
 	db.opening.RLock()
 	defer db.opening.RUnlock()
-	const current = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, o.seq, u.id, ifnull(s.format, ''), s.last_success
-		FROM update_operation AS o JOIN updater AS u ON u.name = o.updater LEFT JOIN updater_status AS s ON s.updater = o.updater
-		WHERE NOT EXISTS (SELECT 1 FROM update_operation AS n WHERE n.updater = o.updater AND n.kind = o.kind AND n.seq > o.seq)
+	const current = `
+		SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, o.seq, u.id, ifnull(s.format, ''),
+			s.last_success
+		FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater
+		LEFT JOIN updater_status AS s ON s.updater = o.updater
+		WHERE NOT EXISTS (
+			SELECT 1
+			FROM update_operation AS n
+			WHERE n.updater = o.updater AND n.kind = o.kind AND n.seq > o.seq
+		)
 		ORDER BY o.updater, o.kind`
 	states, err := sqlitedb.ReadPage(ctx, db.Read, current, scanLatest)
 	if err != nil {
@@ -157,8 +165,12 @@ func (l *Latest) vulnerabilities(ctx context.Context, s latestState) iter.Seq2[*
 
 // advisoriesOf returns the ids of the advisories of a state.
 func (l *Latest) advisoriesOf(ctx context.Context, s latestState) (*history.Bitmap, error) {
-	const find = `SELECT id, advisory_id FROM vuln_row
-		WHERE updater_id = ? AND added = ? AND (removed IS NULL OR removed > ?) AND id > ? ORDER BY id LIMIT ?`
+	const find = `
+		SELECT id, advisory_id
+		FROM vuln_row
+		WHERE updater_id = ? AND added = ? AND (removed IS NULL OR removed > ?) AND id > ?
+		ORDER BY id
+		LIMIT ?`
 	found := &history.Bitmap{}
 	for seq := int64(0); ; {
 		var next sql.NullInt64
@@ -193,10 +205,16 @@ func scanPair(rows *sql.Rows) (p [2]int64, err error) {
 // advisoryRows reads all rows of some advisories, those of the first one only
 // after a row's id, and returns the advisory that may have more rows.
 func (l *Latest) advisoryRows(ctx context.Context, s latestState, r *rowResolver, ids []int64, after int64) (rows []stored, left []int64, err error) {
-	const find = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
+	// By the advisory, which has few rows, and not by the updater, which has
+	// many.
+	const find = `
+		SELECT ` + narrowColumns + `
+		FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = j.value
-		WHERE r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3) AND (j.key > 0 OR r.id > ?4)
-		ORDER BY j.key, r.id LIMIT ?5`
+		WHERE r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)
+		AND (j.key > 0 OR r.id > ?4)
+		ORDER BY j.key, r.id
+		LIMIT ?5`
 	rows, err = l.db.readRows(ctx, find, sqlitedb.JSONList(ids), s.updater, s.seq, after, advisoryPageRows)
 	if err != nil || len(rows) == 0 {
 		return nil, nil, err
@@ -230,9 +248,16 @@ func (l *Latest) advisoryRows(ctx context.Context, s latestState, r *rowResolver
 
 // enrichments reads a state's records in the order of their ids.
 func (l *Latest) enrichments(ctx context.Context, s latestState) iter.Seq2[clair.EnrichmentRecord, error] {
-	const find = `SELECT id, tags, data FROM enrichment_row
-		WHERE updater_id = ? AND added = ? AND (removed IS NULL OR removed > ?) AND id > ? ORDER BY id LIMIT ?`
-	const nextSeq = `SELECT min(added) FROM enrichment_row WHERE updater_id = ? AND added > ? AND added <= ?`
+	const find = `
+		SELECT id, tags, data
+		FROM enrichment_row
+		WHERE updater_id = ? AND added = ? AND (removed IS NULL OR removed > ?) AND id > ?
+		ORDER BY id
+		LIMIT ?`
+	const nextSeq = `
+		SELECT min(added)
+		FROM enrichment_row
+		WHERE updater_id = ? AND added > ? AND added <= ?`
 	return func(yield func(clair.EnrichmentRecord, error) bool) {
 		for seq := int64(0); ; {
 			var next sql.NullInt64

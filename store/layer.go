@@ -73,7 +73,11 @@ func internLayer(ctx context.Context, tx *sql.Tx, hash clair.Digest) (int64, err
 // LayerResult returns the result of a layer by the readers of a state, or an
 // ErrNotFound.
 func (db *DB) LayerResult(ctx context.Context, layer clair.Digest, state string) ([]byte, error) {
-	const read = `SELECT r.result FROM layer AS l JOIN layer_result AS r ON r.layer_id = l.id WHERE l.hash = ? AND r.indexer_state = ?`
+	const read = `
+		SELECT r.result
+		FROM layer AS l
+		JOIN layer_result AS r ON r.layer_id = l.id
+		WHERE l.hash = ? AND r.indexer_state = ?`
 	var packed []byte
 	err := db.Read.QueryRowContext(ctx, read, string(layer), state).Scan(&packed)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -93,7 +97,9 @@ func (db *DB) PutLayerResult(ctx context.Context, layer clair.Digest, state stri
 		if err != nil {
 			return err
 		}
-		const put = `INSERT INTO layer_result (layer_id, indexer_state, result) VALUES (?, ?, ?)
+		const put = `
+			INSERT INTO layer_result (layer_id, indexer_state, result)
+			VALUES (?, ?, ?)
 			ON CONFLICT (layer_id) DO UPDATE SET indexer_state = excluded.indexer_state, result = excluded.result`
 		_, err = tx.ExecContext(ctx, put, id, state, db.zip.PackBytes(result))
 		return err
@@ -112,7 +118,11 @@ func (db *DB) PutReport(ctx context.Context, r *clair.IndexReport, state string)
 		if _, err := db.PutIndexReport(ctx, r); err != nil {
 			return err
 		}
-		const made = `UPDATE index_report SET indexer_state = ? WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?) AND state = ?`
+		const made = `
+			UPDATE index_report
+			SET indexer_state = ?
+			WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)
+			AND state = ?`
 		if err := db.Exec(ctx, made, state, string(r.Hash), r.State); err != nil {
 			return fmt.Errorf("put report of %s: %w", r.Hash, err)
 		}
@@ -120,7 +130,10 @@ func (db *DB) PutReport(ctx context.Context, r *clair.IndexReport, state string)
 	}
 	id, err := db.manifestID(ctx, r.Hash)
 	if err == nil {
-		const enter = `UPDATE index_report SET state = ?, err = ?, indexer_state = '', date = ? WHERE manifest_id = ?`
+		const enter = `
+			UPDATE index_report
+			SET state = ?, err = ?, indexer_state = '', date = ?
+			WHERE manifest_id = ?`
 		err = db.Exec(ctx, enter, r.State, r.Err, db.now().UnixMilli(), id)
 	}
 	if err != nil {
@@ -139,7 +152,9 @@ func (db *DB) dropManifest(ctx context.Context, manifest int64) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM manifest WHERE id = ?`, manifest); err != nil {
 			return err
 		}
-		const drop = `DELETE FROM layer WHERE id IN (SELECT value FROM json_each(?))
+		const drop = `
+			DELETE FROM layer
+			WHERE id IN (SELECT value FROM json_each(?))
 			AND NOT EXISTS (SELECT 1 FROM manifest_layer AS m WHERE m.layer_id = layer.id)`
 		_, err := tx.ExecContext(ctx, drop, sqlitedb.JSONList(layers))
 		return err

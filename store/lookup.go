@@ -167,10 +167,14 @@ func (l *lookup) prepare(ctx context.Context) (err error) {
 	}
 	slices.Sort(l.names)
 	l.names = slices.Compact(l.names)
-	const dists = `SELECT id FROM (SELECT * FROM dist UNION ALL SELECT 0, '', '', '', '', '', '', '', '')
-		WHERE ifnull(did = ?1, 1) AND ifnull(name = ?2, 1) AND ifnull(version = ?3, 1) AND ifnull(version_id = ?4, 1)
-		AND ifnull(pretty_name = ?5, 1)`
-	const repos = `SELECT id FROM (SELECT * FROM repo UNION ALL SELECT 0, '', '', '', '')
+	const dists = `
+		SELECT id
+		FROM (SELECT * FROM dist UNION ALL SELECT 0, '', '', '', '', '', '', '', '')
+		WHERE ifnull(did = ?1, 1) AND ifnull(name = ?2, 1) AND ifnull(version = ?3, 1)
+		AND ifnull(version_id = ?4, 1) AND ifnull(pretty_name = ?5, 1)`
+	const repos = `
+		SELECT id
+		FROM (SELECT * FROM repo UNION ALL SELECT 0, '', '', '', '')
 		WHERE ifnull(name = ?1, 1) AND ifnull(key = ?2, 1)`
 	l.dists, err = l.ids(ctx, dists, clair.DistributionDID, clair.DistributionName, clair.DistributionVersion,
 		clair.DistributionVersionID, clair.DistributionPrettyName)
@@ -223,11 +227,18 @@ func (l *lookup) run(ctx context.Context, yield func(clair.Candidate, error) boo
 // distribution's kernel has thousands of rows in each; repositories are
 // checked within the index.
 func (l *lookup) find(ctx context.Context, names []string) ([]stored, error) {
-	const anywhere = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
+	const anywhere = `
+		SELECT ` + narrowColumns + `
+		FROM json_each(?1) AS j
 		CROSS JOIN vuln_row AS r ON r.package_name = j.value
 		WHERE (?2 = '' OR r.repo_id IN (SELECT value FROM json_each(iif(?2 = '', '[]', ?2))))`
-	const within = `SELECT ` + narrowColumns + ` FROM json_each(?1) AS j
-		CROSS JOIN vuln_row AS r ON r.package_name = j.value AND r.dist_id IN (SELECT value FROM json_each(?3))
+	const within = `
+		SELECT ` + narrowColumns + `
+		FROM json_each(?1) AS j
+		CROSS JOIN vuln_row AS r ON r.package_name = j.value AND r.dist_id IN (
+			SELECT value
+			FROM json_each(?3)
+		)
 		WHERE (?2 = '' OR r.repo_id IN (SELECT value FROM json_each(iif(?2 = '', '[]', ?2))))`
 	list, err := json.Marshal(names)
 	if err != nil {

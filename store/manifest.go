@@ -65,7 +65,10 @@ func (db *DB) PutIndexReport(ctx context.Context, r *clair.IndexReport) (created
 
 func (db *DB) putReport(ctx context.Context, manifest int64, state string, body []byte) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
-		const put = `UPDATE index_report SET state = ?, report = ?, date = ?, err = '', indexer_state = '' WHERE manifest_id = ?`
+		const put = `
+			UPDATE index_report
+			SET state = ?, report = ?, date = ?, err = '', indexer_state = ''
+			WHERE manifest_id = ?`
 		_, err := tx.ExecContext(ctx, put, state, db.zip.PackBytes(body), db.now().UnixMilli(), manifest)
 		return err
 	})
@@ -122,7 +125,9 @@ func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash c
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO index_report (manifest_id, state, report, date) VALUES (?, ?, ?, ?)`,
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO index_report (manifest_id, state, report, date)
+		VALUES (?, ?, ?, ?)`,
 		id, empty.State, db.zip.PackBytes(body), db.now().UnixMilli())
 	return err
 }
@@ -156,7 +161,10 @@ func (db *DB) decodeReport(state, failure string, packed []byte) (*clair.IndexRe
 // IndexReport reads the report of a manifest in its current state. An unknown
 // manifest is an ErrNotFound.
 func (db *DB) IndexReport(ctx context.Context, hash clair.Digest) (*clair.IndexReport, error) {
-	const read = `SELECT state, err, report FROM index_report WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
+	const read = `
+		SELECT state, err, report
+		FROM index_report
+		WHERE manifest_id = (SELECT id FROM manifest WHERE hash = ?)`
 	var state, failure string
 	var packed []byte
 	err := db.Read.QueryRowContext(ctx, read, string(hash)).Scan(&state, &failure, &packed)

@@ -36,9 +36,13 @@ func (db *DB) signalCompleted() {
 // marks the first operation of an updater, which is never announced. ok is
 // false if there is none.
 func (db *DB) NextOperation(ctx context.Context) (op clair.UpdateOperation, ok bool, err error) {
-	const next = `SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, p.seq IS NULL FROM update_operation AS o
+	const next = `
+		SELECT o.ref, o.updater, o.fingerprint, o.date, o.kind, p.seq IS NULL
+		FROM update_operation AS o
 		LEFT JOIN pin AS p ON p.owner = 'notifier' AND p.updater = o.updater
-		WHERE o.kind = 'vulnerability' AND o.seq > ifnull(p.seq, 0) ORDER BY o.id LIMIT 1`
+		WHERE o.kind = 'vulnerability' AND o.seq > ifnull(p.seq, 0)
+		ORDER BY o.id
+		LIMIT 1`
 	for {
 		var first bool
 		err := scanOperation(db.Read.QueryRowContext(ctx, next), &op, &first)
@@ -90,7 +94,11 @@ func (db *DB) marked(ctx context.Context, ref uuid.UUID) (from, to *Snapshot, er
 	if err != nil {
 		return nil, nil, err
 	}
-	const marks = `SELECT u.id, u.name, p.seq FROM pin AS p JOIN updater AS u ON u.name = p.updater WHERE p.owner = 'notifier'`
+	const marks = `
+		SELECT u.id, u.name, p.seq
+		FROM pin AS p
+		JOIN updater AS u ON u.name = p.updater
+		WHERE p.owner = 'notifier'`
 	if from, err = db.snapshotOf(ctx, clair.KindVulnerability, marks); err != nil {
 		return nil, nil, err
 	}
@@ -130,7 +138,9 @@ func (db *DB) CountManifests(ctx context.Context) (n int64, err error) {
 // rowsByID reads vulnerabilities by their row ids, in the order of the ids. If
 // one is gone, the error is an ErrNotFound.
 func (db *DB) rowsByID(ctx context.Context, ids []int64) ([]outbox.Vulnerability, error) {
-	const read = `SELECT ` + narrowColumns + `, u.name FROM json_each(?) AS j
+	const read = `
+		SELECT ` + narrowColumns + `, u.name
+		FROM json_each(?) AS j
 		CROSS JOIN vuln_row AS r ON r.id = j.value
 		CROSS JOIN updater AS u ON u.id = r.updater_id`
 	r := db.newRowResolver(map[int64]string{})

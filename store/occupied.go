@@ -27,24 +27,35 @@ func (db *DB) Sections(ctx context.Context) ([]clair.Section, error) {
 // occupiedSections finds the sections of an updater by skipping from each to the
 // next in the index, and looks for one visible row in each.
 func (s *Snapshot) occupiedSections(ctx context.Context, updater int64) ([]clair.Section, error) {
-	const find = `WITH RECURSIVE
-		first (id) AS (
-			SELECT (SELECT id FROM vuln_row INDEXED BY vuln_row_section WHERE updater_id = ?1
-				ORDER BY dist_id, repo_id LIMIT 1)
+	const find = `
+		WITH RECURSIVE first (id) AS (
+			SELECT (
+				SELECT id
+				FROM vuln_row INDEXED BY vuln_row_section
+				WHERE updater_id = ?1
+				ORDER BY dist_id, repo_id
+				LIMIT 1
+			)
 			UNION ALL
-			SELECT coalesce(
-				(SELECT n.id FROM vuln_row AS n INDEXED BY vuln_row_section
-					WHERE n.updater_id = ?1 AND n.dist_id = r.dist_id AND n.repo_id > r.repo_id
-					ORDER BY n.repo_id LIMIT 1),
-				(SELECT n.id FROM vuln_row AS n INDEXED BY vuln_row_section
-					WHERE n.updater_id = ?1 AND n.dist_id > r.dist_id
-					ORDER BY n.dist_id, n.repo_id LIMIT 1))
-			FROM first JOIN vuln_row AS r ON r.id = first.id
+			SELECT coalesce((
+				SELECT n.id
+				FROM vuln_row AS n INDEXED BY vuln_row_section
+				WHERE n.updater_id = ?1 AND n.dist_id = r.dist_id AND n.repo_id > r.repo_id
+				ORDER BY n.repo_id
+				LIMIT 1
+			), (SELECT n.id FROM vuln_row AS n INDEXED BY vuln_row_section WHERE n.updater_id = ?1 AND n.dist_id > r.dist_id ORDER BY n.dist_id, n.repo_id LIMIT 1))
+			FROM first
+			JOIN vuln_row AS r ON r.id = first.id
 		)
-		SELECT r.updater_id, r.dist_id, r.repo_id, 1 FROM first JOIN vuln_row AS r ON r.id = first.id
-		WHERE EXISTS (SELECT 1 FROM vuln_row AS v INDEXED BY vuln_row_section
+		SELECT r.updater_id, r.dist_id, r.repo_id, 1
+		FROM first
+		JOIN vuln_row AS r ON r.id = first.id
+		WHERE EXISTS (
+			SELECT 1
+			FROM vuln_row AS v INDEXED BY vuln_row_section
 			WHERE v.updater_id = ?1 AND v.dist_id = r.dist_id AND v.repo_id = r.repo_id
-			AND v.added <= ?2 AND (v.removed IS NULL OR v.removed > ?2))`
+			AND v.added <= ?2 AND (v.removed IS NULL OR v.removed > ?2)
+		)`
 	return sqlitedb.ReadPage(ctx, s.db.Read, find, scanSection, updater, s.seqs[updater])
 }
 

@@ -35,8 +35,11 @@ func scanOneOperation(rows *sql.Rows) (o clair.UpdateOperation, err error) {
 // empty kind means all kinds, and no updaters means all of them. Updaters
 // without operations are not in the map.
 func (db *DB) GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters ...string) (map[string][]clair.UpdateOperation, error) {
-	const list = `SELECT ref, updater, fingerprint, date, kind FROM update_operation
-		WHERE (?1 = '' OR kind = ?1) AND (?2 = '[]' OR updater IN (SELECT value FROM json_each(?2)))
+	const list = `
+		SELECT ref, updater, fingerprint, date, kind
+		FROM update_operation
+		WHERE (?1 = '' OR kind = ?1)
+		AND (?2 = '[]' OR updater IN (SELECT value FROM json_each(?2)))
 		ORDER BY updater, seq DESC`
 	return db.operations(ctx, list, kind, updaters)
 }
@@ -45,9 +48,14 @@ func (db *DB) GetUpdateOperations(ctx context.Context, kind clair.Kind, updaters
 func (db *DB) GetLatestUpdateRefs(ctx context.Context, kind clair.Kind) (map[string][]clair.UpdateOperation, error) {
 	// Next to max(), SQLite returns the other columns of the row with the
 	// maximum.
-	const latest = `SELECT ref, updater, fingerprint, date, kind FROM (
-			SELECT ref, updater, fingerprint, date, kind, max(seq) AS seq FROM update_operation
-			WHERE (?1 = '' OR kind = ?1) AND ?2 = '[]' GROUP BY updater, kind)
+	const latest = `
+		SELECT ref, updater, fingerprint, date, kind
+		FROM (
+			SELECT ref, updater, fingerprint, date, kind, max(seq) AS seq
+			FROM update_operation
+			WHERE (?1 = '' OR kind = ?1) AND ?2 = '[]'
+			GROUP BY updater, kind
+		)
 		ORDER BY updater, seq DESC`
 	return db.operations(ctx, latest, kind, nil)
 }
@@ -71,7 +79,12 @@ func (db *DB) operations(ctx context.Context, query string, kind clair.Kind, upd
 // GetLatestUpdateRef returns the operation of any updater that completed last,
 // or uuid.Nil if there is none.
 func (db *DB) GetLatestUpdateRef(ctx context.Context, kind clair.Kind) (uuid.UUID, error) {
-	const latest = `SELECT ref FROM update_operation WHERE ?1 = '' OR kind = ?1 ORDER BY id DESC LIMIT 1`
+	const latest = `
+		SELECT ref
+		FROM update_operation
+		WHERE ?1 = '' OR kind = ?1
+		ORDER BY id DESC
+		LIMIT 1`
 	var ref string
 	err := db.Read.QueryRowContext(ctx, latest, string(kind)).Scan(&ref)
 	if errors.Is(err, sql.ErrNoRows) {

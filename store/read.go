@@ -144,8 +144,10 @@ func (r *rowResolver) readAdvisories(ctx context.Context, page []stored, descrip
 	if len(page) == 0 {
 		return nil
 	}
-	const read = `SELECT j.key, a.name, a.description, a.issued, a.links, a.severity, a.normalized_severity
-		FROM json_each(?) AS j CROSS JOIN advisory AS a ON a.id = j.value`
+	const read = `
+		SELECT j.key, a.name, a.description, a.issued, a.links, a.severity, a.normalized_severity
+		FROM json_each(?) AS j
+		CROSS JOIN advisory AS a ON a.id = j.value`
 	list := []byte{'['}
 	for i, s := range page {
 		if i > 0 {
@@ -178,7 +180,10 @@ func (r *rowResolver) readAliases(ctx context.Context, page []stored, list strin
 	if !r.aliases {
 		return nil
 	}
-	const read = `SELECT j.key, a.alias FROM json_each(?) AS j CROSS JOIN advisory_alias AS a ON a.advisory_id = j.value`
+	const read = `
+		SELECT j.key, a.alias
+		FROM json_each(?) AS j
+		CROSS JOIN advisory_alias AS a ON a.advisory_id = j.value`
 	rows, err := r.query(ctx, read, list)
 	if err != nil {
 		return err
@@ -382,7 +387,10 @@ func (r *rowResolver) dist(ctx context.Context, id int64) (*clair.Distribution, 
 		return d, nil
 	}
 	d := &clair.Distribution{}
-	err := r.db.QueryRowContext(ctx, `SELECT did, name, version, version_code_name, version_id, arch, cpe, pretty_name FROM dist WHERE id = ?`, id).
+	err := r.db.QueryRowContext(ctx, `
+		SELECT did, name, version, version_code_name, version_id, arch, cpe, pretty_name
+		FROM dist
+		WHERE id = ?`, id).
 		Scan(&d.DID, &d.Name, &d.Version, &d.VersionCodeName, &d.VersionID, &d.Arch, &d.CPE, &d.PrettyName)
 	if err != nil {
 		return nil, sqlitedb.Classify(err)

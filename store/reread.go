@@ -17,7 +17,10 @@ func (db *DB) rereads(ctx context.Context, from, to *Snapshot) (map[int64]clair.
 		updater, from, at int64
 		same              bool
 	}
-	const read = `SELECT id, reread_from, reread_at, reread_same FROM updater WHERE reread_at IS NOT NULL`
+	const read = `
+		SELECT id, reread_from, reread_at, reread_same
+		FROM updater
+		WHERE reread_at IS NOT NULL`
 	all, err := sqlitedb.ReadPage(ctx, db.Read, read, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.updater, &r.from, &r.at, &r.same)
 		return r, err
@@ -106,10 +109,15 @@ func (im *impacts) isReader(ctx context.Context, updater int64, g *group) (bool,
 
 // hasAdvisory reports whether an updater has an advisory in a snapshot.
 func (im *impacts) hasAdvisory(ctx context.Context, in *Snapshot, updater int64, name string) (found bool, err error) {
-	const find = `SELECT EXISTS (
-		SELECT 1 FROM advisory AS a INDEXED BY advisory_name
-		CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = a.id
-		WHERE a.name = ?1 AND r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3))`
+	// By the name, of which there are few advisories, and by the advisory, which
+	// has few rows.
+	const find = `
+		SELECT EXISTS (
+			SELECT 1
+			FROM advisory AS a INDEXED BY advisory_name
+			CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = a.id
+			WHERE a.name = ?1 AND r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)
+		)`
 	err = im.db.Read.QueryRowContext(ctx, find, name, updater, in.seqs[updater]).Scan(&found)
 	return found, sqlitedb.Classify(err)
 }

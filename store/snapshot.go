@@ -39,8 +39,12 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) {
 	db.opening.RLock()
 	defer db.opening.RUnlock()
-	const current = `SELECT u.id, u.name, max(o.seq) FROM update_operation AS o
-		JOIN updater AS u ON u.name = o.updater WHERE o.kind = ? GROUP BY u.id`
+	const current = `
+		SELECT u.id, u.name, max(o.seq)
+		FROM update_operation AS o
+		JOIN updater AS u ON u.name = o.updater
+		WHERE o.kind = ?
+		GROUP BY u.id`
 	return db.snapshotOf(ctx, kind, current, string(kind))
 }
 
@@ -130,8 +134,11 @@ func (s *Snapshot) visible(updater, added int64, removed sql.NullInt64) bool {
 // until Unpin. An unknown operation is an ErrNotFound.
 func (db *DB) Pin(ctx context.Context, owner string, op clair.UpdateOperation) error {
 	return db.Tx(ctx, func(tx *sql.Tx) error {
-		const pin = `INSERT INTO pin (owner, updater, seq)
-			SELECT ?, updater, seq FROM update_operation WHERE ref = ? AND true
+		const pin = `
+			INSERT INTO pin (owner, updater, seq)
+			SELECT ?, updater, seq
+			FROM update_operation
+			WHERE ref = ? AND true
 			ON CONFLICT (owner, updater) DO UPDATE SET seq = excluded.seq`
 		res, err := tx.ExecContext(ctx, pin, owner, op.Ref.String())
 		if err != nil {

@@ -39,7 +39,8 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	for _, c := range counts {
 		s.Operations[c.kind] = c.n
 	}
-	const sizes = `SELECT (SELECT count(*) FROM manifest), f.freelist_count * p.page_size
+	const sizes = `
+		SELECT (SELECT count(*) FROM manifest), f.freelist_count * p.page_size
 		FROM pragma_freelist_count AS f, pragma_page_size AS p`
 	if err := db.Read.QueryRowContext(ctx, sizes).Scan(&s.Manifests, &s.Free); err != nil {
 		return s, fmt.Errorf("measure the database: %w", sqlitedb.Classify(err))

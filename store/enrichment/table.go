@@ -17,41 +17,98 @@ import (
 // it.
 var Relation = history.Relation{
 	Kind: clair.KindEnrichment,
-	Known: `SELECT j.key, o.row_id FROM json_each(?) AS j
+	Known: `
+		SELECT j.key, o.row_id
+		FROM json_each(?) AS j
 		CROSS JOIN enrichment_open AS o ON o.updater_id = ?2 AND o.hash = unhex(j.value)`,
 	Fresh: `SELECT NOT EXISTS (SELECT 1 FROM enrichment_row WHERE updater_id = ?)`,
-	Own:   `SELECT hash, id FROM enrichment_row WHERE updater_id = ?1 AND added = ?2 AND id > ?3 AND removed IS NULL ORDER BY id LIMIT ?4`,
-	Orphans: `SELECT r.hash, r.id FROM enrichment_row AS r
+	Own: `
+		SELECT hash, id
+		FROM enrichment_row
+		WHERE updater_id = ?1 AND added = ?2 AND id > ?3 AND removed IS NULL
+		ORDER BY id
+		LIMIT ?4`,
+	Orphans: `
+		SELECT r.hash, r.id
+		FROM enrichment_row AS r
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
-		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
-		ORDER BY r.id LIMIT ?4`,
-	Missing: `SELECT r.hash, r.id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+		AND NOT EXISTS (
+			SELECT 1
+			FROM enrichment_open AS o
+			WHERE o.updater_id = r.updater_id AND o.hash = r.hash
+		)
+		ORDER BY r.id
+		LIMIT ?4`,
+	// Few rows are closed, most of those of an updater are not.
+	Missing: `
+		SELECT r.hash, r.id
+		FROM enrichment_row AS r INDEXED BY enrichment_row_removed
 		WHERE r.updater_id = ?1 AND r.removed > ?2 AND r.added <= ?2
-		AND NOT EXISTS (SELECT 1 FROM enrichment_open AS o WHERE o.updater_id = r.updater_id AND o.hash = r.hash)
+		AND NOT EXISTS (
+			SELECT 1
+			FROM enrichment_open AS o
+			WHERE o.updater_id = r.updater_id AND o.hash = r.hash
+		)
 		LIMIT ?3`,
-	Again: `INSERT INTO enrichment_row (updater_id, hash, added, tags, data)
-		SELECT updater_id, hash, ?, tags, data FROM enrichment_row WHERE id = ? RETURNING id`,
-	WithTags: `INSERT INTO enrichment_tag (updater_id, tag, row_id)
-		SELECT r.updater_id, j.value, r.id FROM enrichment_row AS r CROSS JOIN json_each(r.tags) AS j WHERE r.id = ?`,
+	Again: `
+		INSERT INTO enrichment_row (updater_id, hash, added, tags, data)
+		SELECT updater_id, hash, ?, tags, data
+		FROM enrichment_row
+		WHERE id = ?
+		RETURNING id`,
+	WithTags: `
+		INSERT INTO enrichment_tag (updater_id, tag, row_id)
+		SELECT r.updater_id, j.value, r.id
+		FROM enrichment_row AS r
+		CROSS JOIN json_each(r.tags) AS j
+		WHERE r.id = ?`,
 	// Rows with the same hash have the same tags, by which they are found.
-	Surplus: `SELECT r.hash, r.id FROM enrichment_row AS r
+	Surplus: `
+		SELECT r.hash, r.id
+		FROM enrichment_row AS r
 		WHERE r.updater_id = ?1 AND r.added > ?2 AND r.id > ?3 AND r.removed IS NULL
-		AND NOT EXISTS (SELECT 1 FROM enrichment_tag AS t CROSS JOIN enrichment_row AS x ON x.id = t.row_id
+		AND NOT EXISTS (
+			SELECT 1
+			FROM enrichment_tag AS t
+			CROSS JOIN enrichment_row AS x ON x.id = t.row_id
 			WHERE t.updater_id = r.updater_id AND t.tag = r.tags->>0 AND x.hash = r.hash
-			AND x.added <= ?2 AND (x.removed IS NULL OR x.removed > ?2))
-		ORDER BY r.id LIMIT ?4`,
-	Named: `SELECT r.hash, r.id FROM json_each(?1) AS j
+			AND x.added <= ?2 AND (x.removed IS NULL OR x.removed > ?2)
+		)
+		ORDER BY r.id
+		LIMIT ?4`,
+	Named: `
+		SELECT r.hash, r.id
+		FROM json_each(?1) AS j
 		CROSS JOIN enrichment_tag AS t ON t.updater_id = ?2 AND t.tag BETWEEN j.value->>0 AND j.value->>1
 		CROSS JOIN enrichment_row AS r ON r.id = t.row_id AND r.removed IS NULL`,
-	OpenAll:    `SELECT count(*) FROM enrichment_open WHERE updater_id = ?`,
-	Open:       `SELECT hash, row_id FROM enrichment_open WHERE updater_id = ? AND hash > ? ORDER BY hash LIMIT ?`,
+	OpenAll: `SELECT count(*) FROM enrichment_open WHERE updater_id = ?`,
+	Open: `
+		SELECT hash, row_id
+		FROM enrichment_open
+		WHERE updater_id = ? AND hash > ?
+		ORDER BY hash
+		LIMIT ?`,
 	InsertOpen: `INSERT OR FAIL INTO enrichment_open (updater_id, hash, row_id) VALUES `,
-	DeleteOpen: `DELETE FROM enrichment_open WHERE updater_id = ?1 AND hash IN (SELECT unhex(value) FROM json_each(?2))`,
-	CloseRow:   `UPDATE OR FAIL enrichment_row SET removed = ?1 WHERE id IN (SELECT value FROM json_each(?2))`,
-	HalfClosed: `SELECT o.hash, o.row_id FROM enrichment_row AS r INDEXED BY enrichment_row_removed
-		CROSS JOIN enrichment_open AS o ON o.updater_id = r.updater_id AND o.hash = r.hash AND o.row_id = r.id
-		WHERE r.updater_id = ?1 AND r.removed > ?2 LIMIT ?3`,
-	Hashes: `SELECT hash, id FROM enrichment_row WHERE id IN (SELECT value FROM json_each(?))`,
+	DeleteOpen: `
+		DELETE FROM enrichment_open
+		WHERE updater_id = ?1
+		AND hash IN (SELECT unhex(value) FROM json_each(?2))`,
+	CloseRow: `
+		UPDATE OR FAIL enrichment_row
+		SET removed = ?1
+		WHERE id IN (SELECT value FROM json_each(?2))`,
+	// Few rows are closed.
+	HalfClosed: `
+		SELECT o.hash, o.row_id
+		FROM enrichment_row AS r INDEXED BY enrichment_row_removed
+		CROSS JOIN enrichment_open AS o ON o.updater_id = r.updater_id
+			AND o.hash = r.hash AND o.row_id = r.id
+		WHERE r.updater_id = ?1 AND r.removed > ?2
+		LIMIT ?3`,
+	Hashes: `
+		SELECT hash, id
+		FROM enrichment_row
+		WHERE id IN (SELECT value FROM json_each(?))`,
 }
 
 // HashChange returns the incoming row of a change.

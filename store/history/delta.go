@@ -40,7 +40,10 @@ func (im *importer[R]) findBase(ctx context.Context) error {
 	if im.delta == nil {
 		return nil
 	}
-	const find = `SELECT seq FROM update_operation WHERE ref = ? AND updater = ? AND kind = ?`
+	const find = `
+		SELECT seq
+		FROM update_operation
+		WHERE ref = ? AND updater = ? AND kind = ?`
 	err := im.db.Read.QueryRowContext(ctx, find, im.delta.Base.String(), im.updater, string(im.rel.Kind)).Scan(&im.delta.seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("%w: there is no operation %s", clair.ErrBase, im.delta.Base)

@@ -176,8 +176,11 @@ func (im *importer[R]) start(ctx context.Context) error {
 		return err
 	}
 	err := im.db.Tx(ctx, func(tx *sql.Tx) error {
-		const next = `INSERT INTO updater (name, last_seq, unfinished) VALUES (?, 1, 1)
-			ON CONFLICT (name) DO UPDATE SET last_seq = last_seq + 1, unfinished = unfinished + 1 RETURNING id, last_seq`
+		const next = `
+			INSERT INTO updater (name, last_seq, unfinished)
+			VALUES (?, 1, 1)
+			ON CONFLICT (name) DO UPDATE SET last_seq = last_seq + 1, unfinished = unfinished + 1
+			RETURNING id, last_seq`
 		if err := tx.QueryRowContext(ctx, next, im.updater).Scan(&im.id, &im.seq); err != nil {
 			return err
 		}
@@ -268,7 +271,9 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 		if err := im.noteReader(ctx, tx, fp); err != nil {
 			return err
 		}
-		const list = `INSERT INTO update_operation (ref, updater, seq, fingerprint, date, kind) VALUES (?, ?, ?, ?, ?, ?)`
+		const list = `
+			INSERT INTO update_operation (ref, updater, seq, fingerprint, date, kind)
+			VALUES (?, ?, ?, ?, ?, ?)`
 		if _, err := tx.ExecContext(ctx, `UPDATE updater SET unfinished = unfinished - 1 WHERE id = ?`, im.id); err != nil {
 			return err
 		}
@@ -284,8 +289,16 @@ func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clai
 // noteReader remembers that the operation was read by a reader of another
 // revision than its predecessor.
 func (im *importer[R]) noteReader(ctx context.Context, tx *sql.Tx, fp clair.Fingerprint) error {
-	const newest = `SELECT seq, fingerprint FROM update_operation WHERE updater = ? AND kind = ? ORDER BY seq DESC LIMIT 1`
-	const note = `UPDATE updater SET reread_from = ?2, reread_at = ?3, reread_same = ?4 WHERE id = ?1`
+	const newest = `
+		SELECT seq, fingerprint
+		FROM update_operation
+		WHERE updater = ? AND kind = ?
+		ORDER BY seq DESC
+		LIMIT 1`
+	const note = `
+		UPDATE updater
+		SET reread_from = ?2, reread_at = ?3, reread_same = ?4
+		WHERE id = ?1`
 	var seq int64
 	var previous clair.Fingerprint
 	err := tx.QueryRowContext(ctx, newest, im.updater, string(im.rel.Kind)).Scan(&seq, &previous)

@@ -64,10 +64,15 @@ func Dist(ctx context.Context, q sqlitedb.Querier, d clair.Distribution) (int64,
 	if d == (clair.Distribution{}) {
 		return 0, nil
 	}
-	const find = `SELECT id FROM dist WHERE did = ? AND name = ? AND version = ? AND version_code_name = ?
-		AND version_id = ? AND arch = ? AND cpe = ? AND pretty_name = ?`
-	const insert = `INSERT INTO dist (did, name, version, version_code_name, version_id, arch, cpe, pretty_name)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`
+	const find = `
+		SELECT id
+		FROM dist
+		WHERE did = ? AND name = ? AND version = ? AND version_code_name = ? AND version_id = ?
+		AND arch = ? AND cpe = ? AND pretty_name = ?`
+	const insert = `
+		INSERT INTO dist (did, name, version, version_code_name, version_id, arch, cpe, pretty_name)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		RETURNING id`
 	return FindOrInsert(ctx, q, find, insert, d.DID, d.Name, d.Version, d.VersionCodeName, d.VersionID, d.Arch, d.CPE, d.PrettyName)
 }
 
@@ -81,8 +86,15 @@ func Repo(ctx context.Context, q sqlitedb.Querier, r clair.Repository) (int64, e
 }
 
 func Package(ctx context.Context, q sqlitedb.Querier, p clair.Package) (int64, error) {
-	const find = `SELECT id FROM package WHERE name = ? AND version = ? AND kind = ? AND module = ? AND arch = ? AND normalized_version = ?`
-	const insert = `INSERT INTO package (name, version, kind, module, arch, normalized_version) VALUES (?, ?, ?, ?, ?, ?) RETURNING id`
+	const find = `
+		SELECT id
+		FROM package
+		WHERE name = ? AND version = ? AND kind = ? AND module = ? AND arch = ?
+		AND normalized_version = ?`
+	const insert = `
+		INSERT INTO package (name, version, kind, module, arch, normalized_version)
+		VALUES (?, ?, ?, ?, ?, ?)
+		RETURNING id`
 	return FindOrInsert(ctx, q, find, insert, p.Name, p.Version, p.Kind, p.Module, p.Arch, p.NormalizedVersion)
 }
 

@@ -170,7 +170,8 @@ type misspelled struct {
 func (r *respelling) places(ctx context.Context, repos map[int64]clair.Ecosystem) error {
 	const part = "places"
 	const page = `
-		SELECT l.id, l.package_id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch, p.normalized_version
+		SELECT l.id, l.package_id, l.dist_id, l.repo_id, p.name, p.version, p.kind, p.module, p.arch,
+			p.normalized_version
 		FROM place AS l
 		JOIN package AS p ON p.id = l.package_id
 		WHERE l.id > ?

@@ -53,7 +53,9 @@ func (db *Outbox) NotificationPage(ctx context.Context, id uuid.UUID, webhook st
 	if !ok {
 		return page, clair.Invalid("next", "%s is no row of notification %s", after, id)
 	}
-	const find = `SELECT n.id, iif(?2 = '', '', r.view) FROM notification AS n
+	const find = `
+		SELECT n.id, iif(?2 = '', '', r.view)
+		FROM notification AS n
 		LEFT JOIN receipt AS r ON r.notification_id = n.id AND r.webhook = ?2
 		WHERE n.ref = ?1 AND n.complete AND (?2 = '' OR r.webhook IS NOT NULL)`
 	var set int64
@@ -108,9 +110,16 @@ type body struct {
 
 // bodies reads the bodies with so many rows after a number, and perhaps more.
 func (db *Outbox) bodies(ctx context.Context, set int64, view string, after int64, limit int) ([]body, error) {
-	const read = `SELECT n, manifests, reason, package_version, vuln_id, ifnull(previous_id, 0) FROM notification_body
+	const read = `
+		SELECT n, manifests, reason, package_version, vuln_id, ifnull(previous_id, 0)
+		FROM notification_body
 		WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + ?4
-		AND n >= ifnull((SELECT max(n) FROM notification_body WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + 1), 0) ORDER BY n`
+		AND n >= ifnull((
+			SELECT max(n)
+			FROM notification_body
+			WHERE notification_id = ?1 AND view = ?2 AND n <= ?3 + 1
+		), 0)
+		ORDER BY n`
 	return sqlitedb.ReadPage(ctx, db.Read, read, func(rows *sql.Rows) (b body, err error) {
 		var manifests, reason string
 		err = rows.Scan(&b.n, &manifests, &reason, &b.Version, &b.vuln, &b.previous)
@@ -121,7 +130,9 @@ func (db *Outbox) bodies(ctx context.Context, set int64, view string, after int6
 
 // notificationVulns reads vulnerabilities of a set by their ids in it.
 func (db *Outbox) notificationVulns(ctx context.Context, set int64, ids []int64) (map[int64]*clair.Vulnerability, error) {
-	const read = `SELECT v.vuln_id, v.vuln FROM json_each(?) AS j
+	const read = `
+		SELECT v.vuln_id, v.vuln
+		FROM json_each(?) AS j
 		CROSS JOIN notification_vuln AS v ON v.notification_id = ? AND v.vuln_id = j.value`
 	type packed struct {
 		id   int64
@@ -163,8 +174,12 @@ func (db *Outbox) Notifications(ctx context.Context, before uuid.UUID, limit int
 
 func (db *Outbox) notifications(ctx context.Context, before uuid.UUID, limit int) ([]clair.NotificationSet, error) {
 	const find = `SELECT id FROM notification WHERE ref = ? AND complete`
-	const read = `SELECT id, ref, uo_ref, updater, date, rows, deleted FROM notification
-		WHERE complete AND (?1 = 0 OR id < ?1) ORDER BY id DESC LIMIT ?2`
+	const read = `
+		SELECT id, ref, uo_ref, updater, date, rows, deleted
+		FROM notification
+		WHERE complete AND (?1 = 0 OR id < ?1)
+		ORDER BY id DESC
+		LIMIT ?2`
 	var from int64
 	if before != uuid.Nil {
 		err := db.Read.QueryRowContext(ctx, find, before.String()).Scan(&from)
@@ -199,7 +214,10 @@ func (db *Outbox) notifications(ctx context.Context, before uuid.UUID, limit int
 
 // readReceipts fills in the receipts of sets.
 func (db *Outbox) readReceipts(ctx context.Context, sets []clair.NotificationSet, ids []int64) error {
-	const read = `SELECT j.key, ` + receiptColumns + ` FROM json_each(?) AS j CROSS JOIN receipt AS r ON r.notification_id = j.value
+	const read = `
+		SELECT j.key, ` + receiptColumns + `
+		FROM json_each(?) AS j
+		CROSS JOIN receipt AS r ON r.notification_id = j.value
 		ORDER BY r.webhook`
 	rows, err := db.Read.QueryContext(ctx, read, sqlitedb.JSONList(ids))
 	if err != nil {

@@ -30,9 +30,14 @@ func scanReceipt(row sqlitedb.Scanner, r *clair.Receipt, before ...any) error {
 // NextDelivery returns the next delivery to a webhook, whether or not it is
 // due. ok is false if there is none.
 func (db *Outbox) NextDelivery(ctx context.Context, webhook string) (d clair.Delivery, ok bool, err error) {
-	const next = `SELECT n.ref, n.updater, ` + receiptColumns + ` FROM receipt AS r INDEXED BY receipt_next
+	// The index has only pending receipts, in the order of their times.
+	const next = `
+		SELECT n.ref, n.updater, ` + receiptColumns + `
+		FROM receipt AS r INDEXED BY receipt_next
 		JOIN notification AS n ON n.id = r.notification_id
-		WHERE r.webhook = ? AND r.next_attempt IS NOT NULL ORDER BY r.next_attempt, r.notification_id LIMIT 1`
+		WHERE r.webhook = ? AND r.next_attempt IS NOT NULL
+		ORDER BY r.next_attempt, r.notification_id
+		LIMIT 1`
 	var ref string
 	err = scanReceipt(db.Read.QueryRowContext(ctx, next, webhook), &d.Receipt, &ref, &d.Updater)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -50,8 +55,11 @@ func (db *Outbox) NextDelivery(ctx context.Context, webhook string) (d clair.Del
 // BeginDelivery records that an attempt begins. ok is false if the receipt was
 // deleted in the meantime, so that no attempt should be made.
 func (db *Outbox) BeginDelivery(ctx context.Context, id uuid.UUID, webhook string) (ok bool, err error) {
-	const begin = `UPDATE receipt SET attempts = attempts + 1, under_way = 1, last_attempt = ?3
-		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND next_attempt IS NOT NULL`
+	const begin = `
+		UPDATE receipt
+		SET attempts = attempts + 1, under_way = 1, last_attempt = ?3
+		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1)
+		AND webhook = ?2 AND next_attempt IS NOT NULL`
 	n, err := db.count(ctx, begin, id.String(), webhook, db.now().UnixMilli())
 	if err != nil {
 		return false, fmt.Errorf("begin the delivery of %s to %s: %w", id, webhook, err)
@@ -62,8 +70,12 @@ func (db *Outbox) BeginDelivery(ctx context.Context, id uuid.UUID, webhook strin
 // EndDelivery records the result of an attempt. A zero next means that there
 // is no further one. A receipt that was deleted in the meantime stays deleted.
 func (db *Outbox) EndDelivery(ctx context.Context, id uuid.UUID, webhook string, status clair.ReceiptStatus, next time.Time, reason string) error {
-	const end = `UPDATE receipt SET status = iif(under_way = 2 AND ?3 = 'delivered', 'deleted', ?3), next_attempt = ?4, error = ?5, under_way = 0
-		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1) AND webhook = ?2 AND status <> 'deleted'`
+	const end = `
+		UPDATE receipt
+		SET status = iif(under_way = 2 AND ?3 = 'delivered', 'deleted', ?3), next_attempt = ?4, error = ?5,
+			under_way = 0
+		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1)
+		AND webhook = ?2 AND status <> 'deleted'`
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, end, id.String(), webhook, string(status), sqlitedb.Millis(next), reason); err != nil {
 			return err
@@ -78,8 +90,15 @@ func (db *Outbox) EndDelivery(ctx context.Context, id uuid.UUID, webhook string,
 
 // allDeleted marks a set as done if all its receipts are deleted.
 func allDeleted(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
-	const mark = `UPDATE notification SET deleted = 1 WHERE ref = ?
-		AND NOT EXISTS (SELECT 1 FROM receipt WHERE notification_id = notification.id AND status <> 'deleted')`
+	const mark = `
+		UPDATE notification
+		SET deleted = 1
+		WHERE ref = ?
+		AND NOT EXISTS (
+			SELECT 1
+			FROM receipt
+			WHERE notification_id = notification.id AND status <> 'deleted'
+		)`
 	_, err := tx.ExecContext(ctx, mark, id.String())
 	return err
 }
@@ -88,8 +107,11 @@ func allDeleted(ctx context.Context, tx *sql.Tx, id uuid.UUID) error {
 // is named, whatever its status. If it does not exist, the error is an
 // ErrNotFound.
 func (db *Outbox) Redeliver(ctx context.Context, id uuid.UUID, webhook string) error {
-	const again = `UPDATE receipt SET status = 'created', attempts = 0, under_way = 0, since = ?3, next_attempt = ?3, error = ''
-		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1 AND complete) AND (?2 = '' OR webhook = ?2)`
+	const again = `
+		UPDATE receipt
+		SET status = 'created', attempts = 0, under_way = 0, since = ?3, next_attempt = ?3, error = ''
+		WHERE notification_id = (SELECT id FROM notification WHERE ref = ?1 AND complete)
+		AND (?2 = '' OR webhook = ?2)`
 	const keep = `UPDATE notification SET deleted = 0 WHERE ref = ?`
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, again, id.String(), webhook, db.now().UnixMilli())
@@ -118,10 +140,17 @@ func (db *Outbox) Redeliver(ctx context.Context, id uuid.UUID, webhook string) e
 // the others still get it. It can be read until it is dropped. An unknown set
 // is an ErrNotFound.
 func (db *Outbox) DeleteNotification(ctx context.Context, id uuid.UUID, webhook string) error {
-	const find = `SELECT n.id, (SELECT count(*) FROM receipt AS r WHERE r.notification_id = n.id) FROM notification AS n WHERE n.ref = ? AND n.complete`
-	const one = `UPDATE receipt SET status = 'deleted', next_attempt = NULL, under_way = 0, error = ''
+	const find = `
+		SELECT n.id, (SELECT count(*) FROM receipt AS r WHERE r.notification_id = n.id)
+		FROM notification AS n
+		WHERE n.ref = ? AND n.complete`
+	const one = `
+		UPDATE receipt
+		SET status = 'deleted', next_attempt = NULL, under_way = 0, error = ''
 		WHERE notification_id = ?1 AND (?2 = '' OR webhook = ?2)`
-	const some = `UPDATE receipt SET status = iif(status = 'delivered', 'deleted', status), under_way = iif(under_way, 2, 0)
+	const some = `
+		UPDATE receipt
+		SET status = iif(status = 'delivered', 'deleted', status), under_way = iif(under_way, 2, 0)
 		WHERE notification_id = ?1 AND (status = 'delivered' OR under_way)`
 	err := db.Tx(ctx, func(tx *sql.Tx) error {
 		var set, receipts int64
@@ -153,9 +182,16 @@ func (db *Outbox) DeleteNotification(ctx context.Context, id uuid.UUID, webhook 
 // their receipts. The operation's mark, which stays, prevents that it is
 // announced twice.
 func (db *Outbox) DropNotifications(ctx context.Context, before time.Time, webhooks ...string) error {
-	const old = `SELECT id FROM notification AS n WHERE complete AND (deleted OR date < ?1 AND NOT EXISTS
-		(SELECT 1 FROM receipt AS r WHERE r.notification_id = n.id AND r.next_attempt IS NOT NULL
-			AND r.webhook IN (SELECT value FROM json_each(?2))))`
+	const old = `
+		SELECT id
+		FROM notification AS n
+		WHERE complete
+		AND (deleted OR date < ?1 AND NOT EXISTS (
+			SELECT 1
+			FROM receipt AS r
+			WHERE r.notification_id = n.id AND r.next_attempt IS NOT NULL
+			AND r.webhook IN (SELECT value FROM json_each(?2))
+		))`
 	names, err := json.Marshal(append([]string{}, webhooks...))
 	if err == nil {
 		err = db.dropSets(ctx, old, before.UnixMilli(), string(names))
@@ -206,10 +242,22 @@ func (db *Outbox) dropSets(ctx context.Context, which string, args ...any) error
 	if err != nil {
 		return err
 	}
-	const bodies = `DELETE FROM notification_body WHERE (notification_id, view, n) IN
-		(SELECT notification_id, view, n FROM notification_body WHERE notification_id = ? LIMIT 500)`
-	const vulns = `DELETE FROM notification_vuln WHERE (notification_id, vuln_id) IN
-		(SELECT notification_id, vuln_id FROM notification_vuln WHERE notification_id = ? LIMIT 500)`
+	const bodies = `
+		DELETE FROM notification_body
+		WHERE (notification_id, view, n) IN (
+			SELECT notification_id, view, n
+			FROM notification_body
+			WHERE notification_id = ?
+			LIMIT 500
+		)`
+	const vulns = `
+		DELETE FROM notification_vuln
+		WHERE (notification_id, vuln_id) IN (
+			SELECT notification_id, vuln_id
+			FROM notification_vuln
+			WHERE notification_id = ?
+			LIMIT 500
+		)`
 	for _, id := range ids {
 		// Hide it from readers before its rows are deleted.
 		if err := db.Exec(ctx, `UPDATE notification SET complete = 0 WHERE id = ?`, id); err != nil {

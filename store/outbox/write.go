@@ -75,7 +75,10 @@ func (w *writer) put(ctx context.Context, op clair.UpdateOperation, ref uuid.UUI
 		return err
 	}
 	err := w.db.Tx(ctx, func(tx *sql.Tx) error {
-		const begin = `INSERT INTO notification (ref, uo_ref, updater, date) VALUES (?, ?, ?, ?) RETURNING id`
+		const begin = `
+			INSERT INTO notification (ref, uo_ref, updater, date)
+			VALUES (?, ?, ?, ?)
+			RETURNING id`
 		return tx.QueryRowContext(ctx, begin, ref.String(), op.Ref.String(), op.Updater, w.db.now().UnixMilli()).Scan(&w.id)
 	})
 	if err != nil {
@@ -168,9 +171,14 @@ func (w *writer) appendBody(args []any, rows []clair.NotificationRow) ([]any, er
 func (w *writer) complete(ctx context.Context, op clair.UpdateOperation, subscriptions []clair.Subscription) error {
 	const visible = `UPDATE notification SET complete = 1, rows = ?, date = ? WHERE id = ?`
 	const nothing = `DELETE FROM notification WHERE id = ?`
-	const receipt = `INSERT INTO receipt (notification_id, webhook, view, status, rows, since, next_attempt) VALUES (?1, ?2, ?3, 'created', ?4, ?5, ?5)`
-	const mark = `UPDATE pin SET seq = (SELECT seq FROM update_operation WHERE ref = ?1)
-		WHERE owner = 'notifier' AND updater = ?2 AND EXISTS (SELECT 1 FROM update_operation WHERE ref = ?1)`
+	const receipt = `
+		INSERT INTO receipt (notification_id, webhook, view, status, rows, since, next_attempt)
+		VALUES (?1, ?2, ?3, 'created', ?4, ?5, ?5)`
+	const mark = `
+		UPDATE pin
+		SET seq = (SELECT seq FROM update_operation WHERE ref = ?1)
+		WHERE owner = 'notifier' AND updater = ?2
+		AND EXISTS (SELECT 1 FROM update_operation WHERE ref = ?1)`
 	now := w.db.now().UnixMilli()
 	return w.db.Tx(ctx, func(tx *sql.Tx) error {
 		var err error
@@ -206,7 +214,9 @@ const copyRows = 500
 // copyVulnerabilities copies the vulnerabilities of the rows, so that they
 // outlive the update operations.
 func (w *writer) copyVulnerabilities(ctx context.Context) error {
-	const insert = `INSERT INTO notification_vuln (notification_id, vuln_id, vuln) VALUES (?, ?, ?)`
+	const insert = `
+		INSERT INTO notification_vuln (notification_id, vuln_id, vuln)
+		VALUES (?, ?, ?)`
 	for page := range w.named.Pages(copyRows) {
 		found, err := w.read(ctx, page)
 		if err != nil {

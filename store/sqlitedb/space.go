@@ -45,7 +45,8 @@ func (db *DB) GiveBack(ctx context.Context, leave int64) (given int64, err error
 
 // Used returns how many bytes of the database's file are in use.
 func (db *DB) Used(ctx context.Context) (used int64, err error) {
-	const pages = `SELECT (p.page_count - f.freelist_count) * s.page_size
+	const pages = `
+		SELECT (p.page_count - f.freelist_count) * s.page_size
 		FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s`
 	err = db.Read.QueryRowContext(ctx, pages).Scan(&used)
 	return used, Classify(err)
