@@ -1,30 +1,29 @@
 -- The whole current schema of an Oriel database, readable top to bottom.
 --
 -- Names and columns follow the ClairV4 notification design. Where this schema
--- deviates from it, the reason stands beside the deviation:
+-- deviates from it, the reason is next to the deviation:
 --
 --   * `vuln`, `enrichment` and `manifest_index` are views with the design's
---     columns. The tables behind them hold interned ids in place of texts that
---     would be repeated a million times, and the text that the rows of one
---     advisory share is stored once. At half a million rows that halves the
---     file.
+--     columns. The tables behind them have interned ids instead of texts that
+--     would be repeated a million times, and the common text of the rows of one
+--     advisory is stored once. At half a million rows that halves the file.
 --   * There is no association row for every vulnerability in every update.
---     Each distinct row of an updater is kept once and lives over an interval
+--     Each distinct row of an updater is stored once and lives over an interval
 --     of that updater's operations, so an update costs what changed.
 --
 -- Intervals. Each updater has a counter, and each of its operations takes the
 -- next number (seq). A row is visible at operation s of its updater when
 -- added <= s and (removed is null or s < removed). The current view is
 -- visibility at the updater's greatest seq of that kind. A row whose removed
--- is null is "open": the feed had it when it was last read, and it is the base
--- that the next import compares with.
+-- is null is "open": it was in the feed at the last import, and the next import
+-- is compared with it.
 --
 -- Times are integers, milliseconds since 1970 unless the column says otherwise.
 
--- The feeds there have ever been. last_seq grows before an import writes its
--- first row, so that a number is never used twice, crash or not. unfinished
--- counts the imports that began and did not complete since garbage was last
--- swept.
+-- All feeds that ever existed. last_seq is incremented before an import writes
+-- its first row, so that no number is used twice, even after a crash. unfinished
+-- counts the imports that began and did not complete since the last sweep of
+-- garbage.
 CREATE TABLE updater (
     id         INTEGER PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
@@ -37,8 +36,8 @@ CREATE TABLE updater (
 
 -- One complete state of one updater's feed. The row is written by the last
 -- commit of an import, so an operation that is listed is complete. Deleting an
--- operation deletes this row alone: the design's cascade to `vuln` would take
--- rows that later operations see too. Rows that nothing sees are collected.
+-- operation deletes only this row: the design's cascade to `vuln` would delete
+-- rows that later operations see, too. Rows that nothing sees are collected.
 CREATE TABLE update_operation (
     id          INTEGER PRIMARY KEY,
     ref         TEXT    NOT NULL UNIQUE,                       -- UUID
@@ -50,9 +49,9 @@ CREATE TABLE update_operation (
     UNIQUE (updater, seq)
 ) STRICT;
 
--- What holds rows against garbage collection beside the operations: owner is
--- who holds it, seq the operation whose rows it must still see. The pins of
--- "notifier" are the operations that notifications were last made of.
+-- Pins protect rows from garbage collection in addition to the operations: the
+-- rows of operation seq stay for the owner. The pins of "notifier" are the
+-- operations that were announced last.
 CREATE TABLE pin (
     owner   TEXT    NOT NULL,
     updater TEXT    NOT NULL REFERENCES updater (name),
@@ -60,7 +59,7 @@ CREATE TABLE pin (
     PRIMARY KEY (owner, updater)
 ) STRICT, WITHOUT ROWID;
 
--- How each feed's last run went.
+-- The result of each feed's last run.
 CREATE TABLE updater_status (
     updater        TEXT    NOT NULL PRIMARY KEY,
     last_attempt   INTEGER,
@@ -85,7 +84,7 @@ CREATE TABLE updater_status (
 ) STRICT;
 
 -- Distributions and repositories, of advisories and of manifests alike. They
--- are few and never deleted; 0 stands for none where they are referred to.
+-- are few and never deleted; references use 0 for none.
 CREATE TABLE dist (
     id                INTEGER PRIMARY KEY,
     did               TEXT NOT NULL,
@@ -108,13 +107,13 @@ CREATE TABLE repo (
     UNIQUE (name, key, uri, cpe)
 ) STRICT;
 
--- What the rows of one advisory share. description and links are TEXT as they
--- are, or a BLOB holding them compressed (s2 or zstd) where that is shorter.
+-- The common text of the rows of one advisory. description and links are TEXT,
+-- or a compressed BLOB (s2 or zstd) if that is shorter.
 CREATE TABLE advisory (
     id                  INTEGER PRIMARY KEY,
     name                TEXT    NOT NULL,
     description         ANY     NOT NULL,
-    issued              INTEGER,                  -- seconds since 1970; null = not said
+    issued              INTEGER,                  -- seconds since 1970; null = unknown
     links               ANY     NOT NULL,
     severity            TEXT    NOT NULL,         -- the feed's own word or vector
     normalized_severity INTEGER NOT NULL          -- 0 Unknown .. 5 Critical
@@ -131,14 +130,14 @@ CREATE TABLE advisory_alias (
 ) STRICT, WITHOUT ROWID;
 
 -- One affected package of one advisory. Rows of one import are written in the
--- order of their packages, so that what a report reads lies together.
--- advisory_id refers to advisory, but is not declared to: SQLite's check of it
--- costs an import a sixth of its time. Advisories are written before their
--- rows, and collected only where none is left.
+-- order of their packages, so that the rows of a report are close together.
+-- advisory_id refers to advisory without a foreign key, because SQLite's check
+-- would take a sixth of the time of an import. Advisories are written before
+-- their rows, and collected after the last of them.
 CREATE TABLE vuln_row (
     id               INTEGER PRIMARY KEY,
     updater_id       INTEGER NOT NULL,            -- updater.id
-    hash             BLOB    NOT NULL,            -- 128 bits over all that a client would call a change
+    hash             BLOB    NOT NULL,            -- 128 bits over everything that is a change to a client
     added            INTEGER NOT NULL,            -- seq from which it is visible
     removed          INTEGER,                     -- seq from which it is not; null = open
     advisory_id      INTEGER NOT NULL,
@@ -162,14 +161,14 @@ CREATE INDEX vuln_row_removed ON vuln_row (updater_id, removed) WHERE removed IS
 CREATE INDEX vuln_row_advisory ON vuln_row (advisory_id);
 
 -- The rows of each updater by distribution and repository, and among those by
--- id: how the list of one platform is read.
+-- id, in which the list of one platform is read.
 CREATE INDEX vuln_row_section ON vuln_row (updater_id, dist_id, repo_id);
 
 -- All rows of any hash that has more than one, which are few.
 CREATE INDEX vuln_row_hash ON vuln_row (updater_id, hash) WHERE removed IS NOT NULL OR returned;
 
--- The open rows by hash: what an import compares its feed with. A table and
--- not an index on vuln_row, because it is filled in the order of the hashes,
+-- The open rows by hash, which an import compares with its feed. This is a table
+-- and not an index on vuln_row, because it is filled in the order of the hashes,
 -- many at a time; filled row by row it would write one page for every row.
 CREATE TABLE vuln_open (
     updater_id INTEGER NOT NULL,
@@ -179,8 +178,8 @@ CREATE TABLE vuln_open (
 ) STRICT, WITHOUT ROWID;
 
 -- The design's relation. uo_id is the operation that added the row (null once
--- that operation is deleted while later ones still see the row); active says
--- whether the row is open. dist_id is the distribution's DID, as in the design.
+-- that operation is deleted while later ones still see the row); active is 1 if
+-- the row is open. dist_id is the distribution's DID, as in the design.
 CREATE VIEW vuln AS
 SELECT r.id, o.id AS uo_id, r.hash, a.name, a.description, a.links, a.severity,
        r.package_name, r.package_version, r.package_kind,
@@ -197,7 +196,7 @@ LEFT JOIN update_operation AS o ON o.updater = u.name AND o.seq = r.added
 LEFT JOIN dist AS d ON d.id = r.dist_id
 LEFT JOIN repo AS p ON p.id = r.repo_id;
 
--- Manifests and what they hold. report is the index report as JSON, zstd.
+-- Manifests and their contents. report is the index report as JSON, zstd.
 CREATE TABLE manifest (
     id   INTEGER PRIMARY KEY,
     hash TEXT    NOT NULL UNIQUE
@@ -206,13 +205,13 @@ CREATE TABLE manifest (
 CREATE TABLE index_report (
     manifest_id   INTEGER PRIMARY KEY REFERENCES manifest (id) ON DELETE CASCADE,
     state         TEXT    NOT NULL,
-    report        BLOB    NOT NULL,               -- what the index holds, whatever the state
+    report        BLOB    NOT NULL,               -- the contents of the index, in any state
     date          INTEGER NOT NULL,
     err           TEXT    NOT NULL DEFAULT '',    -- why the state is IndexError
     indexer_state TEXT    NOT NULL DEFAULT ''     -- of the readers that made it; '' = made elsewhere
 ) STRICT;
 
--- Layers, which manifests share, and what readers found in them. A layer goes
+-- Layers, which manifests share, and the results of readers. A layer is deleted
 -- with the last manifest that has it.
 CREATE TABLE layer (
     id   INTEGER PRIMARY KEY,
@@ -233,7 +232,7 @@ CREATE TABLE layer_result (
     result        BLOB    NOT NULL                -- zstd
 ) STRICT;
 
--- A package as manifests hold it. A source package stands for the binaries
+-- A package of manifests. A source package represents the binaries that were
 -- built from it.
 CREATE TABLE package (
     id                 INTEGER PRIMARY KEY,
@@ -246,7 +245,7 @@ CREATE TABLE package (
     UNIQUE (name, version, kind, module, arch, normalized_version)
 ) STRICT;
 
--- A package in a distribution and a repository, as some manifest holds it.
+-- A package in a distribution and a repository, in some manifest.
 -- Whether a vulnerability affects it is decided once for all manifests.
 CREATE TABLE place (
     id         INTEGER PRIMARY KEY,
@@ -256,9 +255,9 @@ CREATE TABLE place (
     UNIQUE (package_id, dist_id, repo_id)
 ) STRICT;
 
--- Which manifests hold what. No foreign key to manifest, whose deletion would
--- then look for its rows here from end to end; deleting a manifest takes the
--- rows that its report names.
+-- The places of manifests. There is no foreign key to manifest, because deleting
+-- a manifest would then search this whole table; it deletes the rows that its
+-- report names instead.
 CREATE TABLE manifest_index_row (
     place_id    INTEGER NOT NULL,
     manifest_id INTEGER NOT NULL,
@@ -278,7 +277,7 @@ CREATE TABLE enrichment_row (
     hash       BLOB    NOT NULL,
     added      INTEGER NOT NULL,
     removed    INTEGER,
-    tags       TEXT    NOT NULL,                  -- JSON array; enrichment_tag finds by them
+    tags       TEXT    NOT NULL,                  -- JSON array; enrichment_tag is its index
     data       TEXT    NOT NULL                   -- opaque JSON
 ) STRICT;
 
@@ -292,7 +291,7 @@ CREATE TABLE enrichment_open (
     PRIMARY KEY (updater_id, hash)
 ) STRICT, WITHOUT ROWID;
 
--- What an enrichment is looked up by, such as "CVE-2024-3094".
+-- The keys of enrichments, such as "CVE-2024-3094".
 CREATE TABLE enrichment_tag (
     updater_id INTEGER NOT NULL,
     tag        TEXT    NOT NULL,
@@ -306,12 +305,12 @@ FROM enrichment_row AS r
 JOIN updater AS u ON u.id = r.updater_id
 LEFT JOIN update_operation AS o ON o.updater = u.name AND o.seq = r.added;
 
--- What an update operation means for the manifests there were: one set of rows
--- for each operation that affects any. ref is its UUID, made of the
--- operation's, so that whoever has to start again makes the same set. Nobody
--- sees it before it is complete, which it becomes in the commit that moves the
--- notifier's pin to the operation and writes the receipts. It names its
--- operation without a foreign key, since it may outlive it.
+-- The changes of an update operation for manifests: one set of rows for each
+-- operation that affects any. ref is its UUID, computed from the operation's, so
+-- that a second attempt makes the same set. It is not visible before it is
+-- complete, which it becomes in the commit that moves the notifier's pin to the
+-- operation and writes the receipts. It names its operation without a foreign
+-- key, because it may outlive it.
 CREATE TABLE notification (
     id       INTEGER PRIMARY KEY,
     ref      TEXT    NOT NULL UNIQUE,
@@ -320,22 +319,22 @@ CREATE TABLE notification (
     date     INTEGER NOT NULL,
     rows     INTEGER NOT NULL DEFAULT 0,          -- of the view ''
     complete INTEGER NOT NULL DEFAULT 0,
-    deleted  INTEGER NOT NULL DEFAULT 0           -- 1 = its receivers are done with it
+    deleted  INTEGER NOT NULL DEFAULT 0           -- 1 = all its receivers are done
 ) STRICT;
 
--- The rows of a set. The design keeps each as JSON; here rows that follow one
--- another and differ in the manifest alone are kept together, and a
--- vulnerability that ten thousand manifests are told of once. view is '' for
--- what everyone can read, or the webhook whose rule chose the rows.
+-- The rows of a set. The design stores each as JSON; here adjacent rows that
+-- differ only in the manifest are stored together, and a vulnerability of ten
+-- thousand manifests is stored once. view is '' for all rows, or the webhook
+-- whose rule selected them.
 CREATE TABLE notification_body (
     notification_id INTEGER NOT NULL,
     view            TEXT    NOT NULL,
-    n               INTEGER NOT NULL,             -- place of the first row in the view, from 1
-    manifests       TEXT    NOT NULL,             -- digests, a space between; they may be gone
+    n               INTEGER NOT NULL,             -- number of the first row in the view, from 1
+    manifests       TEXT    NOT NULL,             -- digests, separated by spaces; they may be deleted
     reason          TEXT    NOT NULL,             -- added, removed or changed
     package_version TEXT    NOT NULL,             -- as it is installed
     vuln_id         INTEGER NOT NULL,             -- of notification_vuln
-    previous_id     INTEGER,                      -- what it was before, where it changed
+    previous_id     INTEGER,                      -- the old state of a changed one
     PRIMARY KEY (notification_id, view, n)
 ) STRICT, WITHOUT ROWID;
 
@@ -347,20 +346,20 @@ CREATE TABLE notification_vuln (
     PRIMARY KEY (notification_id, vuln_id)
 ) STRICT, WITHOUT ROWID;
 
--- How far each webhook has been told of a set. The design's receipt has one
--- for each operation; here every webhook has its own.
+-- The progress of the delivery of a set to each webhook. The design has one
+-- receipt for each operation; here every webhook has its own.
 CREATE TABLE receipt (
     notification_id INTEGER NOT NULL REFERENCES notification (id) ON DELETE CASCADE,
     webhook         TEXT    NOT NULL,
-    view            TEXT    NOT NULL,             -- the rows it is told of
+    view            TEXT    NOT NULL,             -- the rows that it gets
     status          TEXT    NOT NULL,             -- created, delivered, delivery_failed or deleted
     rows            INTEGER NOT NULL,
     attempts        INTEGER NOT NULL DEFAULT 0,
     under_way       INTEGER NOT NULL DEFAULT 0,   -- 1 = an attempt began and has not ended;
-                                                  -- 2 = and the set was deleted meanwhile by someone
-    since           INTEGER NOT NULL,             -- from when it counts how long to try
+                                                  -- 2 = and the set was deleted in the meantime
+    since           INTEGER NOT NULL,             -- start of the time after which Oriel gives up
     last_attempt    INTEGER,
-    next_attempt    INTEGER,                      -- null = none is to come
+    next_attempt    INTEGER,                      -- null = none
     error           TEXT    NOT NULL DEFAULT '',
     PRIMARY KEY (notification_id, webhook)
 ) STRICT, WITHOUT ROWID;
