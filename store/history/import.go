@@ -23,34 +23,34 @@ type Hash [16]byte
 // Relation is the SQL of one table that follows the rules of intervals.
 type Relation struct {
 	Kind clair.Kind
-	// known: (json array of hex hashes, updater) -> (index, row id).
+	// Known: (json array of hex hashes, updater) -> (index, row id).
 	Known string
-	// fresh: (updater) -> whether the updater has no rows.
+	// Fresh: (updater) -> whether the updater has no rows.
 	Fresh string
-	// closed: as known, for hashes that have a closed row; "" if it is not
+	// Closed: as Known, for hashes that have a closed row; "" if it is not
 	// needed.
 	Closed string
-	// orphans: (updater, seq) -> (id, hash) of open rows added after seq,
+	// Orphans: (updater, seq) -> (id, hash) of open rows added after seq,
 	// in pages by id.
 	Orphans string
-	// open: (updater, after hash) -> (hash, row id), in pages by hash.
+	// Open: (updater, after hash) -> (hash, row id), in pages by hash.
 	Open string
-	// own: (updater, seq, after id, limit) -> (hash, id) of open rows that an
+	// Own: (updater, seq, after id, limit) -> (hash, id) of open rows that an
 	// import has written.
 	Own string
 	// The following queries are for deltas only.
 	//
-	// missing: (updater, seq, limit) -> (hash, id) of closed rows that are
+	// Missing: (updater, seq, limit) -> (hash, id) of closed rows that are
 	// visible at seq and have no open row of their hash.
 	Missing string
-	// again: (added, row id) -> the id of an open copy of the row.
+	// Again: (added, row id) -> the id of an open copy of the row.
 	Again string
-	// withTags: (row id) writes what again omits; "" if that is nothing.
+	// WithTags: (row id) writes what Again omits; "" if that is nothing.
 	WithTags string
-	// surplus: (updater, seq, after id, limit) -> (hash, id) of open rows whose
+	// Surplus: (updater, seq, after id, limit) -> (hash, id) of open rows whose
 	// hash is not visible at seq.
 	Surplus string
-	// named: (json array of values of incoming.name, updater) -> (hash, id) of
+	// Named: (json array of values of Row.Name, updater) -> (hash, id) of
 	// open rows.
 	Named   string
 	OpenAll string // (updater) -> the number of open rows
@@ -58,10 +58,10 @@ type Relation struct {
 	InsertOpen string // an insert up to its values: (updater, hash, row id)
 	DeleteOpen string // (updater, json array of hex hashes)
 	CloseRow   string // (removed, json array of row ids)
-	// halfClosed: (updater, seq, limit) -> (hash, id) of rows that were closed
+	// HalfClosed: (updater, seq, limit) -> (hash, id) of rows that were closed
 	// after seq and are still listed as open.
 	HalfClosed string
-	// hashes: (json array of row ids) -> (hash, id)
+	// Hashes: (json array of row ids) -> (hash, id)
 	Hashes string
 }
 
@@ -96,23 +96,23 @@ type Row[R any] struct {
 	Hash Hash
 	Row  R
 	Size int
-	// returned reports that a row with this hash was closed before.
+	// Returned reports that a row with this hash was closed before.
 	Returned bool
 }
 
 // Table writes one kind of rows.
 type Table[R any] interface {
-	// prepare does the work for a batch of new rows that needs no database,
+	// Prepare does the work for a batch of new rows that needs no database,
 	// such as compressing their texts. It runs concurrently with the other
 	// methods.
 	Prepare(rows []Row[R])
-	// share writes the values that the rows of a prepared batch share, such as
+	// Share writes the values that the rows of a prepared batch share, such as
 	// their texts, and returns how many bytes each row holds in memory while it
 	// waits to be written.
 	Share(ctx context.Context, rows []Row[R]) (int, error)
-	// compare orders rows in the way in which they are read together.
+	// Compare orders rows in the way in which they are read together.
 	Compare(a, b R) int
-	// insert writes some rows with consecutive ids and returns the last id.
+	// Insert writes some rows with consecutive ids and returns the last id.
 	Insert(ctx context.Context, tx *sql.Tx, updater, seq int64, rows []Row[R]) (int64, error)
 }
 
@@ -391,16 +391,16 @@ func send[T any](ctx context.Context, ch chan<- T, v T) error {
 // Engine is the part of the store that an import uses.
 type Engine struct {
 	*sqlitedb.DB
-	// claim makes the caller the updater's only importer until release; if
+	// Claim makes the caller the updater's only importer until release; if
 	// another import of the updater runs, it returns an ErrConflict. While any
 	// updater is claimed no garbage is collected.
 	Claim   func(updater string) error
 	Release func(updater string)
-	// checkQuota returns an ErrQuota if the database or the disk is too full
+	// CheckQuota returns an ErrQuota if the database or the disk is too full
 	// for an import.
 	CheckQuota func(context.Context) error
 	Now        func() time.Time
-	// completed is called when a vulnerability operation has completed.
+	// Completed is called when a vulnerability operation has completed.
 	Completed func()
 }
 
