@@ -1,12 +1,11 @@
 package version
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 
 	"github.com/google/osv-scalibr/semantic"
-
-	"oriel/clair"
 )
 
 // The library orders any text. A text that is not a version of its ecosystem,
@@ -14,7 +13,7 @@ import (
 // that was not replaced, has no order: the parsers refuse it.
 
 // errSyntax is the error of a text that is not a version.
-func errSyntax() error { return clair.ErrInvalid }
+func errSyntax() error { return errors.New("not a version") }
 
 // checked returns a parser that refuses texts for which ok is false.
 func checked(ok func(string) bool, parse parser) parser {
@@ -84,6 +83,10 @@ func isMaven(s string) bool {
 	}
 	if word < 2 || isDigit(s[word]) {
 		return true // r09, v1-rev20, 1.0
+	}
+	switch strings.ToLower(s[:word]) {
+	case "alpha", "beta", "milestone", "rc", "cr":
+		return true // beta-3
 	}
 	switch label := strings.ToUpper(s[word+1:]); {
 	case strings.HasPrefix(label, "SR"), strings.HasPrefix(label, "RELEASE"), strings.HasPrefix(label, "RC"), label[0] == 'M' && isDigit(label[1]):

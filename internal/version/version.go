@@ -103,6 +103,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // Parse reads a version. The error is an ErrInvalid.
 func Parse(s Scheme, text string) (Version, error) {
+	text = strings.TrimSpace(text)
 	parse, ok := parsers[s]
 	switch {
 	case !ok:

@@ -103,6 +103,8 @@ func TestCompare(t *testing.T) {
 		{"packagist", "1.0.x-dev", "1.1.0", -1, "the end of the branch"},
 		{"maven", "Hoxton.SR1", "Hoxton.SR2", -1, "a release train"},
 		{"maven", "r09", "24.1.1", -1, "a word with a number"},
+		{"maven", "beta-3", "1.0", -1, "a pre-release"},
+		{"npm", " 1.2.3\n", "1.2.3", 0, "spaces are not part of it"},
 		{Alpine, "1.9.5p2-r0", "1.9.5p3-r0", -1, "a number after a letter"},
 		{Alpine, "1.9.5p2-r0", "1.9.5p10-r0", -1, "a number after a letter"},
 		{"npm", "1.0.0-beta.11", "1.0.0-beta.2", 1, "numbers in pre-releases"},
