@@ -171,6 +171,9 @@ func (k *knowledge) judge(p *occupiedPlace) []clair.Place {
 		place.Reason, place.Hint = k.reason(place.Platform(), offers)
 		return []clair.Place{place}
 	}
+	if place.Reason, place.Hint = k.awaited(offers); place.Reason != "" {
+		return []clair.Place{place}
+	}
 	place.Covered = true
 	for _, name := range place.Feeds {
 		f := k.feeds[name]

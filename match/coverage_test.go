@@ -229,3 +229,41 @@ func BenchmarkCoverer_Coverage(b *testing.B) {
 		}
 	}
 }
+
+// A place that one feed has advisories for is not covered while another automatic
+// feed that it needs has never been fetched.
+func TestCoverer_Awaited(t *testing.T) {
+	needed := time.Unix(2e9, 0)
+	for _, tt := range []struct {
+		name  string
+		other clair.Feed // the feed "community"
+		offer clair.Offer
+
+		reason clair.NotCovered
+		hint   string
+	}{
+		{"running", clair.Feed{Auto: true, Running: true, UpdateStatus: clair.UpdateStatus{Needed: needed}}, clair.Offer{Auto: true}, clair.NeverFetched, "The feed community is being fetched."},
+		{"failed", clair.Feed{Auto: true, UpdateStatus: clair.UpdateStatus{Needed: needed, Error: "HTTP 404"}}, clair.Offer{Auto: true}, clair.NeverFetched, "The feed community could not be fetched: HTTP 404."},
+		{"interrupted", clair.Feed{Auto: true, UpdateStatus: clair.UpdateStatus{Needed: needed}}, clair.Offer{Auto: true}, clair.NeverFetched, "Run: oriel update community."},
+		{"fetched", clair.Feed{Auto: true, UpdateStatus: clair.UpdateStatus{Needed: needed, LastSuccess: needed}}, clair.Offer{Auto: true}, "", ""},
+		{"not_needed", clair.Feed{Auto: true}, clair.Offer{Auto: true}, "", ""},
+		{"not_automatic", clair.Feed{}, clair.Offer{}, "", ""},
+		{"of_any_place", clair.Feed{Auto: true, UpdateStatus: clair.UpdateStatus{Needed: needed}}, clair.Offer{Auto: true, Any: true}, "", ""},
+		{"of_an_architecture", clair.Feed{Auto: true, UpdateStatus: clair.UpdateStatus{Needed: needed}}, clair.Offer{Auto: true, Arch: "aarch64"}, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.other.Updater, tt.other.Configured, tt.other.Enabled, tt.offer.Feed = "community", true, true, "community"
+			feeds := clair.Feeds{{UpdateStatus: clair.UpdateStatus{Updater: "feed", LastSuccess: needed}, Configured: true, Enabled: true}, tt.other}
+			c := &match.Coverer{
+				Holdings:  newStore(t, rowOf("alpine:3.23")),
+				Feeds:     func(context.Context) (clair.Feeds, error) { return feeds, nil },
+				Catalogue: offers{"alpine:3.23": {{Feed: "feed"}, tt.offer}},
+			}
+			got, err := c.Coverage(t.Context(), placed(t, [2]string{"alpine:3.23", "x86_64"}))
+			require.NoError(t, err)
+			require.Len(t, got.Places, 1)
+			p := got.Places[0]
+			require.Equal(t, []any{tt.reason == "", tt.reason, tt.hint, []string{"feed"}}, []any{p.Covered, p.Reason, p.Hint, p.Feeds})
+		})
+	}
+}

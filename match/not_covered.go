@@ -30,9 +30,9 @@ func (k *knowledge) reason(platform string, offers []clair.Offer) (clair.NotCove
 				whole = append(whole, o.Feed)
 			}
 		case f.Running:
-			return clair.NeverFetched, "The feed " + o.Feed + " is being fetched."
+			return clair.NeverFetched, isBeingFetched(f)
 		case f.Error != "":
-			return clair.NeverFetched, "The feed " + o.Feed + " could not be fetched: " + f.Error + "."
+			return clair.NeverFetched, couldNotFetch(f)
 		default:
 			waiting = append(waiting, o.Feed)
 		}
@@ -61,6 +61,34 @@ func (k *knowledge) releases(feed, platform string) int {
 		}
 	}
 	return n
+}
+
+// awaited returns why a place that some feeds have advisories for is not covered:
+// an automatic feed that it needs, too, has never been fetched. Alpine's releases
+// have two files, and a report by one of them would look clean.
+func (k *knowledge) awaited(offers []clair.Offer) (clair.NotCovered, string) {
+	for _, o := range offers {
+		f := k.feeds[o.Feed]
+		if f == nil || !f.Auto || f.Needed.IsZero() || !f.LastSuccess.IsZero() || o.Any || o.Arch != "" {
+			continue
+		}
+		switch {
+		case f.Running:
+			return clair.NeverFetched, isBeingFetched(f)
+		case f.Error != "":
+			return clair.NeverFetched, couldNotFetch(f)
+		}
+		return clair.NeverFetched, "Run: oriel update " + o.Feed + "."
+	}
+	return "", ""
+}
+
+// isBeingFetched and couldNotFetch return the hints for a feed that has never
+// been fetched.
+func isBeingFetched(f *clair.Feed) string { return "The feed " + f.Updater + " is being fetched." }
+
+func couldNotFetch(f *clair.Feed) string {
+	return "The feed " + f.Updater + " could not be fetched: " + f.Error + "."
 }
 
 // splitByArch moves the packages that the feeds of a covered place cannot be

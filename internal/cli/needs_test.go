@@ -238,6 +238,16 @@ func TestReport_FetchFails(t *testing.T) {
 	require.Empty(t, m.net.taken())
 }
 
+// A release has two files: by one of them alone it is not covered.
+func TestReport_OneOfTwoFails(t *testing.T) {
+	m := newMachine(t, "")
+	m.net.breakPaths("/v3.23/main.json")
+	code, out, errs := m.report("alpine", "--fail-on", "kev")
+	require.Equal(t, exitGate, code)
+	require.Contains(t, out, "Not covered: alpine:3.23 (1 package): never-fetched. The feed alpine/v3.23-main could not be fetched: ")
+	require.Contains(t, errs, "Gate: incomplete:")
+}
+
 // A configuration without automatic feeds causes no download.
 func TestReport_NoAutomaticFeeds(t *testing.T) {
 	m := newMachine(t, "")
