@@ -85,12 +85,30 @@ func randomReport(r *rand.Rand, m clair.Digest) *clair.IndexReport {
 	return out
 }
 
+// advisory names an advisory about the nth vulnerability, as one of the
+// databases that have their own ids does.
+func advisory(r *rand.Rand, n int) (name string, aliases []string) {
+	cve, ghsa := fmt.Sprintf("CVE-2024-%04d", n), fmt.Sprintf("GHSA-%04d", n)
+	switch r.IntN(3) {
+	case 0:
+		return ghsa, []string{cve}
+	case 1:
+		return fmt.Sprintf("PYSEC-%04d", n), []string{ghsa, cve}
+	}
+	return cve, nil
+}
+
+// vulnerabilityOf returns the CVE that an advisory is about.
+func vulnerabilityOf(advisory string) string { return "CVE-2024-" + advisory[len(advisory)-4:] }
+
 // randomFeed has rows about the packages, in any spelling.
 func randomFeed(r *rand.Rand) []*clair.Vulnerability {
 	var out []*clair.Vulnerability
 	for range r.IntN(16) {
 		s := randomly(r, spellings)
-		v := vuln(fmt.Sprintf("ADV-%d", r.IntN(5)), randomly(r, s.names), "", clair.Severity(r.IntN(3)+2))
+		name, aliases := advisory(r, r.IntN(5))
+		v := vuln(name, randomly(r, s.names), "", clair.Severity(r.IntN(3)+2))
+		v.Aliases = aliases
 		v.Repo = &clair.Repository{Name: s.repo}
 		fixed := version(s, r)
 		switch {
@@ -106,11 +124,11 @@ func randomFeed(r *rand.Rand) []*clair.Vulnerability {
 	return out
 }
 
-// A finding is what a report has for one advisory about one package of a
+// A finding is what a report has for one vulnerability of one package of a
 // manifest, in one version.
 type finding struct {
-	manifest                clair.Digest
-	advisory, name, version string
+	manifest                     clair.Digest
+	vulnerability, name, version string
 }
 
 // findings collects the findings of the reports of all manifests.
@@ -123,7 +141,7 @@ func (w *world) findings(manifests map[clair.Digest]*clair.IndexReport) map[find
 		for id, list := range res.Report.PackageVulnerabilities {
 			for _, vid := range list {
 				v, why := res.Report.Vulnerabilities[vid], res.Why[id][vid]
-				f := finding{m, v.Name, v.Package.Name, why.Version}
+				f := finding{m, vulnerabilityOf(v.Name), v.Package.Name, why.Version}
 				out[f] = append(out[f], v)
 			}
 		}
@@ -149,7 +167,7 @@ func minor(version string) (n int) {
 	return n
 }
 
-// naive returns what reports should find, as "MANIFEST ADVISORY PACKAGE": every
+// naive returns what reports should find, as "MANIFEST VULNERABILITY PACKAGE": every
 // package is compared with every row.
 func naive(manifests map[clair.Digest]*clair.IndexReport, feeds map[string][]*clair.Vulnerability) map[string]bool {
 	out := map[string]bool{}
@@ -164,7 +182,7 @@ func naive(manifests map[clair.Digest]*clair.IndexReport, feeds map[string][]*cl
 					of = v.Repo.Name
 				}
 				if of == repo && canonical(of, v.Package.Name) == canonical(repo, name) && (v.Fix() == "" || minor(p.Version) < minor(v.Fix())) {
-					out[fmt.Sprintf("%s %s %s", m, v.Name, canonical(repo, name))] = true
+					out[fmt.Sprintf("%s %s %s", m, vulnerabilityOf(v.Name), canonical(repo, name))] = true
 				}
 			}
 		}
@@ -176,7 +194,7 @@ func naive(manifests map[clair.Digest]*clair.IndexReport, feeds map[string][]*cl
 func keys(findings map[finding][]*clair.Vulnerability) map[string]bool {
 	out := map[string]bool{}
 	for f := range findings {
-		out[fmt.Sprintf("%s %s %s", f.manifest, f.advisory, f.name)] = true
+		out[fmt.Sprintf("%s %s %s", f.manifest, f.vulnerability, f.name)] = true
 	}
 	return out
 }
@@ -198,11 +216,14 @@ func diff(before, after map[finding][]*clair.Vulnerability) []string {
 	return out
 }
 
-// brief returns rows as said does, without their earlier states: of two rows
-// that are equally severe, reports and the index may name different ones.
+// brief returns rows as said does, without their earlier states, and with the
+// vulnerability in place of the advisory: of two rows that are equally severe,
+// reports and the index may name different ones.
 func brief(rows ...clair.Notification) []string {
 	for i := range rows {
-		rows[i].Previous = nil
+		v := *rows[i].Vulnerability
+		v.Name = vulnerabilityOf(v.Name)
+		rows[i].Vulnerability, rows[i].Previous = &v, nil
 	}
 	return said(rows)
 }
@@ -228,7 +249,8 @@ func (w *world) changesSince(op clair.UpdateResult) []string {
 
 // Reports find what a naive comparison does, and the difference between those of
 // all manifests before and after an operation is what changes lists and what
-// the notification says, however manifests and feeds spell packages.
+// the notification says, however manifests and feeds spell packages, and
+// whichever databases' advisories a vulnerability has.
 func TestReportsAgree_Property(t *testing.T) {
 	sequences := 30
 	if testing.Short() {

@@ -21,6 +21,13 @@ func full() notify.Config {
 	return c
 }
 
+// named returns a row about the package p with other names.
+func named(name string, aliases ...string) *clair.Vulnerability {
+	v := vuln(name, "p", "v1.5.0", clair.High)
+	v.Aliases = aliases
+	return v
+}
+
 func TestPlan(t *testing.T) {
 	const high, low = clair.High, clair.Low
 	for _, c := range []struct {
@@ -53,6 +60,15 @@ func TestPlan(t *testing.T) {
 			[]*clair.Vulnerability{vuln("A", "p", "v1.5.0", high)}, []string{"changed A p@v1.2.0 01 was High v1.5.0"}},
 		{"renamed", []*clair.Vulnerability{vuln("A", "p", "v1.5.0", high)}, []*clair.Vulnerability{vuln("B", "p", "v1.5.0", high)},
 			[]string{"added B p@v1.2.0 01", "removed A p@v1.2.0 01"}},
+		{"advisories_of_one_vulnerability", nil, []*clair.Vulnerability{named("GHSA-1", "CVE-2024-0001"), named("PYSEC-1", "CVE-2024-0001", "GHSA-1")},
+			[]string{"added GHSA-1 p@v1.2.0 01"}},
+		{"an_advisory_more_of_a_vulnerability", []*clair.Vulnerability{named("GHSA-1", "CVE-2024-0001")},
+			[]*clair.Vulnerability{named("GHSA-1", "CVE-2024-0001"), named("CVE-2024-0001")}, nil},
+		{"an_advisory_through_another", []*clair.Vulnerability{named("GO-1", "GHSA-1"), named("GHSA-1", "OTHER-1")},
+			[]*clair.Vulnerability{named("GO-1", "GHSA-1"), named("GHSA-1", "OTHER-1"), named("OTHER-1")}, nil},
+		{"another_database", []*clair.Vulnerability{named("GHSA-1", "CVE-2024-0001")}, []*clair.Vulnerability{named("PYSEC-1", "CVE-2024-0001")}, nil},
+		{"advisories_of_two_vulnerabilities", []*clair.Vulnerability{named("RHSA-1", "CVE-2024-0001", "CVE-2024-0002")},
+			[]*clair.Vulnerability{named("RHSA-1", "CVE-2024-0001", "CVE-2024-0002"), named("CVE-2024-0001")}, []string{"added CVE-2024-0001 p@v1.2.0 01"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {

@@ -3,18 +3,14 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"oriel/clair"
 	"oriel/store/history"
-	"oriel/store/sqlitedb"
 )
 
 // impacts computes the changes for manifests between two snapshots. It streams
@@ -48,7 +44,6 @@ const impactPackages = 32
 func (db *DB) impacts(ctx context.Context, from, to *Snapshot, of scope, affects Affects) iter.Seq2[clair.Impact, error] {
 	return func(yield func(clair.Impact, error) bool) {
 		r := db.newRowResolver(to.names)
-		r.aliases = true
 		im := &impacts{
 			affectedFinder: affectedFinder{db: db, r: r, affects: affects, digests: map[int64]clair.Digest{}},
 			from:           from, to: to, scope: of,
@@ -122,70 +117,14 @@ func (im *impacts) page(ctx context.Context, page []stored, emit func(clair.Impa
 	return nil
 }
 
-// group is the rows of one advisory about packages of one name.
+// group is the rows of one vulnerability (finding.Group) about packages of one
+// name.
 type group struct {
-	pkg, advisory string
+	pkg           string
+	advisories    []string // the names of the rows, sorted
 	before, after []*stored
 	// differ are the updaters of the rows that are only in one of them.
 	differ map[int64]bool
-}
-
-// grouped is a row with the keys by which it is grouped and compared.
-type grouped struct {
-	stored
-	hash     history.Hash
-	advisory string
-}
-
-// groups reads all rows of the groups that the differing rows belong to. A
-// group belongs to the page with the first of its differing rows.
-func (im *impacts) groups(ctx context.Context, names []string, differ []stored, ids map[int64]bool) ([]*group, error) {
-	// The search is by packages, not by advisories, because some advisories
-	// have thousands of rows and the differing ones are sorted by their
-	// packages.
-	const read = `
-		SELECT ` + narrowColumns + `, r.hash, a.name
-		FROM json_each(?1) AS j
-		CROSS JOIN vuln_row AS r ON r.package_name = j.value
-		CROSS JOIN advisory AS a ON a.id = r.advisory_id
-		WHERE a.name IN (SELECT b.name FROM json_each(?2) AS k CROSS JOIN advisory AS b ON b.id = k.value)`
-	list, err := json.Marshal(names)
-	if err != nil {
-		return nil, err
-	}
-	var advisories []int64
-	for _, s := range differ {
-		advisories = append(advisories, s.advisory)
-	}
-	rows, err := im.r.query(ctx, read, string(list), sqlitedb.JSONList(advisories))
-	all, err := sqlitedb.ScanAll(rows, err, scanGrouped)
-	if err != nil {
-		return nil, err
-	}
-	type key struct{ pkg, advisory string }
-	byKey := map[key][]*grouped{}
-	for i := range all {
-		k := key{all[i].v.Package.Name, all[i].advisory}
-		byKey[k] = append(byKey[k], &all[i])
-	}
-	var out []*group
-	for k, rows := range byKey {
-		g := &group{pkg: k.pkg, advisory: k.advisory}
-		if ids[im.split(rows, g)] {
-			out = append(out, g)
-		}
-	}
-	slices.SortFunc(out, func(a, b *group) int {
-		return cmp.Or(strings.Compare(a.pkg, b.pkg), strings.Compare(a.advisory, b.advisory))
-	})
-	return out, nil
-}
-
-func scanGrouped(rows *sql.Rows) (g grouped, err error) {
-	var h sql.RawBytes
-	g.stored, err = scanNarrowAnd(rows, &h, &g.advisory)
-	copy(g.hash[:], h)
-	return g, err
 }
 
 // split divides a group's rows into those visible before and those visible
@@ -200,6 +139,7 @@ func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 	const before, after = 1, 2
 	slices.SortFunc(rows, func(a, b *grouped) int { return cmp.Compare(a.id, b.id) })
 	for _, r := range rows {
+		g.advisories = append(g.advisories, r.v.Name)
 		if im.from.visible(r.updater, r.added, r.removed) {
 			g.before = append(g.before, &r.stored)
 			seen[key{r.updater, r.hash}] |= before
@@ -209,6 +149,8 @@ func (im *impacts) split(rows []*grouped, g *group) (first int64) {
 			seen[key{r.updater, r.hash}] |= after
 		}
 	}
+	slices.Sort(g.advisories)
+	g.advisories = slices.Compact(g.advisories)
 	g.differ = map[int64]bool{}
 	for k, sides := range seen {
 		if sides != before|after {

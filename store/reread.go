@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -95,29 +96,36 @@ func (im *impacts) isReader(ctx context.Context, updater int64, g *group) (bool,
 	}
 	// The advisory may be about other packages on the side without it.
 	if !was {
-		if found, err := im.hasAdvisory(ctx, im.from, updater, g.advisory); err != nil || !found {
+		if found, err := im.hasAdvisory(ctx, im.from, updater, g.advisories); err != nil || !found {
 			return false, err
 		}
 	}
 	if !is {
-		if found, err := im.hasAdvisory(ctx, im.to, updater, g.advisory); err != nil || !found {
+		if found, err := im.hasAdvisory(ctx, im.to, updater, g.advisories); err != nil || !found {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// hasAdvisory reports whether an updater has an advisory in a snapshot.
-func (im *impacts) hasAdvisory(ctx context.Context, in *Snapshot, updater int64, name string) (found bool, err error) {
-	// By the name, of which there are few advisories, and by the advisory, which
-	// has few rows.
+// hasAdvisory reports whether an updater has one of some advisories in a
+// snapshot.
+func (im *impacts) hasAdvisory(ctx context.Context, in *Snapshot, updater int64, names []string) (found bool, err error) {
+	// By the names, of which there are few advisories, and by the advisories,
+	// which have few rows.
 	const find = `
 		SELECT EXISTS (
 			SELECT 1
-			FROM advisory AS a INDEXED BY advisory_name
+			FROM json_each(?1) AS j
+			CROSS JOIN advisory AS a INDEXED BY advisory_name ON a.name = j.value
 			CROSS JOIN vuln_row AS r INDEXED BY vuln_row_advisory ON r.advisory_id = a.id
-			WHERE a.name = ?1 AND r.updater_id = ?2 AND r.added <= ?3 AND (r.removed IS NULL OR r.removed > ?3)
-		)`
-	err = im.db.Read.QueryRowContext(ctx, find, name, updater, in.seqs[updater]).Scan(&found)
+			WHERE r.updater_id = ?2
+			AND r.added <= ?3
+			AND (r.removed IS NULL OR r.removed > ?3))`
+	list, err := json.Marshal(names)
+	if err != nil {
+		return false, err
+	}
+	err = im.db.Read.QueryRowContext(ctx, find, string(list), updater, in.seqs[updater]).Scan(&found)
 	return found, sqlitedb.Classify(err)
 }
