@@ -55,12 +55,16 @@ func (o *oriel) reportCommand() *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report INPUT",
-		Short: "Report what affects an input; needs no running server",
-		Long: `Report what affects an input by the data in the database. The input is a docker save or OCI layout
-archive or folder, a root directory, an SBOM (CycloneDX, SPDX), a Clair index report, a dpkg, apk or rpm
-database, or the digest of a manifest that is stored. Feeds with enabled = "auto" that the input needs are
-fetched first if they have never been; --offline, ORIEL_OFFLINE=1 and updater.auto = false prevent it. With --fail-on the exit code is 3 if a finding meets one of
-its conditions, or if packages are not covered by any feed.`,
+		Short: "Report the vulnerabilities of an input; needs no running server",
+		Long: `Report the vulnerabilities of an input, according to the data in the database. The input is a docker
+save or OCI layout archive or folder, a root directory, an SBOM (CycloneDX, SPDX, syft), a Clair index report,
+a dpkg, apk or rpm database, or the digest of a stored manifest.
+
+Feeds with enabled = "auto" that the input needs are fetched first if they were never fetched; --offline,
+ORIEL_OFFLINE=1 and updater.auto = false prevent that.
+
+With --fail-on the exit code is 3 if a finding meets one of its conditions, or if packages are not covered by
+any feed.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.report(cmd.Context(), args[0], f) },
 	}
