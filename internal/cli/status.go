@@ -61,12 +61,18 @@ func (o *oriel) status(cmd *cobra.Command, asJSON bool) (err error) {
 	return nil
 }
 
-// writeFeeds writes a table of the feeds and, below it, their errors.
+// writeFeeds writes a table of the feeds and, below it, their errors. Automatic
+// feeds that nothing ever needed are only counted.
 func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FEED\tSTATE\tLAST SUCCESS\tLAST ATTEMPT\tNEXT RUN\tRECORDS\tSKIPPED\tNEWEST ADVISORY\tNEEDED FOR")
+	unneeded := 0
 	for i := range all {
 		f := &all[i]
+		if f.Auto && f.Enabled && f.Needed.IsZero() && f.LastAttempt.IsZero() {
+			unneeded++
+			continue
+		}
 		next, newest := "-", "-"
 		if !f.NewestAdvisory.IsZero() {
 			newest = ago(f.NewestAdvisory, now)
@@ -79,6 +85,11 @@ func writeFeeds(out io.Writer, all clair.Feeds, now time.Time) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if unneeded > 0 {
+		if _, err := fmt.Fprintf(out, "\nNot needed yet: %d automatic feeds\n", unneeded); err != nil {
+			return err
+		}
 	}
 	for i := range all {
 		if f := &all[i]; f.Error != "" {
@@ -98,7 +109,7 @@ func neededFor(f *clair.Feed, now time.Time) string {
 	case !f.Auto:
 		return "always"
 	case f.Needed.IsZero():
-		return "nothing yet"
+		return "-"
 	case f.Condition(now) == clair.FeedIdle:
 		return "nothing since " + f.NeededFor + ", " + ago(f.Needed, now)
 	}
