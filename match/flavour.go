@@ -58,9 +58,32 @@ func oracleAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	return modularAffected(v, t)
 }
 
-// amazonAffected is rpmAffected for the kernels of Amazon Linux 2. The first
-// Amazon Linux updated its kernel from stream to stream.
+// streamNumber is the number at the end of the name of a stream: "php8.2".
+var streamNumber = regexp.MustCompile(`[0-9]+(\.[0-9]+)*$`)
+
+// sameExtra reports whether an advisory for one of the extras of Amazon Linux 2,
+// which its feed names as the module, is about the stream of a package. Extras
+// have packages with the names of the core's and of each other's:
+// "8.2.9-1.amzn2" is of php8.2, and "5.4.16-46.amzn2" of the core.
+func sameExtra(v *clair.Vulnerability, t *target) bool {
+	number := streamNumber.FindString(v.Package.Module)
+	return number == "" || !inStream(v.FixedInVersion, number) || inStream(t.Package.Version, number)
+}
+
+// inStream reports whether a version begins with the number of a stream.
+func inStream(version, stream string) bool {
+	if epoch, rest, ok := strings.Cut(version, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
+		version = rest
+	}
+	return version == stream || strings.HasPrefix(version, stream+".") || strings.HasPrefix(version, stream+"-")
+}
+
+// amazonAffected is rpmAffected for the kernels and extras of Amazon Linux 2. The
+// first Amazon Linux updated its kernel from stream to stream.
 func amazonAffected(v *clair.Vulnerability, t *target) (bool, error) {
+	if t.Dist.VersionID == "2" && !sameExtra(v, t) {
+		return false, nil
+	}
 	if t.Dist.VersionID == "2" && isKernel(t.key.Name) && !sameKernel(v, t) {
 		return false, nil
 	}

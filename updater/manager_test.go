@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -120,6 +121,10 @@ func status(t testing.TB, m *Manager, name string) clair.Feed {
 }
 
 func TestManager_OneFailureHarmsNoOther(t *testing.T) {
+	synctest.Test(t, testOneFailure)
+}
+
+func testOneFailure(t *testing.T) {
 	broken := errors.New("broken")
 	updaters := []clair.Updater{
 		&fake{name: "good", parse: rowsOf(3, 1)},
@@ -146,7 +151,7 @@ func TestManager_OneFailureHarmsNoOther(t *testing.T) {
 		&fake{name: "lies", fetch: func(context.Context, clair.Fingerprint) (clair.Fingerprint, error) { return "", clair.ErrUnchanged }},
 	}
 	good := map[string]int64{"good": 3, "half_bad": 5, "few_bad": 1, "empty": 0}
-	m, db := newManager(t, func(c *Config, o *Options) { c.Timeout = quantity.Duration(300 * time.Millisecond) }, updaters...)
+	m, db := newManager(t, func(c *Config, o *Options) { c.Timeout = quantity.Duration(time.Minute) }, updaters...)
 	results, err := m.Update(t.Context())
 	require.ErrorIs(t, err, broken)
 	require.ErrorIs(t, err, clair.ErrUnavailable, "the one that hangs")

@@ -262,7 +262,8 @@ func codeName(family, number string) string {
 // boards after it.
 func ubuntuNumber(s string) string {
 	number := majorMinor(s)
-	if !strings.Contains(number, ".") || strings.Contains(strings.ToLower(s), ":for:") {
+	after := strings.ToLower(s)
+	if !strings.Contains(number, ".") || strings.Contains(after, ":for:") || strings.Contains(after, ":realtime") || strings.Contains(after, ":fips") {
 		return ""
 	}
 	return number

@@ -60,6 +60,7 @@ func TestReleaseByName(t *testing.T) {
 
 		// Other streams of the same package names are not the plain release.
 		"Ubuntu:Pro:FIPS:18.04:LTS": "", "Ubuntu:Pro:FIPS-updates:20.04:LTS": "", "Ubuntu:Pro:Realtime:22.04:LTS": "",
+		"Ubuntu:Pro:22.04:LTS:Realtime:Kernel":  "",
 		"Ubuntu:22.04:LTS:for:NVIDIA:BlueField": "",
 
 		// Nobody's.

@@ -20,7 +20,7 @@ import (
 // address of the repository that has it: a mirror.list, a repomd.xml or a
 // directory.
 func Format() feed.Format {
-	f := feed.PlainFormat("updateinfo", 1, Parse)
+	f := feed.PlainFormat("updateinfo", 2, Parse)
 	plain := f.New
 	f.New = func(of feed.Feed, c *fetch.Client) (clair.Updater, error) {
 		u, err := plain(of, c)

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"oriel/clair"
@@ -179,6 +180,7 @@ func (u *updateInfo) vulnerability(name string, r distro.Release, p updateInfoPa
 		Dist:               r.Distribution(),
 		FixedInVersion:     p.evr(),
 	}
+	v.Package.Module = extraOf(u.ID)
 	if name != u.ID {
 		v.Aliases = []string{u.ID}
 	}
@@ -186,6 +188,22 @@ func (u *updateInfo) vulnerability(name string, r distro.Release, p updateInfoPa
 		v.ArchOperation = clair.ArchEquals
 	}
 	return v
+}
+
+// extrasID is the id of an advisory for one of the extras of Amazon Linux 2, each
+// of which is a repository of its own: "ALAS2PHP8.2-2024-005",
+// "ALASKERNEL-5.10-2022-018". The ids of the core have no name: "ALAS2-2023-2375".
+var extrasID = regexp.MustCompile(`^ALAS2?([A-Z][A-Z0-9.-]*?)-[0-9]{4}-[0-9]+$`)
+
+// extraOf returns the name of the extra that an advisory is for, such as
+// "php8.2", "" if it is for none. Extras have packages with the names of the
+// core's, so that the name is kept as the module of the rows.
+func extraOf(id string) string {
+	m := extrasID.FindStringSubmatch(id)
+	if m == nil {
+		return ""
+	}
+	return strings.ToLower(m[1])
 }
 
 // repoData is a file that the index of a repository lists.

@@ -37,6 +37,15 @@ func TestUpdateInfo_Records(t *testing.T) {
 	}, found)
 }
 
+func TestExtraOf(t *testing.T) {
+	for id, want := range map[string]string{
+		"ALAS2PHP8.2-2024-005": "php8.2", "ALASKERNEL-5.10-2022-018": "kernel-5.10", "ALASPOSTGRESQL14-2023-001": "postgresql14",
+		"ALAS2-2023-2375": "", "ALAS-2023-1700": "", "ALAS2023-2023-377": "", "FEDORA-2024-1": "",
+	} {
+		t.Run(id, func(t *testing.T) { require.Equal(t, want, extraOf(id)) })
+	}
+}
+
 func TestReadRepoMD(t *testing.T) {
 	const doc = `<?xml version="1.0"?><repomd xmlns="http://linux.duke.edu/metadata/repo"><data type="primary"><location href="repodata/primary.xml.gz"/></data>
 		<data type="updateinfo"><checksum type="sha256"> ABCD </checksum><location href="repodata/updateinfo.xml.gz"/></data></repomd>`
