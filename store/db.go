@@ -162,7 +162,13 @@ func (db *DB) open(ctx context.Context, path string, o Options) error {
 	if !fresh {
 		// This comes before anything is written, because opening for writing
 		// may do so.
-		if err := migrate.Check(ctx, db.DB, o.ReadOnly); err != nil {
+		err := migrate.Check(ctx, db.DB, o.ReadOnly)
+		if sqlitedb.NeedsRollback(err) {
+			if err = sqlitedb.RollBack(ctx, path); err == nil {
+				err = migrate.Check(ctx, db.DB, o.ReadOnly)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -94,6 +94,9 @@ func Check(ctx context.Context, db *sqlitedb.DB, readOnly bool) error {
 	if err := refuse(version, app, tables, len(names)); err != nil {
 		return err
 	}
+	if readOnly && tables == 0 {
+		return fmt.Errorf("%w: there is no database yet", clair.ErrNotFound)
+	}
 	if readOnly && version < len(names) {
 		return fmt.Errorf("%w: the database is of version %d and wants migrating to %d: start the server or run an update once",
 			clair.ErrConflict, version, len(names))
