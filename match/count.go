@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"oriel/clair"
+	"oriel/internal/finding"
 )
 
 // Counts are findings by severity.
@@ -16,9 +17,10 @@ type Counts [clair.Critical + 1]int64
 const countRecords = 500
 
 // Count counts the findings of all manifests by severity: a vulnerability of a
-// package counts once for each manifest that holds the package, and once if it
-// is known by the source of several binaries. Each package is judged once for
-// all manifests. Versions that cannot be compared do not count.
+// package counts once for each manifest that holds the package, whatever the
+// number of its advisories (package finding), and once if it is known by the
+// source of several binaries. Each package is judged once for all manifests.
+// Versions that cannot be compared do not count.
 func Count(ctx context.Context, src Source, packages iter.Seq2[clair.InstalledPackage, error]) (Counts, error) {
 	var total Counts
 	batch := make([]clair.InstalledPackage, 0, countRecords)
@@ -47,11 +49,13 @@ func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPac
 			m.add(byWhere, owned{strconv.Itoa(i), t})
 		}
 	}
+	found := make([][]*clair.Vulnerability, len(batch))
 	i := 0
 	for c, err := range src.Candidates(ctx, m.lookups, m.keep) {
 		if err != nil {
 			return fmt.Errorf("count findings: %w", err)
 		}
+		v := withoutTexts(c.Vulnerability)
 		counted := map[string]bool{} // a record may be several targets
 		for _, t := range m.kept[i].hits {
 			if counted[t.id] {
@@ -62,10 +66,26 @@ func (n *Counts) add(ctx context.Context, src Source, batch []clair.InstalledPac
 			if err != nil {
 				return fmt.Errorf("count findings: %w", err)
 			}
-			n[min(c.Vulnerability.NormalizedSeverity, clair.Critical)] += batch[at].Manifests
+			found[at] = append(found[at], v)
 		}
 		m.kept[i] = verdict{}
 		i++
 	}
+	for at, list := range found {
+		for _, rows := range finding.Group(list) { // the most severe is first
+			n[min(rows[0].NormalizedSeverity, clair.Critical)] += batch[at].Manifests
+		}
+	}
 	return nil
+}
+
+// withoutTexts returns the part of a vulnerability that findings are grouped
+// by: the vulnerabilities of a batch are in memory together.
+func withoutTexts(v *clair.Vulnerability) *clair.Vulnerability {
+	return &clair.Vulnerability{
+		ID:                 v.ID,
+		Name:               v.Name,
+		Aliases:            v.Aliases,
+		NormalizedSeverity: v.NormalizedSeverity,
+	}
 }

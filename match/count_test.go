@@ -79,3 +79,41 @@ func TestCount(t *testing.T) {
 	require.Equal(t, want, got)
 	require.Greater(t, got[clair.High], int64(20))
 }
+
+// The advisories of one vulnerability of a package count once, with the highest
+// severity.
+func TestCount_OneVulnerability(t *testing.T) {
+	db := storetest.Open(t)
+	pypi := &clair.Repository{ID: "1", Name: "pypi"}
+	advisory := func(name string, severity clair.Severity, aliases ...string) *clair.Vulnerability {
+		return &clair.Vulnerability{
+			Name:               name,
+			Aliases:            aliases,
+			NormalizedSeverity: severity,
+			Package:            &clair.Package{Name: "django", Kind: clair.Binary},
+			Repo:               pypi,
+		}
+	}
+	_, err := db.UpdateVulnerabilities(t.Context(), "u", "fp", func(yield func(*clair.Vulnerability, error) bool) {
+		_ = yield(advisory("GHSA-aaaa-bbbb-cccc", clair.High, "CVE-2024-1001"), nil) &&
+			yield(advisory("PYSEC-2024-1", clair.Medium, "CVE-2024-1001"), nil) &&
+			yield(advisory("PYSEC-2024-2", clair.Medium, "CVE-2024-1002"), nil)
+	})
+	require.NoError(t, err)
+	for m := range 2 {
+		hash := clair.Digest(fmt.Sprintf("sha256:%064x", m))
+		_, err := db.PutIndexReport(t.Context(), &clair.IndexReport{
+			Hash:         hash,
+			State:        clair.StateIndexFinished,
+			Packages:     map[string]*clair.Package{"1": {ID: "1", Name: "Django", Version: "3.2"}},
+			Repositories: map[string]*clair.Repository{"1": pypi},
+			Environments: map[string][]clair.Environment{"1": {{PackageDB: "db", RepositoryIDs: []string{"1"}}}},
+		})
+		require.NoError(t, err)
+	}
+	got, err := match.Count(t.Context(), db, db.InstalledPackages(t.Context()))
+	require.NoError(t, err)
+	var want match.Counts
+	want[clair.High], want[clair.Medium] = 2, 2
+	require.Equal(t, want, got)
+}
