@@ -98,8 +98,14 @@ func advisory(r *rand.Rand, n int) (name string, aliases []string) {
 	return cve, nil
 }
 
-// vulnerabilityOf returns the CVE that an advisory is about.
-func vulnerabilityOf(advisory string) string { return "CVE-2024-" + advisory[len(advisory)-4:] }
+// vulnerabilityOf returns the CVE that an advisory is about, "" if it has no
+// name.
+func vulnerabilityOf(advisory string) string {
+	if advisory == "" {
+		return ""
+	}
+	return "CVE-2024-" + advisory[len(advisory)-4:]
+}
 
 // randomFeed has rows about the packages, in any spelling.
 func randomFeed(r *rand.Rand) []*clair.Vulnerability {
