@@ -22,8 +22,8 @@ func unsignedSource(binary, source *Package) (name, version string, ok bool) {
 		version, ok = kernelOfMeta(binary.Version)
 		return "linux" + strings.TrimPrefix(name, "linux-meta"), version, ok
 	case name == "shim-signed", name == "grub2-signed", name == "fwupd-signed":
-		version, ok = strings.CutPrefix(binary.Version, source.Version+"+")
-		return map[string]string{"shim-signed": "shim", "grub2-signed": "grub2", "fwupd-signed": "fwupd-efi"}[name], version, ok && version != ""
+		version, ok = signedVersion(binary.Version, source.Version)
+		return ubuntuUnsigned(name, version), version, ok
 	case name == binary.Name && debianKernel.MatchString(name):
 		// An inventory without sources.
 		return "linux", binary.Version, true
@@ -34,6 +34,37 @@ func unsignedSource(binary, source *Package) (name, version string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// signedInBinary finds the version that was signed in that of the binary, which
+// follows the signed source's own: 1.51+15.4-0ubuntu9.
+var signedInBinary = regexp.MustCompile(`^[^+]+(?:\+deb[0-9]+u[0-9]+)?\+([0-9][0-9.]*(?:~[a-z]+[0-9]+)?-.+)$`)
+
+// signedVersion returns the version that was signed. Some inventories give the
+// source the version of the binary.
+func signedVersion(binary, source string) (version string, ok bool) {
+	if version, ok = strings.CutPrefix(binary, source+"+"); ok {
+		return version, version != ""
+	}
+	if m := signedInBinary.FindStringSubmatch(binary); m != nil {
+		return m[1], true
+	}
+	return "", false
+}
+
+// ubuntuUnsigned returns the source of a version that a signed source is made
+// of. GRUB for EFI has had a source of its own in Ubuntu since 2.04.
+func ubuntuUnsigned(signed, version string) string {
+	switch signed {
+	case "shim-signed":
+		return "shim"
+	case "fwupd-signed":
+		return "fwupd-efi"
+	}
+	if strings.HasPrefix(version, "2.02") || strings.HasPrefix(version, "2.00") {
+		return "grub2"
+	}
+	return "grub2-unsigned"
 }
 
 // debianKernel is the name of a kernel of Debian. Those of backports have sources

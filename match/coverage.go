@@ -53,10 +53,8 @@ func (c *Coverer) Coverage(ctx context.Context, index *clair.IndexReport) (*clai
 	if err != nil {
 		return nil, fmt.Errorf("coverage of %s: %w", index.Hash, err)
 	}
-	out.Manifest, out.Unmatched = index.Hash, index.Unmatched
-	if out.Unmatched == nil {
-		out.Unmatched = []clair.Unmatched{}
-	}
+	out.Manifest, out.Unmatched = index.Hash, append([]clair.Unmatched{}, index.Unmatched...)
+	out.Unmatched = append(out.Unmatched, ubuntuStreams(index)...)
 	return out, nil
 }
 

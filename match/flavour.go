@@ -89,3 +89,34 @@ func amazonAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	}
 	return rpmAffected(v, t)
 }
+
+// ubuntuStreams returns the packages of Ubuntu's FIPS and real-time streams.
+// Canonical writes advisories of their own for them, which are not read, so that
+// a fix in the plain release says nothing of them.
+func ubuntuStreams(index *clair.IndexReport) []clair.Unmatched {
+	var out []clair.Unmatched
+	seen := map[string]bool{}
+	for id, r := range index.Records() {
+		if r.Dist == nil || r.Dist.DID != "ubuntu" || r.Repo != nil && r.Repo.Name != "" || seen[id] {
+			continue
+		}
+		stream := ""
+		switch {
+		case flavourOf(r.Package.Version) == "fips":
+			stream = "FIPS"
+		case strings.HasSuffix(r.Package.Name, "-realtime"):
+			stream = "real-time"
+		default:
+			continue
+		}
+		seen[id] = true
+		p := index.Packages[id]
+		out = append(out, clair.Unmatched{
+			Package: p.Name, Version: p.Version, Reason: "it is of Ubuntu's " + stream + " stream, whose advisories are not read",
+		})
+	}
+	slices.SortFunc(out, func(a, b clair.Unmatched) int {
+		return strings.Compare(a.Package+" "+a.Version, b.Package+" "+b.Version)
+	})
+	return out
+}

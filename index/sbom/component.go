@@ -141,6 +141,9 @@ func languageName(ecosystem string, u purl.PURL) (string, error) {
 		if name == "std" {
 			name = "stdlib"
 		}
+		// In the module cache and in proxies, an upper case letter has a "!"
+		// before its lower case form.
+		name = strings.ReplaceAll(name, "!", "")
 	case "maven":
 		if u.Namespace != "" {
 			name = u.Namespace + ":" + u.Name

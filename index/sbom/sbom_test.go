@@ -120,6 +120,7 @@ func TestRead_PackageURLs(t *testing.T) {
 		"pkg:swift/github.com/Alamofire/Alamofire@5.4.3":               "swift github.com/Alamofire/Alamofire 5.4.3",
 		"pkg:hex/phoenix@1.5.0":                                        "hex phoenix 1.5.0",
 		"pkg:pub/http@0.13.1":                                          "pub http 0.13.1",
+		"pkg:golang/github.com/!azure/go-autorest@v1.0.0":              "go github.com/azure/go-autorest v1.0.0",
 		"pkg:cran/dplyr@1.0":                                           "cran dplyr 1.0",
 		"pkg:hackage/aeson@2.0":                                        "hackage aeson 2.0",
 		"pkg:julia/HTTP@1.0?uuid=cd3eb016-35fb-5094-929b-558a96fad6f3": "julia HTTP 1.0",

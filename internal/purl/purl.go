@@ -32,7 +32,7 @@ func Parse(s string) (PURL, error) {
 	if err != nil {
 		return PURL{}, bad(s)
 	}
-	p.Qualifiers = q
+	p.Qualifiers = lowerKeys(q)
 	rest = strings.TrimLeft(rest, "/")
 	if i := strings.LastIndexByte(rest, '@'); i > strings.LastIndexByte(rest, '/')+1 {
 		rest, p.Version = rest[:i], rest[i+1:]
@@ -56,3 +56,15 @@ func Parse(s string) (PURL, error) {
 }
 
 func bad(s string) error { return fmt.Errorf("%w: %.100q is not a package URL", clair.ErrInvalid, s) }
+
+// lowerKeys returns qualifiers with the keys in lower case, in which the
+// specification wants them; their case does not matter to readers.
+func lowerKeys(q url.Values) url.Values {
+	for key, values := range q {
+		if lower := strings.ToLower(key); lower != key {
+			delete(q, key)
+			q[lower] = append(q[lower], values...)
+		}
+	}
+	return q
+}
