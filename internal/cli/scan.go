@@ -32,11 +32,14 @@ func (o *oriel) scanCommand() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
 		Use:   "scan [INPUT]",
-		Short: "Report what affects this host, or an input, by the lists of a running server",
-		Long: `Report what affects this host, or an input as for "oriel report", by the lists of a running server. The lists
-are read through the server's window and matched here, so the contents of the host never leave it. Neither database
-nor configuration is needed. The token is read from --token-file, or else from the variable ` + app.TokenVariable + `.
-With --fail-on the exit code is 3 if a finding meets one of its conditions, or if packages are not covered.`,
+		Short: "Report the vulnerabilities of this host or an input, using the lists of a server",
+		Long: `Report the vulnerabilities of this host, or of an input as for "oriel report", using the lists of a running
+server. The lists are read through the server's window and matched locally, so the contents of the host never
+leave it. Neither a database nor a configuration is needed. The token is read from --token-file, or from the
+variable ` + app.TokenVariable + `.
+
+With --fail-on the exit code is 3 if a finding meets one of its conditions, or if packages are not covered by
+any feed.`,
 		Args: usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := f.root
