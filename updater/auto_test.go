@@ -265,6 +265,20 @@ format = "oval"
 url = "file:oval.xml"
 release = "azurelinux:3"
 `, map[string]string{"azurelinux:3": "a", "photon:5": ""}},
+		{"by_name", `
+[[feed]]
+name = "mirror/npm"
+format = "osv"
+url = "file:feed"
+[[feed]]
+name = "pypi"
+format = "osv"
+url = "file:feed"
+[[feed]]
+name = "photon/5"
+format = "oval"
+url = "file:photon.xml"
+`, map[string]string{"npm": "mirror/npm osv/npm", "pypi": "pypi", "photon:5": "photon/5", "photon:4": ""}},
 		{"unknown", `
 [[feed]]
 name = "a"

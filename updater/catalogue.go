@@ -226,14 +226,21 @@ func placesOfTable(f feed.Feed) []string {
 			return []string{r}
 		}
 	}
-	// "wolfi", "oracle" and "photon/5" have no other sign of their places.
-	return placeOfEcosystem(strings.ReplaceAll(f.Name, "/", " "))
+	// "wolfi", "oracle", "photon/5" and a copy of "osv/npm" have no other sign of
+	// their places.
+	if found := placeOfEcosystem(strings.ReplaceAll(f.Name, "/", " ")); len(found) > 0 || f.Format != "osv" {
+		return found
+	}
+	return placeOfEcosystem(f.Name[strings.LastIndexByte(f.Name, '/')+1:])
 }
 
 // placeOfEcosystem returns the places of an ecosystem of OSV: a language, a
 // release, or all releases of a distribution.
 func placeOfEcosystem(name string) []string {
 	if e, ok := clair.EcosystemByOSV(name); ok {
+		return []string{e.Repository}
+	}
+	if e, ok := clair.EcosystemByRepository(strings.ToLower(name)); ok {
 		return []string{e.Repository}
 	}
 	if r, ok := distro.ReleaseByName(name); ok {
