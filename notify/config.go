@@ -78,8 +78,13 @@ const (
 func Default() Config {
 	const day = 24 * time.Hour
 	return Config{
-		Enabled: true, RetryMin: quantity.Duration(time.Second), RetryMax: quantity.Duration(time.Hour),
-		GiveUp: quantity.Duration(3 * day), Timeout: quantity.Duration(15 * time.Second), Keep: quantity.Duration(14 * day), Summary: true,
+		Enabled:  true,
+		RetryMin: quantity.Duration(time.Second),
+		RetryMax: quantity.Duration(time.Hour),
+		GiveUp:   quantity.Duration(3 * day),
+		Timeout:  quantity.Duration(15 * time.Second),
+		Keep:     quantity.Duration(14 * day),
+		Summary:  true,
 	}
 }
 

@@ -181,8 +181,12 @@ func (n *Notifier) planOne(ctx context.Context, op clair.UpdateOperation) error 
 	}
 	start := time.Now()
 	p := &planner{
-		store: n.Store, op: op, rules: rulesOf(n.cfg.Webhooks, op.Updater), summary: n.cfg.Summary, exploited: n.Exploited,
-		together: summaryManifests,
+		store:     n.Store,
+		op:        op,
+		rules:     rulesOf(n.cfg.Webhooks, op.Updater),
+		summary:   n.cfg.Summary,
+		exploited: n.Exploited,
+		together:  summaryManifests,
 	}
 	var to []clair.Subscription
 	for _, w := range n.cfg.Webhooks {

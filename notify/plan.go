@@ -120,7 +120,13 @@ type told struct {
 
 // row returns the row for one manifest.
 func (t told) row(m clair.Digest) clair.NotificationRow {
-	row := clair.NotificationRow{View: t.rule.view(), Manifest: m, Reason: t.Reason, Version: t.Version, Vulnerability: t.Vulnerability.ID}
+	row := clair.NotificationRow{
+		View:          t.rule.view(),
+		Manifest:      m,
+		Reason:        t.Reason,
+		Version:       t.Version,
+		Vulnerability: t.Vulnerability.ID,
+	}
 	if t.Previous != nil {
 		row.Previous = t.Previous.ID
 	}

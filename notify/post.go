@@ -102,7 +102,8 @@ func (p *poster) post(ctx context.Context, id string, body []byte) outcome {
 		return outcome{}
 	}
 	return outcome{
-		err: errors.New(refusal(res)), gone: res.StatusCode == http.StatusGone,
+		err:        errors.New(refusal(res)),
+		gone:       res.StatusCode == http.StatusGone,
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()),
 	}
 }

@@ -40,7 +40,12 @@ func (db *DB) AffectedManifests(ctx context.Context, vulns iter.Seq2[*clair.Vuln
 	affects Affects,
 ) iter.Seq2[clair.AffectedManifests, error] {
 	return func(yield func(clair.AffectedManifests, error) bool) {
-		a := affectedFinder{db: db, r: db.newRowResolver(nil), affects: affects, digests: map[int64]clair.Digest{}}
+		a := affectedFinder{
+			db:      db,
+			r:       db.newRowResolver(nil),
+			affects: affects,
+			digests: map[int64]clair.Digest{},
+		}
 		for v, err := range vulns {
 			if err != nil {
 				yield(clair.AffectedManifests{}, err)

@@ -44,7 +44,8 @@ func (db *DB) Changes(ctx context.Context, since clair.Since, manifest clair.Dig
 		return nil, fmt.Errorf("find what changed: %w", err)
 	}
 	return &clair.ChangeSet{
-		Partial: partial, Impacts: db.impacts(ctx, from, to, of, affects),
+		Partial: partial,
+		Impacts: db.impacts(ctx, from, to, of, affects),
 		Close: func() {
 			from.Close()
 			to.Close()

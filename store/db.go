@@ -15,10 +15,12 @@ import (
 	"oriel/clair"
 	"oriel/internal/quantity"
 	"oriel/store/compress"
+	"oriel/store/enrichment"
 	"oriel/store/migrate"
 	"oriel/store/outbox"
 	"oriel/store/owner"
 	"oriel/store/sqlitedb"
+	"oriel/store/status"
 )
 
 // Config is the [store] table of the configuration.
@@ -76,13 +78,13 @@ const (
 type DB struct {
 	*sqlitedb.DB
 	*outbox.Outbox
-	path string
-	lock *flock.Flock
-	log  *slog.Logger
-	now  func() time.Time
-	zip  *compress.Codec
-	// enrichmentCache is a cache of enrichments.
-	enrichments enrichmentCache
+	*status.Statuses
+	path        string
+	lock        *flock.Flock
+	log         *slog.Logger
+	now         func() time.Time
+	zip         *compress.Codec
+	enrichments *enrichment.Reader
 	// maxSize and minFree are those of Options.
 	maxSize, minFree int64
 	// announced reports that there is a file that names this process as the
@@ -122,11 +124,18 @@ type DB struct {
 // and not changed.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	db := &DB{
-		DB:   &sqlitedb.DB{Statements: map[string]*sql.Stmt{}},
-		path: path, maxSize: o.MaxSize, minFree: o.MinFree, log: o.Log, now: o.Now, importing: map[string]bool{},
-		snapshots: map[*Snapshot]time.Time{}, manifests: make(chan struct{}, 1),
+		DB:        &sqlitedb.DB{Statements: map[string]*sql.Stmt{}},
+		path:      path,
+		maxSize:   o.MaxSize,
+		minFree:   o.MinFree,
+		log:       o.Log,
+		now:       o.Now,
+		importing: map[string]bool{},
+		snapshots: map[*Snapshot]time.Time{},
+		manifests: make(chan struct{}, 1),
 		completed: make(chan struct{}, 1),
-		counted:   newSectionCache(), occupied: newSectionCache(),
+		counted:   newSectionCache(),
+		occupied:  newSectionCache(),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
@@ -138,6 +147,8 @@ func Open(ctx context.Context, path string, o Options) (*DB, error) {
 		o.Memory = defaultMemory
 	}
 	db.zip = &compress.Codec{}
+	db.enrichments = enrichment.NewReader(db.DB)
+	db.Statuses = status.New(db.DB)
 	db.Outbox = outbox.New(db.DB, db.zip, db.now)
 	if err := db.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, sqlitedb.Classify(err)), db.Close())

@@ -63,15 +63,34 @@ const (
 )
 
 func allVisible(updater, seq int64) walk {
-	return walk{next: nextAdded, page: visibleRows, updater: updater, hi: seq}
+	return walk{
+		next:    nextAdded,
+		page:    visibleRows,
+		updater: updater,
+		hi:      seq,
+	}
 }
 
 func addedBetween(updater, lo, hi int64) walk {
-	return walk{next: nextAdded, page: addedRows, updater: updater, from: lo, lo: lo, hi: hi}
+	return walk{
+		next:    nextAdded,
+		page:    addedRows,
+		updater: updater,
+		from:    lo,
+		lo:      lo,
+		hi:      hi,
+	}
 }
 
 func removedBetween(updater, lo, hi int64) walk {
-	return walk{next: nextRemoved, page: removedRows, updater: updater, from: lo, lo: lo, hi: hi}
+	return walk{
+		next:    nextRemoved,
+		page:    removedRows,
+		updater: updater,
+		from:    lo,
+		lo:      lo,
+		hi:      hi,
+	}
 }
 
 // operation is a listed operation with its updater and sequence number.
@@ -130,7 +149,11 @@ func (db *DB) between(ctx context.Context, updater, from, to int64, names map[in
 func (db *DB) holdAt(updater int64, seqs ...int64) (release func()) {
 	var held []*Snapshot
 	for _, seq := range seqs {
-		s := &Snapshot{db: db, kind: clair.KindVulnerability, seqs: map[int64]int64{updater: seq}}
+		s := &Snapshot{
+			db:   db,
+			kind: clair.KindVulnerability,
+			seqs: map[int64]int64{updater: seq},
+		}
 		db.hold(s)
 		held = append(held, s)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"oriel/clair"
+	"oriel/store/enrichment"
 )
 
 // enrichmentModel is a naive store of enrichments: what each operation sees, in
@@ -159,7 +160,7 @@ func (m *enrichmentModel) lookUp(updater string) {
 		got[string(rec.Enrichment)+strings.Join(rec.Tags, " ")]++
 	}
 	require.True(m.t, maps.Equal(want, got), "%s: %d records in place of %d", updater, len(got), len(want))
-	require.LessOrEqual(m.t, m.db.enrichments.size, enrichmentCacheBytes/2+enrichmentCacheBytes/modelTags*2)
+	require.LessOrEqual(m.t, m.db.enrichments.CachedBytes(), enrichment.CacheBytes/2+enrichment.CacheBytes/modelTags*2)
 }
 
 // Lookups say what the current operation says: through imports of everything
@@ -169,7 +170,7 @@ func TestDB_Enrichments_Model(t *testing.T) {
 	for seed := range uint64(8) {
 		m := &enrichmentModel{t: t, r: rand.New(rand.NewPCG(seed, 1)), db: openNew(t), ops: map[string][]enrichmentOp{}}
 		if seed == 0 { // all records are about as much as is remembered, so some are forgotten
-			m.padding = strings.Repeat("x", enrichmentCacheBytes/modelTags)
+			m.padding = strings.Repeat("x", enrichment.CacheBytes/modelTags)
 		}
 		for range 50 {
 			updater := []string{"a", "b"}[m.r.IntN(2)]

@@ -45,8 +45,15 @@ func (db *DB) impacts(ctx context.Context, from, to *Snapshot, of scope, affects
 	return func(yield func(clair.Impact, error) bool) {
 		r := db.newRowResolver(to.names)
 		im := &impacts{
-			affectedFinder: affectedFinder{db: db, r: r, affects: affects, digests: map[int64]clair.Digest{}},
-			from:           from, to: to, scope: of,
+			affectedFinder: affectedFinder{
+				db:      db,
+				r:       r,
+				affects: affects,
+				digests: map[int64]clair.Digest{},
+			},
+			from:  from,
+			to:    to,
+			scope: of,
 		}
 		err := im.run(ctx, func(i clair.Impact) bool { return yield(i, nil) })
 		if err != nil && !errors.Is(err, errStopped) {

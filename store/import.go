@@ -56,7 +56,11 @@ func (db *DB) UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateO
 	}
 	defer t.Close()
 	h := &history.Hasher{}
-	f := history.State{Updater: base.Updater, Fingerprint: fp, Delta: &history.Delta{Base: base.Ref}}
+	f := history.State{
+		Updater:     base.Updater,
+		Fingerprint: fp,
+		Delta:       &history.Delta{Base: base.Ref},
+	}
 	return history.Import(ctx, db.engine(), vulnerability.Relation, t, f, func(add func(history.Row[vulnerability.Row]) error) error {
 		for c, err := range changes {
 			if err != nil {
@@ -117,7 +121,11 @@ func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOpera
 	}
 	defer t.Close()
 	h := &history.Hasher{}
-	f := history.State{Updater: base.Updater, Fingerprint: fp, Delta: &history.Delta{Base: base.Ref}}
+	f := history.State{
+		Updater:     base.Updater,
+		Fingerprint: fp,
+		Delta:       &history.Delta{Base: base.Ref},
+	}
 	return history.Import(ctx, db.engine(), enrichment.Relation, t, f, func(add func(history.Row[enrichment.Row]) error) error {
 		for c, err := range changes {
 			if err != nil {

@@ -9,7 +9,12 @@ import (
 // engine returns what an import needs of the store.
 func (db *DB) engine() *history.Engine {
 	return &history.Engine{
-		DB: db.DB, Claim: db.claim, Release: db.release, CheckQuota: db.checkQuota, Now: db.now, Completed: db.signalCompleted,
+		DB:         db.DB,
+		Claim:      db.claim,
+		Release:    db.release,
+		CheckQuota: db.checkQuota,
+		Now:        db.now,
+		Completed:  db.signalCompleted,
 	}
 }
 

@@ -49,9 +49,18 @@ func (db *DB) Latest(ctx context.Context) (*Latest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the latest operations: %w", err)
 	}
-	l := &Latest{db: db, states: states, names: map[int64]string{}}
+	l := &Latest{
+		db:     db,
+		states: states,
+		names:  map[int64]string{},
+	}
 	for _, kind := range []clair.Kind{clair.KindVulnerability, clair.KindEnrichment} {
-		s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: l.names}
+		s := &Snapshot{
+			db:    db,
+			kind:  kind,
+			seqs:  map[int64]int64{},
+			names: l.names,
+		}
 		for _, st := range states {
 			if st.Kind == kind {
 				s.seqs[st.updater] = st.seq

@@ -32,7 +32,14 @@ func (db *DB) Candidates(ctx context.Context, lookups []clair.Lookup, keep func(
 		defer texts.stop()
 		r := db.newRowResolver(snap.names)
 		for i := range lookups {
-			l := lookup{i: i, Lookup: &lookups[i], snap: snap, r: r, keep: keep, texts: texts}
+			l := lookup{
+				i:      i,
+				Lookup: &lookups[i],
+				snap:   snap,
+				r:      r,
+				keep:   keep,
+				texts:  texts,
+			}
 			if err := l.prepare(ctx); err != nil {
 				yield(clair.Candidate{}, fmt.Errorf("look up candidates: %w", err))
 				return
@@ -64,7 +71,11 @@ type keptPage struct {
 
 func (r *rowResolver) readTexts(parent context.Context) *textReader {
 	ctx, cancel := context.WithCancel(parent)
-	t := &textReader{in: make(chan keptPage), out: make(chan keptPage), err: parent.Err}
+	t := &textReader{
+		in:  make(chan keptPage),
+		out: make(chan keptPage),
+		err: parent.Err,
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(t.out)

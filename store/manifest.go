@@ -118,8 +118,12 @@ func (db *DB) beginManifest(ctx context.Context, hash clair.Digest) (id int64, o
 // being written.
 func (db *DB) writeEmptyReport(ctx context.Context, tx *sql.Tx, id int64, hash clair.Digest) error {
 	empty := clair.IndexReport{
-		Hash: hash, State: clair.StateIndexManifest, Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},
-		Repositories: map[string]*clair.Repository{}, Environments: map[string][]clair.Environment{},
+		Hash:          hash,
+		State:         clair.StateIndexManifest,
+		Packages:      map[string]*clair.Package{},
+		Distributions: map[string]*clair.Distribution{},
+		Repositories:  map[string]*clair.Repository{},
+		Environments:  map[string][]clair.Environment{},
 	}
 	body, err := json.Marshal(empty)
 	if err != nil {

@@ -110,7 +110,12 @@ func (db *DB) marked(ctx context.Context, ref uuid.UUID) (from, to *Snapshot, er
 // with returns a snapshot of the same state, except for some updaters'
 // operations.
 func (s *Snapshot) with(seqs map[int64]int64) *Snapshot {
-	out := &Snapshot{db: s.db, kind: s.kind, seqs: maps.Clone(s.seqs), names: s.names}
+	out := &Snapshot{
+		db:    s.db,
+		kind:  s.kind,
+		seqs:  maps.Clone(s.seqs),
+		names: s.names,
+	}
 	maps.Copy(out.seqs, seqs)
 	return out
 }

@@ -37,13 +37,22 @@ func (s *Snapshot) occupiedSections(ctx context.Context, updater int64) ([]clair
 				LIMIT 1
 			)
 			UNION ALL
-			SELECT coalesce((
-				SELECT n.id
-				FROM vuln_row AS n INDEXED BY vuln_row_section
-				WHERE n.updater_id = ?1 AND n.dist_id = r.dist_id AND n.repo_id > r.repo_id
-				ORDER BY n.repo_id
-				LIMIT 1
-			), (SELECT n.id FROM vuln_row AS n INDEXED BY vuln_row_section WHERE n.updater_id = ?1 AND n.dist_id > r.dist_id ORDER BY n.dist_id, n.repo_id LIMIT 1))
+			SELECT coalesce(
+				(
+					SELECT n.id
+					FROM vuln_row AS n INDEXED BY vuln_row_section
+					WHERE n.updater_id = ?1 AND n.dist_id = r.dist_id AND n.repo_id > r.repo_id
+					ORDER BY n.repo_id
+					LIMIT 1
+				),
+				(
+					SELECT n.id
+					FROM vuln_row AS n INDEXED BY vuln_row_section
+					WHERE n.updater_id = ?1 AND n.dist_id > r.dist_id
+					ORDER BY n.dist_id, n.repo_id
+					LIMIT 1
+				)
+			)
 			FROM first
 			JOIN vuln_row AS r ON r.id = first.id
 		)

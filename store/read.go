@@ -70,9 +70,13 @@ type rowResolver struct {
 
 func (db *DB) newRowResolver(names map[int64]string) *rowResolver {
 	return &rowResolver{
-		db: db.Read, names: names, prepared: db.Prepared,
-		description: compress.Text{Zip: db.zip}, links: compress.Text{Zip: db.zip},
-		dists: map[int64]*clair.Distribution{}, repos: map[int64]*clair.Repository{},
+		db:          db.Read,
+		names:       names,
+		prepared:    db.Prepared,
+		description: compress.Text{Zip: db.zip},
+		links:       compress.Text{Zip: db.zip},
+		dists:       map[int64]*clair.Distribution{},
+		repos:       map[int64]*clair.Repository{},
 	}
 }
 
@@ -244,7 +248,11 @@ func (db *DB) stream(ctx context.Context, w walk, names map[int64]string) iter.S
 		resolvers := [2]*rowResolver{db.newRowResolver(names), db.newRowResolver(names)}
 		n := 0
 		for rows, err := range db.pages(ctx, w) {
-			c, r := &completing{rows: rows, err: err, done: make(chan struct{})}, resolvers[n%len(resolvers)]
+			c, r := &completing{
+				rows: rows,
+				err:  err,
+				done: make(chan struct{}),
+			}, resolvers[n%len(resolvers)]
 			n++
 			if n == 1 { // the first page is short, and somebody waits for it
 				c.run(ctx, r)

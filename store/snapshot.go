@@ -52,7 +52,12 @@ func (db *DB) snapshot(ctx context.Context, kind clair.Kind) (*Snapshot, error) 
 // updater's id, its name and the operation's seq. The caller prevents the
 // collection of garbage in the meantime.
 func (db *DB) snapshotOf(ctx context.Context, kind clair.Kind, query string, args ...any) (*Snapshot, error) {
-	s := &Snapshot{db: db, kind: kind, seqs: map[int64]int64{}, names: map[int64]string{}}
+	s := &Snapshot{
+		db:    db,
+		kind:  kind,
+		seqs:  map[int64]int64{},
+		names: map[int64]string{},
+	}
 	stmt, err := db.Prepared(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("take a snapshot: %w", err)

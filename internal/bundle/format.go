@@ -120,8 +120,12 @@ var errPlaces = fmt.Errorf("%w: more than %d bytes of distributions and reposito
 // share makes an advisory of a row, without rows.
 func share(v *clair.Vulnerability) *advisory {
 	a := &advisory{
-		Name: v.Name, Description: v.Description, Links: v.Links,
-		Severity: v.Severity, Normalized: v.NormalizedSeverity, Aliases: v.Aliases,
+		Name:        v.Name,
+		Description: v.Description,
+		Links:       v.Links,
+		Severity:    v.Severity,
+		Normalized:  v.NormalizedSeverity,
+		Aliases:     v.Aliases,
 	}
 	if !v.Issued.IsZero() {
 		s := v.Issued.Unix()
@@ -173,11 +177,25 @@ func (p *places) vulnerability(updater string, a *advisory, r *row) (*clair.Vuln
 		v clair.Vulnerability
 		p clair.Package
 	}{}
-	both.p = clair.Package{Name: r.Package, Version: r.Version, Kind: r.Kind, Module: r.Module, Arch: r.Arch}
+	both.p = clair.Package{
+		Name:    r.Package,
+		Version: r.Version,
+		Kind:    r.Kind,
+		Module:  r.Module,
+		Arch:    r.Arch,
+	}
 	both.v = clair.Vulnerability{
-		Updater: updater, Name: a.Name, Description: a.Description, Links: a.Links, Severity: a.Severity,
-		NormalizedSeverity: a.Normalized, Aliases: a.Aliases, Package: &both.p,
-		FixedInVersion: r.Fixed, ArchOperation: r.ArchOp, Range: r.Range,
+		Updater:            updater,
+		Name:               a.Name,
+		Description:        a.Description,
+		Links:              a.Links,
+		Severity:           a.Severity,
+		NormalizedSeverity: a.Normalized,
+		Aliases:            a.Aliases,
+		Package:            &both.p,
+		FixedInVersion:     r.Fixed,
+		ArchOperation:      r.ArchOp,
+		Range:              r.Range,
 	}
 	v := &both.v
 	if a.Issued != nil {

@@ -178,7 +178,12 @@ func (b *Bundle) Contents(ctx context.Context) iter.Seq2[*clair.FeedContent, err
 			return
 		}
 		for _, f := range b.head.Feeds {
-			s := &section{lines: lines, state: f, places: newPlaces(), sum: sha256.New()}
+			s := &section{
+				lines:  lines,
+				state:  f,
+				places: newPlaces(),
+				sum:    sha256.New(),
+			}
 			c := &clair.FeedContent{FeedState: f}
 			if f.Kind == clair.KindEnrichment {
 				c.Enrichments = s.enrichments
@@ -249,7 +254,13 @@ func (s *section) finish(text []byte) error {
 	if s.unread {
 		s.rows = l.End.Rows
 	}
-	want := end{Updater: s.state.Updater, Kind: s.state.Kind, Records: s.records, Rows: s.rows, SHA256: hex.EncodeToString(s.sum.Sum(nil))}
+	want := end{
+		Updater: s.state.Updater,
+		Kind:    s.state.Kind,
+		Records: s.records,
+		Rows:    s.rows,
+		SHA256:  hex.EncodeToString(s.sum.Sum(nil)),
+	}
 	if *l.End != want {
 		return s.fail(invalid("its lines are not those that its end speaks of"))
 	}
@@ -348,7 +359,11 @@ func (b *Bundle) lines(ctx context.Context) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lines{src: src, z: z, r: bufio.NewReaderSize(z, 64<<10)}, nil
+	return &lines{
+		src: src,
+		z:   z,
+		r:   bufio.NewReaderSize(z, 64<<10),
+	}, nil
 }
 
 // next returns the next line with its line end; it is valid until the

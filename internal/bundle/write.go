@@ -61,7 +61,12 @@ func Write(ctx context.Context, w io.Writer, src Source, o Options) (Written, er
 	bw := &writer{z: z, feed: sha256.New()}
 	bw.enc = json.NewEncoder(&bw.buf)
 	bw.enc.SetEscapeHTML(false)
-	out.Rows, err = bw.write(ctx, src, head{Version: version, AsOf: asOf(out.Feeds), By: o.By, Feeds: out.Feeds})
+	out.Rows, err = bw.write(ctx, src, head{
+		Version: version,
+		AsOf:    asOf(out.Feeds),
+		By:      o.By,
+		Feeds:   out.Feeds,
+	})
 	if err = errors.Join(err, z.Close()); err == nil {
 		err = sum.trailer(o.Key)
 	}
@@ -163,8 +168,14 @@ func (w *writer) vulnerabilities(ctx context.Context, rows iter.Seq2[*clair.Vuln
 			return invalid("advisory %.80q: a row without a package", v.Name)
 		}
 		r := row{
-			Package: v.Package.Name, Version: v.Package.Version, Kind: v.Package.Kind, Module: v.Package.Module, Arch: v.Package.Arch,
-			Fixed: v.FixedInVersion, ArchOp: v.ArchOperation, Range: v.Range,
+			Package: v.Package.Name,
+			Version: v.Package.Version,
+			Kind:    v.Package.Kind,
+			Module:  v.Package.Module,
+			Arch:    v.Package.Arch,
+			Fixed:   v.FixedInVersion,
+			ArchOp:  v.ArchOperation,
+			Range:   v.Range,
 		}
 		if r.Distribution, err = w.distribution(v.Dist); err != nil {
 			return err

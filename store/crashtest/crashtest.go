@@ -20,7 +20,11 @@ type Context struct {
 // the n-th. The caller ends it with Cancel.
 func After(n int) *Context {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Context{Context: ctx, cancel: cancel, left: n}
+	return &Context{
+		Context: ctx,
+		cancel:  cancel,
+		left:    n,
+	}
 }
 
 // Err implements context.Context.

@@ -135,7 +135,11 @@ func Hash(h *history.Hasher, rec clair.EnrichmentRecord) (history.Row[Row], erro
 	h.Number(int64(len(row.Tags)))
 	h.Text(row.Tags...)
 	h.Text(row.data)
-	return history.Row[Row]{Hash: h.Sum(), Row: row, Size: 200 + len(row.data)}, nil
+	return history.Row[Row]{
+		Hash: h.Sum(),
+		Row:  row,
+		Size: 200 + len(row.data),
+	}, nil
 }
 
 // Table writes enrichments.

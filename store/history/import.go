@@ -156,7 +156,14 @@ func begin[R any](ctx context.Context, db *Engine, rel Relation, t Table[R], f S
 	if err := db.Claim(f.Updater); err != nil {
 		return nil, err
 	}
-	im := &importer[R]{db: db, rel: rel, table: t, updater: f.Updater, delta: f.Delta, waiting: map[Hash]struct{}{}}
+	im := &importer[R]{
+		db:      db,
+		rel:     rel,
+		table:   t,
+		updater: f.Updater,
+		delta:   f.Delta,
+		waiting: map[Hash]struct{}{},
+	}
 	if err := im.start(ctx); err != nil {
 		im.end()
 		return nil, err
@@ -259,8 +266,11 @@ func (im *importer[R]) list(ctx context.Context, rows []hashRow) error {
 // operation, after all rows are written.
 func (im *importer[R]) complete(ctx context.Context, fp clair.Fingerprint) (clair.UpdateResult, error) {
 	res := clair.UpdateResult{UpdateOperation: clair.UpdateOperation{
-		Ref: uuid.New(), Updater: im.updater, Fingerprint: fp, Kind: im.rel.Kind,
-		Date: im.db.Now().UTC().Truncate(time.Millisecond),
+		Ref:         uuid.New(),
+		Updater:     im.updater,
+		Fingerprint: fp,
+		Kind:        im.rel.Kind,
+		Date:        im.db.Now().UTC().Truncate(time.Millisecond),
 	}}
 	removed, err := im.closeRows(ctx)
 	if err != nil {

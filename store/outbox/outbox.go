@@ -17,5 +17,9 @@ type Outbox struct {
 
 // New returns the outbox in a database.
 func New(db *sqlitedb.DB, zip *compress.Codec, now func() time.Time) *Outbox {
-	return &Outbox{DB: db, zip: zip, now: now}
+	return &Outbox{
+		DB:  db,
+		zip: zip,
+		now: now,
+	}
 }

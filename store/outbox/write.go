@@ -40,7 +40,11 @@ func (db *Outbox) Put(ctx context.Context, op clair.UpdateOperation, subscriptio
 	rows iter.Seq2[clair.NotificationRow, error], read Reader,
 ) (uuid.UUID, error) {
 	ref := setID(op.Ref)
-	w := &writer{db: db, read: read, counts: map[string]int64{}}
+	w := &writer{
+		db:     db,
+		read:   read,
+		counts: map[string]int64{},
+	}
 	if err := w.put(ctx, op, ref, subscriptions, rows); err != nil {
 		return uuid.Nil, fmt.Errorf("make a notification of operation %s: %w", op.Ref, err)
 	}

@@ -204,7 +204,11 @@ func Connector(path, mode string, cache int64, fresh bool) *dsn {
 		v.Add("_pragma", fmt.Sprintf("wal_autocheckpoint(%d)", walPages))
 		v.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", WALLimit))
 	}
-	return &dsn{name: (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: v.Encode()}).String()}
+	return &dsn{name: (&url.URL{
+		Scheme:   "file",
+		Opaque:   url.PathEscape(path),
+		RawQuery: v.Encode(),
+	}).String()}
 }
 
 // ReadPage runs one short query and returns all its rows.
