@@ -123,12 +123,12 @@ func TestParseFeeds_Refuses(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	r := feed.Registry{{Name: "f", Options: []feed.Option{feed.TextOption("mode", "a", "b"), feed.TextOption("free"), feed.BoolOption("on")}}}
-	table := map[string]any{"name": "n", "format": "f", "url": "x", "mode": "a", "free": "text", "on": true}
+	r := feed.Registry{{Name: "f", Options: []feed.Option{feed.TextOption("mode", "a", "b"), feed.TextOption("free")}}}
+	table := map[string]any{"name": "n", "format": "f", "url": "x", "mode": "a", "free": "text"}
 	f, err := r.ParseFeed(table, "feed[0]", "/")
 	require.NoError(t, err)
-	require.Equal(t, []any{"a", "text", true}, []any{f.Text("mode"), f.Text("free"), f.Bool("on")})
-	for key, wrong := range map[string]any{"mode": "c", "free": int64(1), "on": "yes"} {
+	require.Equal(t, []string{"a", "text"}, []string{f.Text("mode"), f.Text("free")})
+	for key, wrong := range map[string]any{"mode": "c", "free": int64(1)} {
 		old := table[key]
 		table[key] = wrong
 		_, err := r.ParseFeed(table, "feed[0]", "/")

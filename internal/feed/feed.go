@@ -55,9 +55,6 @@ func (f Feed) Fraction(key string) (n float64, set bool) {
 	return n, set
 }
 
-// Bool returns an option made by BoolOption, false if it is not set.
-func (f Feed) Bool(key string) bool { b, _ := f.Options[key].(bool); return b }
-
 // Format is a kind of feed that a configuration can name.
 type Format struct {
 	// Name is the value of the key "format".
@@ -119,17 +116,6 @@ func StringsOption(key string) Option {
 			return nil, "must be a list of strings that are not empty"
 		}
 		return out, ""
-	}}
-}
-
-// BoolOption returns an option that is true or false.
-func BoolOption(key string) Option {
-	return Option{Key: key, read: func(v any) (any, string) {
-		b, ok := v.(bool)
-		if !ok {
-			return nil, "must be true or false"
-		}
-		return b, ""
 	}}
 }
 

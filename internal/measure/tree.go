@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -79,13 +80,7 @@ func (t *tree) add(name string) error {
 
 // production returns the files that are not tests.
 func (t *tree) production() []file {
-	var files []file
-	for _, f := range t.files {
-		if !f.test {
-			files = append(files, f)
-		}
-	}
-	return files
+	return slices.DeleteFunc(slices.Clone(t.files), func(f file) bool { return f.test })
 }
 
 // imports returns the packages of the module that f imports.
