@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"oriel/clair"
@@ -265,11 +266,22 @@ func (c *component) distributionPackage(d distribution, u purl.PURL) (Package, e
 	p.Version = withEpoch(u.Qualifiers.Get("epoch"), p.Version)
 	p.Module = rpm.ModuleStream(cmp.Or(u.Qualifiers.Get("rpmmod"), u.Qualifiers.Get("modularitylabel")))
 	p.Source = c.sourceOf(u, &p)
-	if p.Source == nil && d.scheme != "rpm" && u.Type != "rpm" {
+	out := Package{Path: cmp.Or(c.where, c.purl, "sbom"), Distribution: d.Distribution}
+	if isRPM := d.scheme == "rpm" || u.Type == "rpm"; p.Source == nil && (!isRPM || slices.Contains(sourceNames, strings.ToLower(d.DID))) {
 		// dpkg and apk name a source only if it has another name.
 		p.Source = &clair.Package{Name: p.Name, Version: p.Version, Kind: clair.Source}
+		out.assumedSource = isRPM
 	}
-	return Package{Package: p, Path: cmp.Or(c.where, c.purl, "sbom"), Distribution: d.Distribution}, nil
+	out.Package = p
+	return out, nil
+}
+
+// sourceNames are the distributions of rpm whose advisories name source
+// packages, so that a package without one would not be found in them. Nothing
+// writes to it.
+var sourceNames = []string{
+	"rocky", "sles", "sles_sap", "sled", "sle_hpc", "sle_rt", "sle-micro", "sl-micro", "opensuse-leap", "opensuse-tumbleweed",
+	"mageia", "openeuler", "azurelinux",
 }
 
 // withEpoch adds an epoch to a version that has none.

@@ -7,6 +7,7 @@ package sbom
 import (
 	"fmt"
 	"mime"
+	"strings"
 
 	"oriel/clair"
 	"oriel/index/reader"
@@ -74,6 +75,10 @@ type Package struct {
 	Distribution *clair.Distribution
 	// Ecosystem names the repository of a language's package.
 	Ecosystem string
+
+	// assumedSource is true if the document names no source package, and the
+	// one of the same name was taken.
+	assumedSource bool
 }
 
 // Read reads an SBOM. A component's package URL decides which package it is;
@@ -94,13 +99,21 @@ func Read(format Format, document []byte, release *distro.Release) (*Document, e
 		return nil, fmt.Errorf("read the SBOM: %w", err)
 	}
 	out := &Document{}
+	assumed := map[string]int{}
 	for _, c := range b.components {
 		p, err := c.pkg(b.system, release)
 		if err != nil {
 			out.Unmatched = append(out.Unmatched, c.unmatched(err))
 			continue
 		}
+		if p.assumedSource {
+			assumed[p.Distribution.DID+" "+p.Distribution.VersionID]++
+		}
 		out.Packages = append(out.Packages, p)
+	}
+	for at, n := range assumed {
+		out.Unmatched = append(out.Unmatched, clair.Unmatched{Package: strings.TrimSpace(at), Reason: fmt.Sprintf(
+			"the document names no source packages for its packages (%d): those of the same names were taken, and advisories of other sources are not found", n)})
 	}
 	return out, nil
 }

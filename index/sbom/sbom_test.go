@@ -78,6 +78,7 @@ func TestRead_PackageURLs(t *testing.T) {
 		"pkg:rpm/rocky/bind-libs@9.11-3.el8?epoch=32&distro=rocky-8.10&upstream=bind-9.16-1.el8.src.rpm":  "bind-libs 32:9.11-3.el8 < bind 32:9.16-1.el8 rocky:8",
 		"pkg:rpm/rocky/bind-libs@32:9.11-3.el8?distro=rocky-8&upstream=bind-31:9.16-1.el8.src.rpm":        "bind-libs 32:9.11-3.el8 < bind 31:9.16-1.el8 rocky:8",
 		"pkg:rpm/redhat/npm@8-1?epoch=1&distro=rhel-8.6&rpmmod=nodejs:18:8060:abc":                        "npm 1:8-1 [nodejs:18] rhel:8",
+		"pkg:rpm/rocky/dbus@1:1.12.8-18.el8?distro=rocky-8.6":                                             "dbus 1:1.12.8-18.el8 < dbus 1:1.12.8-18.el8 rocky:8",
 		// the release
 		"pkg:deb/ubuntu/a@1?distro=ubuntu-22.04":                          "a 1 < a 1 ubuntu:22.04",
 		"pkg:deb/ubuntu/a@1?distro=jammy":                                 "a 1 < a 1 ubuntu:22.04",
@@ -95,22 +96,22 @@ func TestRead_PackageURLs(t *testing.T) {
 		"pkg:rpm/amazon/a@1?distro=amazon-2+(Karoo)":                      "a 1 amzn:2",
 		"pkg:rpm/oracle/a@1?distro=oracle-8.8":                            "a 1 ol:8",
 		"pkg:rpm/ol/a@1?distro=ol-8.8":                                    "a 1 ol:8",
-		"pkg:rpm/opensuse/a@1?distro=opensuse-leap-15.5":                  "a 1 opensuse-leap:15.5",
-		"pkg:rpm/opensuse/a@1?distro=opensuse.leap-15.5":                  "a 1 opensuse-leap:15.5",
-		"pkg:rpm/opensuse/a@1?distro=opensuse-tumbleweed-20240515":        "a 1 opensuse-tumbleweed",
-		"pkg:rpm/suse/a@1?distro=sles-15.5":                               "a 1 sles:15.5",
-		"pkg:rpm/suse/a@1?distro=suse%20linux%20enterprise%20server-15.5": "a 1 sles:15.5",
+		"pkg:rpm/opensuse/a@1?distro=opensuse-leap-15.5":                  "a 1 < a 1 opensuse-leap:15.5",
+		"pkg:rpm/opensuse/a@1?distro=opensuse.leap-15.5":                  "a 1 < a 1 opensuse-leap:15.5",
+		"pkg:rpm/opensuse/a@1?distro=opensuse-tumbleweed-20240515":        "a 1 < a 1 opensuse-tumbleweed",
+		"pkg:rpm/suse/a@1?distro=sles-15.5":                               "a 1 < a 1 sles:15.5",
+		"pkg:rpm/suse/a@1?distro=suse%20linux%20enterprise%20server-15.5": "a 1 < a 1 sles:15.5",
 		"pkg:rpm/photon/a@1?distro=photon-5.0":                            "a 1 photon:5",
 		"pkg:rpm/cbl-mariner/a@1?distro=cbl-mariner-2.0.20240101":         "a 1 mariner:2",
 		"pkg:rpm/mariner/a@1?distro=mariner-2.0":                          "a 1 mariner:2",
-		"pkg:rpm/azurelinux/a@1?distro=azurelinux-3.0":                    "a 1 azurelinux:3",
+		"pkg:rpm/azurelinux/a@1?distro=azurelinux-3.0":                    "a 1 < a 1 azurelinux:3",
 		"pkg:apk/alpine/a@1?distro=alpine-3.21.0_alpha20240807":           "a 1 < a 1 alpine:edge",
 		"pkg:apk/alpine/a@1?distro=3.21_alpha20240807":                    "a 1 < a 1 alpine:edge",
 		"pkg:deb/debian/a@1?distro=debian-bookworm%2Fsid":                 "a 1 < a 1 debian:unstable",
 		"pkg:deb/debian/a@1?distro=trixie%2Fsid":                          "a 1 < a 1 debian:unstable",
 		"pkg:rpm/amazon/a@1?distro=amazon-AMI%20release%202018.03":        "a 1 amzn:2018.03",
-		"pkg:rpm/suse/a@1?distro=slem-5.3":                                "a 1 sle-micro:5.3",
-		"pkg:rpm/suse/a@1?distro=suse%20linux%20enterprise%20micro-5.3":   "a 1 sle-micro:5.3",
+		"pkg:rpm/suse/a@1?distro=slem-5.3":                                "a 1 < a 1 sle-micro:5.3",
+		"pkg:rpm/suse/a@1?distro=suse%20linux%20enterprise%20micro-5.3":   "a 1 < a 1 sle-micro:5.3",
 		"pkg:rpm/centos/a@1?distro=centos-stream-9":                       "a 1 centos:9",
 		"pkg:deb/linuxmint/a@1?distro=linuxmint-21.3":                     "a 1 < a 1 linuxmint:21",
 		// languages
@@ -134,9 +135,15 @@ func TestRead_PackageURLs(t *testing.T) {
 		t.Run(purl, func(t *testing.T) {
 			doc, err := Read(CycloneDXJSON, cyclone1(purl), nil)
 			require.NoError(t, err)
-			require.Empty(t, doc.Unmatched)
 			require.Len(t, doc.Packages, 1)
 			require.Equal(t, want, line(doc.Packages[0]))
+			// A source package that was only assumed is listed.
+			if p := doc.Packages[0]; p.assumedSource {
+				require.Len(t, doc.Unmatched, 1)
+				require.Contains(t, doc.Unmatched[0].Reason, "no source packages for its packages (1)")
+				return
+			}
+			require.Empty(t, doc.Unmatched)
 		})
 	}
 }
