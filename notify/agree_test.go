@@ -64,16 +64,29 @@ func randomReport(r *rand.Rand, m clair.Digest) *clair.IndexReport {
 	for i := range r.IntN(10) {
 		s := randomly(r, spellings)
 		id := fmt.Sprint(i)
-		p := &clair.Package{ID: id, Name: randomly(r, s.names), Version: version(s, r), Kind: clair.Binary}
+		p := &clair.Package{
+			ID:      id,
+			Name:    randomly(r, s.names),
+			Version: version(s, r),
+			Kind:    clair.Binary,
+		}
 		env := clair.Environment{PackageDB: "db", IntroducedIn: m}
 		if s.repo == "" {
 			env.DistributionID = "1"
 			switch {
 			case p.Name == "linux": // a signed kernel
-				p.Source = &clair.Package{Name: "linux-signed-amd64", Version: strings.Replace(p.Version, "-", "+", 1), Kind: clair.Source}
+				p.Source = &clair.Package{
+					Name:    "linux-signed-amd64",
+					Version: strings.Replace(p.Version, "-", "+", 1),
+					Kind:    clair.Source,
+				}
 				p.Name = "linux-image-amd64"
 			default:
-				p.Source = &clair.Package{Name: p.Name, Version: p.Version, Kind: clair.Source}
+				p.Source = &clair.Package{
+					Name:    p.Name,
+					Version: p.Version,
+					Kind:    clair.Source,
+				}
 				p.Name = "lib" + p.Name
 			}
 		} else {
@@ -120,7 +133,12 @@ func randomFeed(r *rand.Rand) []*clair.Vulnerability {
 		switch {
 		case s.repo == "":
 			v.Repo, v.Package.Kind = nil, clair.Source
-			v.Dist = &clair.Distribution{DID: "debian", Name: "Debian GNU/Linux", VersionID: "12", Version: "12 (bookworm)"}
+			v.Dist = &clair.Distribution{
+				DID:       "debian",
+				Name:      "Debian GNU/Linux",
+				VersionID: "12",
+				Version:   "12 (bookworm)",
+			}
 			v.FixedInVersion = fixed
 		case r.IntN(4) > 0:
 			v.FixedInVersion = clair.Bounds{Fixed: fixed}.String()
@@ -211,7 +229,11 @@ func diff(before, after map[finding][]*clair.Vulnerability) []string {
 	maps.Copy(all, after)
 	out := []string{}
 	for f := range all {
-		n, ok := match.Notify(clair.Impact{Before: before[f], After: after[f], Version: f.version})
+		n, ok := match.Notify(clair.Impact{
+			Before:  before[f],
+			After:   after[f],
+			Version: f.version,
+		})
 		if !ok {
 			continue
 		}

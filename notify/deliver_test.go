@@ -70,7 +70,11 @@ func (w *world) receipt(id uuid.UUID, webhook string) clair.Receipt {
 func TestDeliver(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		rc := w.receiver(func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-		w.start(config(notify.Webhook{Name: "hook", URL: rc.URL + "/in?a=b", Headers: map[string]string{"X-Token": "t0p"}}), nil)
+		w.start(config(notify.Webhook{
+			Name:    "hook",
+			URL:     rc.URL + "/in?a=b",
+			Headers: map[string]string{"X-Token": "t0p"},
+		}), nil)
 		s := w.set()
 		w.planned()
 		require.Equal(t, clair.ReceiptDelivered, w.receipt(s.ID, "hook").Status)
@@ -160,7 +164,12 @@ func TestDeliver_Signature(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 		rc := w.receiver(nil)
-		w.start(config(notify.Webhook{Name: "hook", URL: rc.URL, Secret: secret, Format: notify.FormatFull}), nil)
+		w.start(config(notify.Webhook{
+			Name:   "hook",
+			URL:    rc.URL,
+			Secret: secret,
+			Format: notify.FormatFull,
+		}), nil)
 		s := w.set()
 		w.planned()
 		got := rc.deliveries()
@@ -185,7 +194,10 @@ func TestDeliver_Token(t *testing.T) {
 			o.Authorization = func() (string, error) {
 				now := time.Now()
 				token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-					Issuer: "clair-notifier", IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-time.Minute)), ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute)),
+					Issuer:    "clair-notifier",
+					IssuedAt:  jwt.NewNumericDate(now),
+					NotBefore: jwt.NewNumericDate(now.Add(-time.Minute)),
+					ExpiresAt: jwt.NewNumericDate(now.Add(time.Minute)),
 				}).SignedString(key)
 				return "Bearer " + token, err
 			}
@@ -203,7 +215,11 @@ func TestDeliver_Token(t *testing.T) {
 func TestDeliver_Full(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		rc := w.receiver(nil)
-		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL, Format: notify.FormatFull})
+		cfg := config(notify.Webhook{
+			Name:   "hook",
+			URL:    rc.URL,
+			Format: notify.FormatFull,
+		})
 		cfg.Summary = false
 		var places []clair.Place
 		w.start(cfg, func(o *notify.Options) {
@@ -308,7 +324,11 @@ func TestDeliver_DeleteWins(t *testing.T) {
 				rw.WriteHeader(http.StatusInternalServerError) // it is done with it all the same
 			}
 		})
-		cfg := config(notify.Webhook{Name: "first", URL: first.URL, Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+		cfg := config(notify.Webhook{
+			Name:   "first",
+			URL:    first.URL,
+			Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		})
 		w.start(cfg, nil)
 		for n := range 2 {
 			w.affect(vuln(fmt.Sprint("A", n), "p", "", clair.High))
@@ -407,7 +427,11 @@ func TestDeliver_GivesUpAndRedelivers(t *testing.T) {
 func TestDeliver_Retention(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		rc := w.receiver(nil)
-		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL}, notify.Webhook{Name: "dead", URL: "http://127.0.0.1:1/", MinSeverity: clair.Critical})
+		cfg := config(notify.Webhook{Name: "hook", URL: rc.URL}, notify.Webhook{
+			Name:        "dead",
+			URL:         "http://127.0.0.1:1/",
+			MinSeverity: clair.Critical,
+		})
 		cfg.Keep = quantity.Duration(time.Nanosecond)
 		cfg.RetryMin, cfg.RetryMax = quantity.Duration(time.Hour), quantity.Duration(time.Hour)
 		w.start(cfg, nil)

@@ -29,7 +29,11 @@ func (n *network) listen(t *testing.T) *listener {
 	if n.listeners == nil {
 		n.listeners = map[string]*listener{}
 	}
-	l := &listener{address: fmt.Sprintf("127.0.0.1:%d", 1000+len(n.listeners)), conns: make(chan net.Conn), closed: make(chan struct{})}
+	l := &listener{
+		address: fmt.Sprintf("127.0.0.1:%d", 1000+len(n.listeners)),
+		conns:   make(chan net.Conn),
+		closed:  make(chan struct{}),
+	}
 	n.listeners[l.address] = l
 	t.Cleanup(func() { _ = l.Close() })
 	return l
@@ -40,7 +44,11 @@ func (n *network) dial(ctx context.Context, network, address string) (net.Conn, 
 	n.mu.Lock()
 	l := n.listeners[address]
 	n.mu.Unlock()
-	refused := &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	refused := &net.OpError{
+		Op:  "dial",
+		Net: network,
+		Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
+	}
 	if l == nil {
 		return nil, refused
 	}

@@ -189,9 +189,13 @@ func TestPlan_Places(t *testing.T) {
 		const a, b = "cpe:/o:redhat:enterprise_linux:9::baseos", "cpe:/a:redhat:enterprise_linux:9::appstream"
 		index := func(m clair.Digest, repos ...string) {
 			r := &clair.IndexReport{
-				Hash: m, State: clair.StateIndexFinished, Success: true, Distributions: map[string]*clair.Distribution{}, Repositories: map[string]*clair.Repository{},
-				Packages:     map[string]*clair.Package{"1": {ID: "1", Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: "x86_64"}},
-				Environments: map[string][]clair.Environment{"1": {{PackageDB: "x", IntroducedIn: m, RepositoryIDs: repos}}},
+				Hash:          m,
+				State:         clair.StateIndexFinished,
+				Success:       true,
+				Distributions: map[string]*clair.Distribution{},
+				Repositories:  map[string]*clair.Repository{},
+				Packages:      map[string]*clair.Package{"1": {ID: "1", Name: "p", Version: "1.0-1", Kind: clair.Binary, Arch: "x86_64"}},
+				Environments:  map[string][]clair.Environment{"1": {{PackageDB: "x", IntroducedIn: m, RepositoryIDs: repos}}},
 			}
 			for _, name := range repos {
 				r.Repositories[name] = repo(name)

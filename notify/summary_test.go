@@ -17,10 +17,13 @@ func TestPlanner_Parts(t *testing.T) {
 	for i := range 20 {
 		m := clair.Digest(fmt.Sprintf("sha256:%064x", i))
 		_, err := db.PutIndexReport(t.Context(), &clair.IndexReport{
-			Hash: m, State: clair.StateIndexFinished, Success: true, Distributions: map[string]*clair.Distribution{},
-			Packages:     map[string]*clair.Package{"1": {ID: "1", Name: fmt.Sprintf("p%d", i%3), Version: "v1.0.0", Kind: clair.Binary}},
-			Repositories: map[string]*clair.Repository{"1": {ID: "1", Name: "go"}},
-			Environments: map[string][]clair.Environment{"1": {{PackageDB: "x", IntroducedIn: m, RepositoryIDs: []string{"1"}}}},
+			Hash:          m,
+			State:         clair.StateIndexFinished,
+			Success:       true,
+			Distributions: map[string]*clair.Distribution{},
+			Packages:      map[string]*clair.Package{"1": {ID: "1", Name: fmt.Sprintf("p%d", i%3), Version: "v1.0.0", Kind: clair.Binary}},
+			Repositories:  map[string]*clair.Repository{"1": {ID: "1", Name: "go"}},
+			Environments:  map[string][]clair.Environment{"1": {{PackageDB: "x", IntroducedIn: m, RepositoryIDs: []string{"1"}}}},
 		})
 		require.NoError(t, err)
 	}
@@ -28,8 +31,10 @@ func TestPlanner_Parts(t *testing.T) {
 		return func(yield func(*clair.Vulnerability, error) bool) {
 			for i := range n {
 				if !yield(&clair.Vulnerability{
-					Name: fmt.Sprint("A", i), NormalizedSeverity: clair.Severity(i % 6), Repo: &clair.Repository{Name: "go"},
-					Package: &clair.Package{Name: fmt.Sprintf("p%d", i%3), Kind: clair.Binary},
+					Name:               fmt.Sprint("A", i),
+					NormalizedSeverity: clair.Severity(i % 6),
+					Repo:               &clair.Repository{Name: "go"},
+					Package:            &clair.Package{Name: fmt.Sprintf("p%d", i%3), Kind: clair.Binary},
 				}, nil) {
 					return
 				}
@@ -44,7 +49,13 @@ func TestPlanner_Parts(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, more)
 	rows := func(together int64) (out []clair.NotificationRow) {
-		p := &planner{store: db, op: op, rules: rulesOf([]Webhook{{Name: "w", MinSeverity: clair.High}}, "u"), summary: true, together: together}
+		p := &planner{
+			store:    db,
+			op:       op,
+			rules:    rulesOf([]Webhook{{Name: "w", MinSeverity: clair.High}}, "u"),
+			summary:  true,
+			together: together,
+		}
 		for r, err := range p.rows(t.Context()) {
 			require.NoError(t, err)
 			out = append(out, r)

@@ -40,7 +40,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, net: &network{}, path: filepath.Join(t.TempDir(), "oriel.db"), stop: func() {}}
+	w := &world{
+		T:    t,
+		net:  &network{},
+		path: filepath.Join(t.TempDir(), "oriel.db"),
+		stop: func() {},
+	}
 	w.open()
 	t.Cleanup(func() {
 		w.stop()
@@ -77,7 +82,14 @@ const callbackBase = "http://oriel.test/notifier/api/v1/notification"
 // start runs a notifier until the test ends or stop is called.
 func (w *world) start(cfg notify.Config, change func(*notify.Options)) *notify.Notifier {
 	w.Helper()
-	o := notify.Options{Store: w.db, Completed: w.db.Completed(), Callback: callbackBase, UserAgent: "oriel/test", Dial: w.net.dial, Log: slog.New(slog.DiscardHandler)}
+	o := notify.Options{
+		Store:     w.db,
+		Completed: w.db.Completed(),
+		Callback:  callbackBase,
+		UserAgent: "oriel/test",
+		Dial:      w.net.dial,
+		Log:       slog.New(slog.DiscardHandler),
+	}
 	if change != nil {
 		change(&o)
 	}
@@ -97,8 +109,13 @@ func (w *world) start(cfg notify.Config, change func(*notify.Options)) *notify.N
 // vuln returns a row about a Go module, affected before the fixed version.
 func vuln(name, pkg, fixed string, severity clair.Severity) *clair.Vulnerability {
 	v := &clair.Vulnerability{
-		Name: name, Description: "about " + name, Links: "https://example.test/" + name, Severity: severity.String(),
-		NormalizedSeverity: severity, Package: &clair.Package{Name: pkg, Kind: clair.Binary}, Repo: &clair.Repository{Name: "go", URI: "https://pkg.go.dev/"},
+		Name:               name,
+		Description:        "about " + name,
+		Links:              "https://example.test/" + name,
+		Severity:           severity.String(),
+		NormalizedSeverity: severity,
+		Package:            &clair.Package{Name: pkg, Kind: clair.Binary},
+		Repo:               &clair.Repository{Name: "go", URI: "https://pkg.go.dev/"},
 	}
 	if fixed != "" {
 		v.FixedInVersion = clair.Bounds{Fixed: fixed}.String()
@@ -133,12 +150,22 @@ func digest(i int) clair.Digest { return clair.Digest(fmt.Sprintf("sha256:%064x"
 func (w *world) index(m clair.Digest, packages ...string) {
 	w.Helper()
 	r := &clair.IndexReport{
-		Hash: m, State: clair.StateIndexFinished, Success: true, Packages: map[string]*clair.Package{}, Distributions: map[string]*clair.Distribution{},
-		Repositories: map[string]*clair.Repository{"1": {ID: "1", Name: "go", URI: "https://pkg.go.dev/"}}, Environments: map[string][]clair.Environment{},
+		Hash:          m,
+		State:         clair.StateIndexFinished,
+		Success:       true,
+		Packages:      map[string]*clair.Package{},
+		Distributions: map[string]*clair.Distribution{},
+		Repositories:  map[string]*clair.Repository{"1": {ID: "1", Name: "go", URI: "https://pkg.go.dev/"}},
+		Environments:  map[string][]clair.Environment{},
 	}
 	for i := 0; i < len(packages); i += 2 {
 		id := fmt.Sprint(i)
-		r.Packages[id] = &clair.Package{ID: id, Name: packages[i], Version: packages[i+1], Kind: clair.Binary}
+		r.Packages[id] = &clair.Package{
+			ID:      id,
+			Name:    packages[i],
+			Version: packages[i+1],
+			Kind:    clair.Binary,
+		}
 		r.Environments[id] = []clair.Environment{{PackageDB: "x", IntroducedIn: m, RepositoryIDs: []string{"1"}}}
 	}
 	_, err := w.db.PutIndexReport(context.Background(), r)

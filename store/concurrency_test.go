@@ -67,7 +67,11 @@ func TestDB_LookupsAtOnce(t *testing.T) {
 	manifest := report(digest("a"), "p")
 	for i := range dists {
 		id := fmt.Sprint(i)
-		manifest.Distributions[id] = &clair.Distribution{ID: id, DID: "debian", VersionID: id}
+		manifest.Distributions[id] = &clair.Distribution{
+			ID:        id,
+			DID:       "debian",
+			VersionID: id,
+		}
 		manifest.Environments["p"] = append(manifest.Environments["p"], clair.Environment{DistributionID: id, IntroducedIn: digest("a")})
 	}
 	_, err = db.PutIndexReport(t.Context(), manifest)

@@ -216,11 +216,24 @@ func TestDB_FullDisk(t *testing.T) {
 func TestDB_Status(t *testing.T) {
 	db := openNew(t)
 	first := clair.UpdateStatus{
-		Updater: "u", Kind: clair.KindVulnerability, LastAttempt: db.now().UTC().Truncate(1e6), LastSuccess: db.now().UTC().Truncate(1e6),
-		Fingerprint: "f", Records: 7, Skipped: 1, SkippedSample: "GO-1: bad", Added: 7, Took: 1e9,
+		Updater:       "u",
+		Kind:          clair.KindVulnerability,
+		LastAttempt:   db.now().UTC().Truncate(1e6),
+		LastSuccess:   db.now().UTC().Truncate(1e6),
+		Fingerprint:   "f",
+		Records:       7,
+		Skipped:       1,
+		SkippedSample: "GO-1: bad",
+		Added:         7,
+		Took:          1e9,
 	}
 	require.NoError(t, db.SetUpdateStatus(t.Context(), first))
-	failed := clair.UpdateStatus{Updater: "u", Kind: clair.KindVulnerability, LastAttempt: first.LastAttempt.Add(1e9), Error: "no route"}
+	failed := clair.UpdateStatus{
+		Updater:     "u",
+		Kind:        clair.KindVulnerability,
+		LastAttempt: first.LastAttempt.Add(1e9),
+		Error:       "no route",
+	}
 	require.NoError(t, db.SetUpdateStatus(t.Context(), failed))
 	all, err := db.UpdateStatuses(t.Context())
 	require.NoError(t, err)

@@ -168,7 +168,12 @@ func (m *enrichmentModel) lookUp(updater string) {
 // and whatever is remembered.
 func TestDB_Enrichments_Model(t *testing.T) {
 	for seed := range uint64(8) {
-		m := &enrichmentModel{t: t, r: rand.New(rand.NewPCG(seed, 1)), db: openNew(t), ops: map[string][]enrichmentOp{}}
+		m := &enrichmentModel{
+			t:   t,
+			r:   rand.New(rand.NewPCG(seed, 1)),
+			db:  openNew(t),
+			ops: map[string][]enrichmentOp{},
+		}
 		if seed == 0 { // all records are about as much as is remembered, so some are forgotten
 			m.padding = strings.Repeat("x", enrichment.CacheBytes/modelTags)
 		}

@@ -79,7 +79,12 @@ func TestDB_Latest(t *testing.T) {
 		require.NoError(t, err)
 	}
 	checked := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	require.NoError(t, db.SetUpdateStatus(ctx, clair.UpdateStatus{Updater: "epss", Kind: clair.KindEnrichment, LastSuccess: checked, Format: "epss"}))
+	require.NoError(t, db.SetUpdateStatus(ctx, clair.UpdateStatus{
+		Updater:     "epss",
+		Kind:        clair.KindEnrichment,
+		LastSuccess: checked,
+		Format:      "epss",
+	}))
 	l, err := db.Latest(ctx)
 	require.NoError(t, err)
 	defer l.Close()
@@ -187,7 +192,11 @@ func TestDB_EnrichmentUpdaters(t *testing.T) {
 			_, err := db.UpdateEnrichments(t.Context(), name, "1", func(func(clair.EnrichmentRecord, error) bool) {})
 			require.NoError(t, err)
 		}
-		require.NoError(t, db.SetUpdateStatus(t.Context(), clair.UpdateStatus{Updater: name, Kind: clair.KindEnrichment, Format: format}))
+		require.NoError(t, db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
+			Updater: name,
+			Kind:    clair.KindEnrichment,
+			Format:  format,
+		}))
 	}
 	require.NoError(t, db.SetUpdateStatus(t.Context(), clair.UpdateStatus{Updater: "a", Kind: clair.KindEnrichment}), "a format that is not said stays")
 	names, err := db.EnrichmentUpdaters(t.Context(), "epss")

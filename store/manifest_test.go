@@ -17,15 +17,23 @@ func digest(c string) clair.Digest { return clair.Digest("sha256:" + strings.Rep
 // report is an index report of Debian packages, each built from a source.
 func report(hash clair.Digest, packages ...string) *clair.IndexReport {
 	r := &clair.IndexReport{
-		Hash: hash, State: clair.StateIndexFinished, Success: true,
+		Hash:          hash,
+		State:         clair.StateIndexFinished,
+		Success:       true,
 		Packages:      map[string]*clair.Package{},
 		Distributions: map[string]*clair.Distribution{"1": {ID: "1", DID: "debian", VersionID: "12"}},
 		Repositories:  map[string]*clair.Repository{"1": {ID: "1", Name: "main"}},
 		Environments:  map[string][]clair.Environment{},
 	}
 	for _, p := range packages {
-		r.Packages[p] = &clair.Package{ID: p, Name: p, Version: "1", Kind: clair.Binary, Arch: "amd64",
-			Source: &clair.Package{Name: p + "-src", Kind: clair.Source}}
+		r.Packages[p] = &clair.Package{
+			ID:      p,
+			Name:    p,
+			Version: "1",
+			Kind:    clair.Binary,
+			Arch:    "amd64",
+			Source:  &clair.Package{Name: p + "-src", Kind: clair.Source},
+		}
 		r.Environments[p] = []clair.Environment{{PackageDB: "db", IntroducedIn: hash, DistributionID: "1", RepositoryIDs: []string{"1"}}}
 	}
 	return r

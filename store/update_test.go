@@ -19,7 +19,12 @@ func TestDB_UpdateVulnerabilities_KeepsEverything(t *testing.T) {
 	db := openNew(t)
 	long := strings.Repeat("A long description that is worth compressing. ", 40)
 	want := vuln("A1")
-	want.Description, want.Dist = long, &clair.Distribution{DID: "debian", Name: "Debian GNU/Linux", VersionID: "12", PrettyName: "Debian 12"}
+	want.Description, want.Dist = long, &clair.Distribution{
+		DID:        "debian",
+		Name:       "Debian GNU/Linux",
+		VersionID:  "12",
+		PrettyName: "Debian 12",
+	}
 	want.ArchOperation, want.Package.Arch, want.Package.Module = clair.ArchPattern, "x86_64|aarch64", "nodejs:18"
 	want.Package.Version = "1.0"
 	want.Range = &clair.Range{Lower: "semver:0.0.0.0.0.0.0.0.0.0", Upper: "semver:0.1.2.3.0.0.0.0.0.0"}
@@ -176,7 +181,11 @@ func TestDB_Initialized(t *testing.T) {
 	require.False(t, is(), "enrichments do not count")
 	res := update(t, db, "u") // an empty operation is one
 	require.True(t, is())
-	require.NoError(t, db.SetUpdateStatus(t.Context(), clair.UpdateStatus{Updater: "u", Kind: clair.KindVulnerability, LastSuccess: db.now()}))
+	require.NoError(t, db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
+		Updater:     "u",
+		Kind:        clair.KindVulnerability,
+		LastSuccess: db.now(),
+	}))
 	_, err = db.DeleteUpdateOperations(t.Context(), res.Ref)
 	require.NoError(t, err)
 	require.True(t, is(), "once true it stays so")
@@ -185,8 +194,16 @@ func TestDB_Initialized(t *testing.T) {
 func TestDB_Candidates(t *testing.T) {
 	db := openNew(t)
 	deb := func(name, pkg, kind, version string) *clair.Vulnerability {
-		return &clair.Vulnerability{Name: name, Package: &clair.Package{Name: pkg, Kind: kind},
-			Dist: &clair.Distribution{DID: "debian", Name: "Debian GNU/Linux", VersionID: version}, FixedInVersion: "1"}
+		return &clair.Vulnerability{
+			Name:    name,
+			Package: &clair.Package{Name: pkg, Kind: kind},
+			Dist: &clair.Distribution{
+				DID:       "debian",
+				Name:      "Debian GNU/Linux",
+				VersionID: version,
+			},
+			FixedInVersion: "1",
+		}
 	}
 	_, err := db.UpdateVulnerabilities(t.Context(), "debian", "", func(yield func(*clair.Vulnerability, error) bool) {
 		_ = yield(deb("D1", "openssl", clair.Source, "12"), nil) && yield(deb("D2", "openssl", clair.Source, "11"), nil) &&

@@ -44,7 +44,11 @@ func (f feeds) States() []clair.FeedState {
 func (f feeds) Contents(context.Context) iter.Seq2[*clair.FeedContent, error] {
 	return func(yield func(*clair.FeedContent, error) bool) {
 		for _, one := range f {
-			c := &clair.FeedContent{FeedState: one.FeedState, Vulnerabilities: all(one.vulns, one.fail), Enrichments: all(one.records, one.fail)}
+			c := &clair.FeedContent{
+				FeedState:       one.FeedState,
+				Vulnerabilities: all(one.vulns, one.fail),
+				Enrichments:     all(one.records, one.fail),
+			}
 			if !yield(c, nil) {
 				return
 			}
@@ -92,10 +96,14 @@ func state(updater string, kind clair.Kind, format string) clair.FeedState {
 	day := time.Date(2026, 11, 20, 10, 0, 0, 123_000_000, time.UTC)
 	return clair.FeedState{
 		UpdateOperation: clair.UpdateOperation{
-			Ref: uuid.NewSHA1(uuid.Nil, []byte(updater+string(kind))), Updater: updater, Kind: kind,
-			Fingerprint: clair.Fingerprint("fp of " + updater), Date: day,
+			Ref:         uuid.NewSHA1(uuid.Nil, []byte(updater+string(kind))),
+			Updater:     updater,
+			Kind:        kind,
+			Fingerprint: clair.Fingerprint("fp of " + updater),
+			Date:        day,
 		},
-		Format: format, Checked: day.Add(time.Hour),
+		Format:  format,
+		Checked: day.Add(time.Hour),
 	}
 }
 
@@ -111,7 +119,12 @@ func random(r *rand.Rand) feeds {
 	vulns := feed{FeedState: state("osv/Go, \"quoted\"", clair.KindVulnerability, "osv")}
 	for range r.IntN(12) {
 		shared := clair.Vulnerability{
-			Updater: vulns.Updater, Name: text(), Description: text(), Links: text(), Severity: text(), NormalizedSeverity: clair.Severity(r.IntN(6)),
+			Updater:            vulns.Updater,
+			Name:               text(),
+			Description:        text(),
+			Links:              text(),
+			Severity:           text(),
+			NormalizedSeverity: clair.Severity(r.IntN(6)),
 		}
 		if r.IntN(2) == 0 {
 			shared.Issued = time.Unix(r.Int64N(4e9)-1e9, 0).UTC()
@@ -124,16 +137,36 @@ func random(r *rand.Rand) feeds {
 		}
 		for range r.IntN(3) * r.IntN(300) {
 			v := shared
-			v.Package = &clair.Package{Name: text(), Version: text(), Kind: text(), Module: text(), Arch: text()}
+			v.Package = &clair.Package{
+				Name:    text(),
+				Version: text(),
+				Kind:    text(),
+				Module:  text(),
+				Arch:    text(),
+			}
 			v.FixedInVersion, v.ArchOperation = text(), clair.ArchOp(text())
 			if r.IntN(2) == 0 {
 				v.Range = &clair.Range{Lower: text(), Upper: text()}
 			}
 			if r.IntN(2) == 0 {
-				v.Dist = &clair.Distribution{DID: text(), Name: text(), Version: text(), VersionCodeName: text(), VersionID: text(), Arch: text(), CPE: text(), PrettyName: text()}
+				v.Dist = &clair.Distribution{
+					DID:             text(),
+					Name:            text(),
+					Version:         text(),
+					VersionCodeName: text(),
+					VersionID:       text(),
+					Arch:            text(),
+					CPE:             text(),
+					PrettyName:      text(),
+				}
 			}
 			if r.IntN(2) == 0 {
-				v.Repo = &clair.Repository{Name: text(), Key: text(), URI: text(), CPE: text()}
+				v.Repo = &clair.Repository{
+					Name: text(),
+					Key:  text(),
+					URI:  text(),
+					CPE:  text(),
+				}
 			}
 			vulns.vulns = append(vulns.vulns, &v)
 		}
@@ -403,7 +436,11 @@ func TestWrite_Fails(t *testing.T) {
 	require.ErrorContains(t, err, `"A": a row without a package`)
 	var places []*clair.Vulnerability
 	for i := range 20 {
-		places = append(places, &clair.Vulnerability{Name: "A", Package: &clair.Package{Name: "p"}, Repo: &clair.Repository{Name: fmt.Sprint(i, strings.Repeat("x", 1<<20))}})
+		places = append(places, &clair.Vulnerability{
+			Name:    "A",
+			Package: &clair.Package{Name: "p"},
+			Repo:    &clair.Repository{Name: fmt.Sprint(i, strings.Repeat("x", 1<<20))},
+		})
 	}
 	_, err = bundle.Write(t.Context(), io.Discard, feeds{{FeedState: state("a", clair.KindVulnerability, ""), vulns: places}}, bundle.Options{})
 	require.ErrorIs(t, err, clair.ErrTooLarge, "no bundle that cannot be read")
@@ -414,7 +451,10 @@ func TestBundle_LongRows(t *testing.T) {
 	want := feeds{{FeedState: state("a", clair.KindVulnerability, "")}}
 	for i := range 30 {
 		want[0].vulns = append(want[0].vulns, &clair.Vulnerability{
-			Updater: "a", Name: "A", Package: &clair.Package{Name: fmt.Sprint(i)}, FixedInVersion: strings.Repeat("versions=1.0.0", 10_000),
+			Updater:        "a",
+			Name:           "A",
+			Package:        &clair.Package{Name: fmt.Sprint(i)},
+			FixedInVersion: strings.Repeat("versions=1.0.0", 10_000),
 		})
 	}
 	got, err := open(write(t, want, nil))

@@ -89,7 +89,11 @@ func TestBundle_Corpus(t *testing.T) {
 		updaters, formats[name] = append(updaters, e.NewFeed(feedtoolkit.Feed{Name: name, URL: filepath.Join(feeds, name)}, client)), e.Format
 	}
 	near, path := openStore(t)
-	m, err := updater.NewManager(updater.Default(), updater.Options{Store: near, Updaters: updaters, Formats: formats})
+	m, err := updater.NewManager(updater.Default(), updater.Options{
+		Store:    near,
+		Updaters: updaters,
+		Formats:  formats,
+	})
 	require.NoError(t, err)
 	_, err = m.Update(t.Context())
 	require.NoError(t, err)

@@ -26,11 +26,16 @@ func open(t *testing.T, path string) *store.DB {
 // vuln is a small row, told apart from others by its advisory's name.
 func vuln(name string) *clair.Vulnerability {
 	return &clair.Vulnerability{
-		Name: name, Description: "about " + name, Links: "https://example.test/" + name, Severity: "HIGH",
-		NormalizedSeverity: clair.High, Issued: time.Date(2024, 4, 1, 0, 0, 0, 0, time.UTC),
-		Package: &clair.Package{Name: "pkg-" + name[len(name)-1:], Kind: clair.Binary},
-		Repo:    &clair.Repository{Name: "go", URI: "https://pkg.go.dev/"}, FixedInVersion: "fixed=1.2.3",
-		Aliases: []string{"CVE-2024-" + name},
+		Name:               name,
+		Description:        "about " + name,
+		Links:              "https://example.test/" + name,
+		Severity:           "HIGH",
+		NormalizedSeverity: clair.High,
+		Issued:             time.Date(2024, 4, 1, 0, 0, 0, 0, time.UTC),
+		Package:            &clair.Package{Name: "pkg-" + name[len(name)-1:], Kind: clair.Binary},
+		Repo:               &clair.Repository{Name: "go", URI: "https://pkg.go.dev/"},
+		FixedInVersion:     "fixed=1.2.3",
+		Aliases:            []string{"CVE-2024-" + name},
 	}
 }
 

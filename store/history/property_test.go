@@ -101,9 +101,17 @@ func TestImport_Property(t *testing.T) {
 
 func sequence(t *testing.T, seed uint64, n int) map[string]int {
 	r := &run{
-		t: t, r: rand.New(rand.NewPCG(7, seed)), path: filepath.Join(t.TempDir(), fmt.Sprintf("%d.db", seed)),
-		m:    model{ops: map[string][]modelOp{}, pins: map[string]set{}, told: map[string]modelOp{}, order: map[uuid.UUID]int{}},
-		held: map[*store.Snapshot]map[string]set{}, count: map[string]int{},
+		t:    t,
+		r:    rand.New(rand.NewPCG(7, seed)),
+		path: filepath.Join(t.TempDir(), fmt.Sprintf("%d.db", seed)),
+		m: model{
+			ops:   map[string][]modelOp{},
+			pins:  map[string]set{},
+			told:  map[string]modelOp{},
+			order: map[uuid.UUID]int{},
+		},
+		held:  map[*store.Snapshot]map[string]set{},
+		count: map[string]int{},
 	}
 	r.db = open(t, r.path)
 	defer func() { require.NoError(t, r.db.Close()) }()

@@ -159,7 +159,13 @@ func report(n int, repo string, names ...string) *clair.IndexReport {
 		ids = []string{"1"}
 	}
 	for _, name := range names {
-		r.Packages[name] = &clair.Package{ID: name, Name: name, Version: "1", Kind: clair.Binary, Arch: "amd64"}
+		r.Packages[name] = &clair.Package{
+			ID:      name,
+			Name:    name,
+			Version: "1",
+			Kind:    clair.Binary,
+			Arch:    "amd64",
+		}
 		r.Environments[name] = []clair.Environment{{PackageDB: "db", RepositoryIDs: ids}}
 	}
 	return r
@@ -169,13 +175,21 @@ func report(n int, repo string, names ...string) *clair.IndexReport {
 // matched.
 func signed(n int) *clair.IndexReport {
 	r := report(n, "", "linux-image-6.1.0-17-amd64", "layer")
-	r.Distributions["1"] = &clair.Distribution{ID: "1", DID: "debian", VersionID: "12"}
+	r.Distributions["1"] = &clair.Distribution{
+		ID:        "1",
+		DID:       "debian",
+		VersionID: "12",
+	}
 	for id := range r.Environments {
 		r.Environments[id][0].DistributionID = "1"
 	}
 	kernel := r.Packages["linux-image-6.1.0-17-amd64"]
 	kernel.Version = "6.1.69-1"
-	kernel.Source = &clair.Package{Name: "linux-signed-amd64", Version: "6.1.69+1", Kind: clair.Source}
+	kernel.Source = &clair.Package{
+		Name:    "linux-signed-amd64",
+		Version: "6.1.69+1",
+		Kind:    clair.Source,
+	}
 	r.Packages["layer"].NormalizedVersion = clair.Unmatchable
 	return r
 }

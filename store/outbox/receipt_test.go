@@ -39,7 +39,12 @@ func notify(t *testing.T, db *store.DB, webhooks ...string) uuid.UUID {
 		to = append(to, clair.Subscription{Webhook: w})
 	}
 	var rows iter.Seq2[clair.NotificationRow, error] = func(yield func(clair.NotificationRow, error) bool) {
-		yield(clair.NotificationRow{Manifest: "sha256:0", Reason: clair.ReasonAdded, Version: "1", Vulnerability: id}, nil)
+		yield(clair.NotificationRow{
+			Manifest:      "sha256:0",
+			Reason:        clair.ReasonAdded,
+			Version:       "1",
+			Vulnerability: id,
+		}, nil)
 	}
 	set, err := db.PutNotification(t.Context(), op.UpdateOperation, to, rows)
 	require.NoError(t, err)
