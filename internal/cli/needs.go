@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -36,16 +38,33 @@ type reporter struct {
 
 	// db is open for reading, nil if there is no database yet.
 	db *store.DB
+	// empty is the directory of a database without data, "" if there is none.
+	empty string
 }
 
 // close closes the database.
-func (r *reporter) close() error {
-	if r.db == nil {
-		return nil
+func (r *reporter) close() (err error) {
+	if r.db != nil {
+		err = r.db.Close()
+		r.db = nil
 	}
-	db := r.db
-	r.db = nil
-	return db.Close()
+	if r.empty != "" {
+		err = errors.Join(err, os.RemoveAll(r.empty))
+		r.empty = ""
+	}
+	return err
+}
+
+// openEmpty opens a database without data, where there is none and none can be
+// made: the report then lists everything as not covered.
+func (r *reporter) openEmpty(ctx context.Context, reason error) (err error) {
+	fmt.Fprintf(r.o.stderr, "oriel: warning: the report is made without any data: %s\n", sanitize.Line(reason.Error()))
+	if r.empty, err = os.MkdirTemp("", "oriel-empty-"); err != nil {
+		return err
+	}
+	memory := app.TakeMemory(r.cfg)
+	r.db, err = store.Open(ctx, filepath.Join(r.empty, "oriel.db"), app.StoreOptions(r.cfg, r.o.assets, memory, r.log))
+	return err
 }
 
 // open opens the database for reading.
@@ -136,7 +155,11 @@ func (r *reporter) fetch(ctx context.Context, need *app.Need) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	return r.open(ctx)
+	err = r.open(ctx)
+	if errors.Is(err, clair.ErrNotFound) {
+		return r.openEmpty(ctx, err)
+	}
+	return err
 }
 
 // update fetches feeds into a database, which it closes.

@@ -337,3 +337,18 @@ func TestServe_FetchesWhatIsNeeded(t *testing.T) {
 	require.Len(t, report.Vulnerabilities, 1)
 	require.NotContains(t, m.net.taken(), "/debian", "nothing needs it")
 }
+
+// If no database can be made, a report lists everything as not covered, and a
+// gate fails.
+func TestReport_WithoutDatabase(t *testing.T) {
+	m := newMachine(t, "")
+	t.Setenv("ORIEL_STORE_PATH", filepath.Join(m.dir, "missing", "oriel.db"))
+	code, out, errs := m.report("alpine")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "Not covered: alpine:3.23 (1 package): never-fetched.")
+	require.Contains(t, errs, "the report is made without any data: ")
+	require.Empty(t, m.net.taken())
+	code, _, errs = m.report("alpine", "--fail-on", "high")
+	require.Equal(t, exitGate, code)
+	require.Contains(t, errs, "Gate: incomplete: ")
+}
