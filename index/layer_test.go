@@ -146,7 +146,7 @@ func everything(t testing.TB) []entry {
 		{name: "old/package-lock.json", body: `{"lockfileVersion":1,"dependencies":{"x":{"version":"0.1.0","dependencies":{"y":{"version":"0.2.0"}}},"z":{"version":"1.0.0","dev":true}}}`},
 		{name: "app/app.war", body: makeZip(t, entry{name: "WEB-INF/lib/inner-1.0.jar", body: inner}, entry{name: "META-INF/MANIFEST.MF", body: "Implementation-Version: 3\r\nImplementation-Vendor-Id: org.exam\r\n ple\r\n"})},
 		{name: "var/lib/gems/specifications/rake-13.0.1.gemspec", body: "# -*- encoding: utf-8 -*-\n# stub: rake 13.0.1 ruby lib\n\nGem::Specification.new do |s|\n s.name = \"rake\".freeze\n"},
-		{name: "var/lib/gems/specifications/default/json-2.6.gemspec", body: "Gem::Specification.new do |s|\n  s.name = \"json\".freeze\n  s.version = \"2.6\"\n"},
+		{name: "var/lib/gems/specifications/default/json-2.6.gemspec", body: "Gem::Specification.new do |s|\n  s.name = %q{json}\n  s.version = \"2.6\"\n"},
 		{name: "src/Cargo.lock", body: "version = 3\n[[package]]\nname = \"own\"\nversion = \"0.1.0\"\n[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"\n"},
 		{name: "src/composer.lock", body: `{"packages":[{"name":"guzzlehttp/psr7","version":"v1.8.3"}],"packages-dev":[{"name":"a/b","version":"1"}]}`},
 		{name: "src/vendor/composer/installed.json", body: `[{"name":"monolog/monolog","version":"2.0.0"}]`},

@@ -84,11 +84,16 @@ func charsetReader(charset string, r io.Reader) (io.Reader, error) {
 
 func (doc *cyclone) bill() *bill {
 	b := &bill{}
-	// The subject of the document is not a package in it, but may hold some.
-	b.cyclone(doc.Metadata.Component.Components)
-	if doc.Metadata.Component.Type == "operating-system" {
-		b.setSystem(doc.Metadata.Component.system())
+	// The subject of the document is a package if it is a released library. An
+	// application is one that no registry has, although it may share the name
+	// of a package. Either may hold packages.
+	switch subject := doc.Metadata.Component; {
+	case subject.Type == "operating-system":
+		b.setSystem(subject.system())
+	case (subject.Type == "library" || subject.Type == "framework") && strings.Contains(subject.PURL, "@"):
+		b.components = append(b.components, subject.component())
 	}
+	b.cyclone(doc.Metadata.Component.Components)
 	b.cyclone(doc.Components)
 	return b
 }

@@ -206,17 +206,19 @@ func TestRead_Formats(t *testing.T) {
 		format Format
 		text   string
 	}{
-		"cyclonedx_json":   {CycloneDXJSON, `{"bomFormat":"CycloneDX","metadata":{"tools":{"components":[{"name":"t"}]}},"components":[{"type":"library","name":"a","version":1.0,"purl":"pkg:npm/a@1.0.0"}]}`},
-		"cyclonedx_file":   {CycloneDXJSON, `{"bomFormat":"CycloneDX","components":[{"type":"file","name":"a","purl":"pkg:npm/a@1.0.0"},{"type":"file","name":"b"}]}`},
-		"cyclonedx_xml":    {CycloneDXXML, `<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component type="library"><name>é</name><purl>pkg:npm/a@1.0.0</purl></component></components></bom>`},
-		"spdx_json":        {SPDXJSON, `{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"a","name":"a","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}`},
-		"spdx_iri":         {SPDXJSON, `{"spdxVersion":"SPDX-2.2","packages":[{"SPDXID":"a","name":"a","versionInfo":"NOASSERTION","externalRefs":[{"referenceType":"http://spdx.org/rdf/references/purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}`},
-		"spdx_tags":        {SPDXTagValue, spdxTags},
-		"spdx3":            {SPDXJSON, `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[{"type":"SpdxDocument","spdxId":"d","rootElement":["r"]},{"type":"software_Package","spdxId":"r","name":"root"},{"type":"software_Package","spdxId":"a","name":"a","software_packageVersion":"1.0.0","software_packageUrl":"pkg:npm/a@1.0.0"},{"type":"software_File","name":"f"}]}`},
-		"spdx3_identifier": {SPDXJSON, `{"@context":["https://spdx.org/rdf/3.0.0/spdx-context.jsonld"],"@graph":[{"type":"software_Package","name":"a","externalIdentifier":[{"externalIdentifierType":"cpe23","identifier":"x"},{"externalIdentifierType":"packageUrl","identifier":"pkg:npm/a@1.0.0"}]}]}`},
-		"syft":             {SyftJSON, `{"artifacts":[{"name":"a","version":"1.0.0","purl":"pkg:npm/a@1.0.0","locations":[{"path":"/app/package.json"}]}],"distro":{},"descriptor":{"name":"syft"},"schema":{"version":"16.0.0"}}`},
-		"github_export":    {GitHubSnapshot, `{"sbom":{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"a","name":"a","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}}`},
-		"github_snapshot":  {GitHubSnapshot, `{"version":0,"detector":{"name":"d"},"manifests":{"package-lock.json":{"file":{"source_location":"package-lock.json"},"resolved":{"a":{"package_url":"pkg:/npm/a@1.0.0"}}}}}`},
+		"cyclonedx_json":        {CycloneDXJSON, `{"bomFormat":"CycloneDX","metadata":{"tools":{"components":[{"name":"t"}]}},"components":[{"type":"library","name":"a","version":1.0,"purl":"pkg:npm/a@1.0.0"}]}`},
+		"cyclonedx_file":        {CycloneDXJSON, `{"bomFormat":"CycloneDX","components":[{"type":"file","name":"a","purl":"pkg:npm/a@1.0.0"},{"type":"file","name":"b"}]}`},
+		"cyclonedx_subject":     {CycloneDXJSON, `{"bomFormat":"CycloneDX","metadata":{"component":{"type":"library","name":"a","purl":"pkg:npm/a@1.0.0"}}}`},
+		"cyclonedx_application": {CycloneDXJSON, `{"bomFormat":"CycloneDX","metadata":{"component":{"type":"application","name":"b","purl":"pkg:npm/b@1.0.0"}},"components":[{"type":"library","name":"a","purl":"pkg:npm/a@1.0.0"}]}`},
+		"cyclonedx_xml":         {CycloneDXXML, `<bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components><component type="library"><name>é</name><purl>pkg:npm/a@1.0.0</purl></component></components></bom>`},
+		"spdx_json":             {SPDXJSON, `{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"a","name":"a","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}`},
+		"spdx_iri":              {SPDXJSON, `{"spdxVersion":"SPDX-2.2","packages":[{"SPDXID":"a","name":"a","versionInfo":"NOASSERTION","externalRefs":[{"referenceType":"http://spdx.org/rdf/references/purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}`},
+		"spdx_tags":             {SPDXTagValue, spdxTags},
+		"spdx3":                 {SPDXJSON, `{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[{"type":"SpdxDocument","spdxId":"d","rootElement":["r"]},{"type":"software_Package","spdxId":"r","name":"root"},{"type":"software_Package","spdxId":"a","name":"a","software_packageVersion":"1.0.0","software_packageUrl":"pkg:npm/a@1.0.0"},{"type":"software_File","name":"f"}]}`},
+		"spdx3_identifier":      {SPDXJSON, `{"@context":["https://spdx.org/rdf/3.0.0/spdx-context.jsonld"],"@graph":[{"type":"software_Package","name":"a","externalIdentifier":[{"externalIdentifierType":"cpe23","identifier":"x"},{"externalIdentifierType":"packageUrl","identifier":"pkg:npm/a@1.0.0"}]}]}`},
+		"syft":                  {SyftJSON, `{"artifacts":[{"name":"a","version":"1.0.0","purl":"pkg:npm/a@1.0.0","locations":[{"path":"/app/package.json"}]}],"distro":{},"descriptor":{"name":"syft"},"schema":{"version":"16.0.0"}}`},
+		"github_export":         {GitHubSnapshot, `{"sbom":{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"a","name":"a","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]}]}}`},
+		"github_snapshot":       {GitHubSnapshot, `{"version":0,"detector":{"name":"d"},"manifests":{"package-lock.json":{"file":{"source_location":"package-lock.json"},"resolved":{"a":{"package_url":"pkg:/npm/a@1.0.0"}}}}}`},
 	} {
 		for encoding, text := range encodings(c.text) {
 			t.Run(name+"_"+encoding, func(t *testing.T) {
