@@ -55,7 +55,7 @@ func (r *reporter) close() (err error) {
 	return err
 }
 
-// openEmpty opens a database without data, where there is none and none can be
+// openEmpty opens a database without data if there is no other and none can be
 // made: the report then lists everything as not covered.
 func (r *reporter) openEmpty(ctx context.Context, reason error) (err error) {
 	fmt.Fprintf(r.o.stderr, "oriel: warning: the report is made without any data: %s\n", sanitize.Line(reason.Error()))
