@@ -248,6 +248,19 @@ func TestReadyz_ReadyAfter(t *testing.T) {
 	require.Equal(t, "never", a.Header.Get("Oriel-Partial"))
 }
 
+// A client that needs an automatic feed does not make the server unready.
+func TestReadyz_AutomaticFeed(t *testing.T) {
+	w := newWorld(t)
+	w.feeds.list = []feed.Feed{{Name: "alpine/v9-main", Format: "alpine", Enabled: true, Auto: true}}
+	require.NoError(t, w.db.SetUpdateStatus(t.Context(), clair.UpdateStatus{
+		Updater: "alpine/v9-main", Kind: clair.KindVulnerability, LastAttempt: time.Now(), Error: "the server said 404",
+	}))
+	require.NoError(t, w.db.SetNeeded(t.Context(), time.Now(), "alpine:9", "alpine/v9-main"))
+	a := w.do("GET", "/readyz", "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "alpine/v9-main", a.Header.Get("Oriel-Partial"))
+}
+
 // A feed that is held back is named, with what would accept it.
 func TestFeeds_HeldBack(t *testing.T) {
 	w := newWorld(t)

@@ -97,7 +97,8 @@ func joinNames(names []string) string {
 
 // readyz answers 503 while the server drains, and, for at most ReadyAfter, while
 // a feed has never succeeded, since a report made without it would look clean.
-// In both cases headers name the feeds that are missing or stale. There is no
+// Automatic feeds do not count: any client can name a release that has none, and
+// reports that need them list what is not covered. In both cases headers name the feeds that are missing or stale. There is no
 // body, as in Clair, unless the client asks for JSON: then it has the state of
 // these feeds.
 func (s *Server) readyz(c echo.Context) error {
@@ -105,22 +106,23 @@ func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
 		return c.NoContent(http.StatusServiceUnavailable)
 	}
-	complete, err := s.setFeedHeaders(c, nil, nil)
-	if err != nil {
+	if _, err := s.setFeedHeaders(c, nil, nil); err != nil {
 		return err
-	}
-	status := http.StatusOK
-	if !complete && time.Since(s.started) < s.ReadyAfter {
-		status = http.StatusServiceUnavailable
-	}
-	if !strings.Contains(c.Request().Header.Get("Accept"), api.TypeJSON) {
-		return c.NoContent(status)
 	}
 	feeds, err := s.recent(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	return answerJSON(c, status, api.TypeJSON, api.Readiness{Ready: status == http.StatusOK, Feeds: laggingFeeds(feeds, time.Now())})
+	now := time.Now()
+	waiting := slices.ContainsFunc(feeds, func(f clair.Feed) bool { return !f.Auto && f.Condition(now) == clair.FeedMissing })
+	status := http.StatusOK
+	if waiting && time.Since(s.started) < s.ReadyAfter {
+		status = http.StatusServiceUnavailable
+	}
+	if !strings.Contains(c.Request().Header.Get("Accept"), api.TypeJSON) {
+		return c.NoContent(status)
+	}
+	return answerJSON(c, status, api.TypeJSON, api.Readiness{Ready: status == http.StatusOK, Feeds: laggingFeeds(feeds, now)})
 }
 
 // laggingFeeds returns the feeds that a report may be incomplete without. Anyone
