@@ -33,7 +33,9 @@ func requestBody(c echo.Context, limit int64) (io.Reader, error) {
 	case "", "identity":
 		return raw, nil
 	case "gzip", "x-gzip":
-		return &gzipBody{sent: &countingReader{r: raw}, limit: limit}, nil
+		b := &gzipBody{sent: &countingReader{r: raw}, limit: limit}
+		b.account, _ = r.Body.(*accountedBody)
+		return b, nil
 	default:
 		return nil, &statusError{
 			status:  http.StatusUnsupportedMediaType,
@@ -49,11 +51,17 @@ type gzipBody struct {
 	limit   int64
 	gzip    *gzip.Reader // nil before the first read
 	decoded int64
+	account *accountedBody // reserves the decoded bytes, too; may be nil
 }
 
 // Read implements io.Reader.
 func (b *gzipBody) Read(p []byte) (int, error) {
 	if b.gzip == nil {
+		if b.account != nil {
+			if err := b.account.reserve(gzipCost); err != nil {
+				return 0, err
+			}
+		}
 		z, err := gzip.NewReader(b.sent)
 		if err != nil {
 			return 0, codingError(err)
@@ -62,6 +70,11 @@ func (b *gzipBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.gzip.Read(p)
 	b.decoded += int64(n)
+	if b.account != nil {
+		if err := b.account.hold(int64(n)); err != nil {
+			return 0, err
+		}
+	}
 	switch {
 	case b.decoded > b.limit:
 		return 0, &http.MaxBytesError{Limit: b.limit}

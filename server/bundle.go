@@ -89,6 +89,7 @@ func (s *Server) postBundle(c echo.Context) error {
 		if err := rc.SetWriteDeadline(time.Time{}); err != nil {
 			s.Log.DebugContext(ctx, "no deadline for a bundle", "err", err)
 		}
+		shareBody(c) // it is streamed, and one at a time
 		feeds, err := s.Bundles.Import(ctx, c.Request().Body)
 		if err != nil {
 			return err

@@ -36,6 +36,9 @@ func decodeJSON[T any](c echo.Context, limit int64) (T, error) {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return v, e
 	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return v, e
+	}
 	if errors.Is(err, clair.ErrInvalid) {
 		return v, err
 	}
@@ -49,10 +52,11 @@ func decodeJSON[T any](c echo.Context, limit int64) (T, error) {
 func checkEnd(d *json.Decoder) error {
 	_, err := d.Token()
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	_, refused := errors.AsType[*statusError](err)
 	switch {
 	case err == io.EOF:
 		return nil
-	case tooLarge, errors.Is(err, clair.ErrInvalid):
+	case tooLarge, refused, errors.Is(err, clair.ErrInvalid):
 		return err
 	}
 	return clair.Invalid("body", "trailing data after the JSON document")

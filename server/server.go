@@ -64,6 +64,9 @@ type Options struct {
 	// Heavy is the number of requests handled at once that hold whole reports
 	// in memory; further ones wait. Default 2.
 	Heavy int
+	// Memory bounds the memory of request bodies and of streams of HTTP/2, in
+	// bytes. Default 12 MiB.
+	Memory int64
 	// Limits bound requests. Default DefaultLimits.
 	Limits Limits
 	// Auth authenticates requests; nil permits everything to everyone.
@@ -88,6 +91,7 @@ type Server struct {
 	// Semaphores: of heavy requests, of manifests being indexed and waiting for
 	// it, and of bundles being written and read.
 	heavy, indexing, indexQueue, exporting, importing chan struct{}
+	memory                                            *account // of bodies and streams
 	// initialized is set once there are data; it is never reset.
 	initialized atomic.Bool
 	draining    atomic.Bool
@@ -135,6 +139,9 @@ func New(o Options) *Server {
 	if o.Feeds == nil {
 		o.Feeds = noFeeds{}
 	}
+	if o.Memory <= 0 {
+		o.Memory = 12 << 20
+	}
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits()
 	}
@@ -154,6 +161,7 @@ func New(o Options) *Server {
 		recent:     RecentFeeds(o.Feeds.Feeds),
 		metrics:    newMetrics(o.Collectors),
 		rates:      newRateLimiter(o.Limits),
+		memory:     &account{limit: o.Memory},
 		roles:      map[string]role{},
 		openPaths:  map[string]bool{},
 		document:   sync.OnceValues(openapi.New),
@@ -162,7 +170,7 @@ func New(o Options) *Server {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitClientRate, s.authorize, s.crossOrigin(), compress(), s.recover)
+	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitClientRate, s.authorize, s.crossOrigin(), compress(), s.accountBodies, s.recover)
 	s.addRoutes()
 	return s
 }
@@ -236,6 +244,7 @@ func (s *Server) withHeavy(c echo.Context, f func() error) error {
 		return c.Request().Context().Err()
 	}
 	defer func() { <-s.heavy }()
+	shareBody(c) // Heavy counts it
 	// A client that reads or writes slowly must not hold the semaphore for long.
 	deadline := time.Now().Add(heavyTime)
 	rc := http.NewResponseController(c.Response())

@@ -183,6 +183,7 @@ func (a *App) options() server.Options {
 		Status:        status,
 		Vacuum:        func(ctx context.Context) (int64, error) { return a.db.Vacuum(ctx, a.cfg.Updater.Keep) },
 		Heavy:         a.budget.Heavy,
+		Memory:        a.budget.Requests,
 		Limits:        limits(a.cfg, a.budget),
 		Auth:          a.listener.auth,
 		Certificate:   a.listener.certificate,

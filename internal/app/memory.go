@@ -86,6 +86,9 @@ type Budget struct {
 	Heavy int
 	// Connections is how many bytes of the heap clients' connections may use.
 	Connections int64
+	// Requests is how many bytes of the heap request bodies and streams of
+	// HTTP/2 may use.
+	Requests int64
 }
 
 const (
@@ -111,6 +114,7 @@ func divide(limit, window int64) Budget {
 	b.Heap = limit - b.SQLite - programMemory
 	b.Heavy = int(max(1, (b.Heap-window)/3/reportMemory))
 	b.Connections = (b.Heap - window) / 3
+	b.Requests = (b.Heap - window) / 6
 	return b
 }
 
