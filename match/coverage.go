@@ -54,7 +54,7 @@ func (c *Coverer) Coverage(ctx context.Context, index *clair.IndexReport) (*clai
 		return nil, fmt.Errorf("coverage of %s: %w", index.Hash, err)
 	}
 	out.Manifest, out.Unmatched = index.Hash, append([]clair.Unmatched{}, index.Unmatched...)
-	out.Unmatched = append(out.Unmatched, ubuntuStreams(index)...)
+	out.Unmatched = append(out.Unmatched, UbuntuStreams(index)...)
 	return out, nil
 }
 

@@ -90,10 +90,10 @@ func amazonAffected(v *clair.Vulnerability, t *target) (bool, error) {
 	return rpmAffected(v, t)
 }
 
-// ubuntuStreams returns the packages of Ubuntu's FIPS and real-time streams.
+// UbuntuStreams returns the packages of Ubuntu's FIPS and real-time streams.
 // Canonical writes advisories of their own for them, which are not read, so that
 // a fix in the plain release says nothing of them.
-func ubuntuStreams(index *clair.IndexReport) []clair.Unmatched {
+func UbuntuStreams(index *clair.IndexReport) []clair.Unmatched {
 	var out []clair.Unmatched
 	seen := map[string]bool{}
 	for id, r := range index.Records() {

@@ -103,7 +103,7 @@ func (o *oriel) scan(ctx context.Context, name string, f scanFlags) error {
 func scanModel(name string, input *index.Input, res *scanner.Result) render.Input {
 	rep := renderInput(res.Result)
 	rep.Name = name
-	rep.Unmatched = input.Report.Unmatched
+	rep.Unmatched = append(slices.Clip(input.Report.Unmatched), match.UbuntuStreams(input.Report)...)
 	rep.Coverage = scanCoverage(input.Report, res.Unknown, rep.Now)
 	rep.NeverFetched = []string{"cvss", "epss", "kev"}
 	rep.Partial = append(rep.Partial, "a scan has no enrichments (CVSS, EPSS, KEV)")
