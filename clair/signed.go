@@ -27,6 +27,8 @@ func unsignedSource(binary, source *Package) (name, version string, ok bool) {
 	case name == binary.Name && debianKernel.MatchString(name):
 		// An inventory without sources.
 		return "linux", binary.Version, true
+	case name == binary.Name && ubuntuKernel.MatchString(name+" "+binary.Version):
+		return ubuntuKernelSource(name, binary.Version), binary.Version, true
 	case strings.HasSuffix(name, "-signed"):
 		stem := strings.TrimSuffix(name, "-signed")
 		if plain := withoutDebianArch(stem); plain != stem {
@@ -70,6 +72,31 @@ func ubuntuUnsigned(signed, version string) string {
 // debianKernel is the name of a kernel of Debian. Those of backports have sources
 // of their own.
 var debianKernel = regexp.MustCompile(`^linux-image-[0-9.]+-[0-9]+-(?:[a-z]+-)*(?:amd64|arm64|686|686-pae|armmp|armmp-lpae|s390x|powerpc64le)(?:-unsigned)?$`)
+
+// ubuntuKernel is the name and the version of a kernel of Ubuntu, with the series
+// and the flavour of the kernel.
+var ubuntuKernel = regexp.MustCompile(`^linux-image-(?:unsigned-)?([0-9]+\.[0-9]+)\.[0-9]+-[0-9]+-([a-z][a-z0-9-]*) [0-9.]+-[0-9]+\.[0-9]+(~[0-9.]+)?`)
+
+// ubuntuKernelSource returns the source of a kernel of Ubuntu by its flavour. A
+// kernel that was backported to a release has the release in its version, and
+// the series in the name of its source.
+func ubuntuKernelSource(name, version string) string {
+	m := ubuntuKernel.FindStringSubmatch(name + " " + version)
+	series, flavour, backport := m[1], m[2], m[3] != ""
+	switch flavour {
+	case "generic", "generic-lpae", "generic-64k", "virtual":
+		flavour = ""
+		if backport {
+			flavour = "-hwe"
+		}
+	default:
+		flavour = "-" + strings.TrimSuffix(flavour, "-64k")
+	}
+	if backport {
+		return "linux" + flavour + "-" + series
+	}
+	return "linux" + flavour
+}
 
 // debianArches end the names of Debian's signed sources, one for each
 // architecture. Nothing writes to it.
