@@ -47,7 +47,7 @@ func encoderPools() map[string]*sync.Pool {
 
 // compress returns a middleware that compresses responses with the coding that
 // Accept-Encoding prefers.
-func compress() echo.MiddlewareFunc {
+func compress(memory *account) echo.MiddlewareFunc {
 	pools := encoderPools()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -60,6 +60,9 @@ func compress() echo.MiddlewareFunc {
 				return next(c)
 			}
 			w := &compressor{ResponseWriter: c.Response().Writer, coding: coding, pool: pools[coding]}
+			if c.Request().ProtoMajor >= 2 {
+				w.memory = memory
+			}
 			c.Response().Writer = w
 			err := next(c)
 			if err != nil {
@@ -114,6 +117,10 @@ type compressor struct {
 	pool   *sync.Pool
 	w      encoder
 	status int
+	// memory, if not nil, is where the encoder is reserved. If there is none
+	// left, the response is not compressed.
+	memory *account
+	plain  bool
 }
 
 // WriteHeader defers the header until the first write or the end of the
@@ -121,8 +128,16 @@ type compressor struct {
 func (c *compressor) WriteHeader(status int) { c.status = status }
 
 func (c *compressor) Write(b []byte) (int, error) {
+	if c.plain {
+		return c.ResponseWriter.Write(b)
+	}
 	if c.w == nil {
 		h := c.Header()
+		if h.Get("Content-Encoding") == "" && c.memory != nil && !c.memory.reserve(0, compressorCost) {
+			c.plain = true
+			c.header()
+			return c.ResponseWriter.Write(b)
+		}
 		if h.Get("Content-Encoding") != "" {
 			c.header()
 			return c.ResponseWriter.Write(b)
@@ -161,6 +176,9 @@ func (c *compressor) close() error {
 	c.header()
 	if c.w == nil {
 		return nil
+	}
+	if c.memory != nil {
+		defer c.memory.release(compressorCost)
 	}
 	err := c.w.Close()
 	c.w.Reset(nil)

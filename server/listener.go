@@ -5,13 +5,15 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // limitedListener bounds the number of open connections. If a connection
 // arrives when the limit is reached, the connection that has been idle for the
 // longest is closed; if all are busy, the new one waits for the first that
 // becomes idle. Otherwise clients that keep unused connections open would lock
-// out all others.
+// out all others. A connection whose first request is not complete after a
+// second counts as idle.
 type limitedListener struct {
 	net.Listener
 	// slots is a semaphore with one slot for each open connection.
@@ -24,8 +26,9 @@ type limitedListener struct {
 	// waiting reports whether a connection waits for a slot. At most one does:
 	// the others are not accepted yet.
 	waiting bool
-	// idle lists the idle connections, the longest idle first; elements holds
-	// their list elements.
+	// idle lists the idle connections, the longest idle first, among them those
+	// that have sent no complete request yet; elements holds their list
+	// elements.
 	idle     *list.List
 	elements map[net.Conn]*list.Element
 }
@@ -51,11 +54,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
 	default:
-		l.closeIdle()
-		select {
-		case l.slots <- struct{}{}:
-			l.setWaiting(false)
-		case <-l.closed:
+		if !l.waitForSlot() {
 			c.Close()
 			return nil, net.ErrClosed
 		}
@@ -69,19 +68,62 @@ func (l *limitedListener) Close() error {
 	return l.Listener.Close()
 }
 
+// headerTime is how long a new connection is kept while others wait for its
+// slot.
+const headerTime = time.Second
+
+// waitingConn is a connection without a request in progress.
+type waitingConn struct {
+	net.Conn
+	// fresh reports whether the connection has had no request yet.
+	fresh bool
+	since time.Time
+}
+
+// waitForSlot takes a slot, and makes room for that if it can. It reports
+// whether it did before the listener was closed.
+func (l *limitedListener) waitForSlot() bool {
+	defer l.setWaiting(false)
+	for {
+		var again <-chan time.Time
+		if wait := l.closeIdle(time.Now()); wait > 0 {
+			again = time.After(wait)
+		}
+		select {
+		case l.slots <- struct{}{}:
+			return true
+		case <-again:
+		case <-l.closed:
+			return false
+		}
+	}
+}
+
 // closeIdle closes the connection that has been idle for the longest, or else
-// the next that becomes idle.
-func (l *limitedListener) closeIdle() {
+// the next that becomes idle. If the only such connections are new, it returns
+// how long the oldest may still take to send its request.
+func (l *limitedListener) closeIdle(now time.Time) (wait time.Duration) {
 	l.mu.Lock()
 	l.waiting = true
-	oldest := l.idle.Front()
-	if oldest != nil {
-		l.removeIdle(oldest.Value.(net.Conn))
+	var found net.Conn
+	for e := l.idle.Front(); e != nil && found == nil; e = e.Next() {
+		c := e.Value.(waitingConn)
+		rest := c.since.Add(headerTime).Sub(now)
+		if !c.fresh || rest <= 0 {
+			found = c.Conn
+		} else if wait == 0 {
+			wait = rest
+		}
+	}
+	if found != nil {
+		l.removeIdle(found)
+		wait = 0
 	}
 	l.mu.Unlock()
-	if oldest != nil {
-		oldest.Value.(net.Conn).Close()
+	if found != nil {
+		found.Close()
 	}
+	return wait
 }
 
 func (l *limitedListener) setWaiting(w bool) {
@@ -102,9 +144,9 @@ func (l *limitedListener) removeIdle(c net.Conn) {
 func (l *limitedListener) connState(c net.Conn, s http.ConnState) {
 	l.mu.Lock()
 	l.removeIdle(c)
-	idle := s == http.StateIdle
-	if idle && !l.waiting {
-		l.elements[c] = l.idle.PushBack(c)
+	idle, fresh := s == http.StateIdle, s == http.StateNew
+	if fresh || idle && !l.waiting {
+		l.elements[c] = l.idle.PushBack(waitingConn{c, fresh, time.Now()})
 		idle = false
 	}
 	l.mu.Unlock()

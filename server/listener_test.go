@@ -10,9 +10,11 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"oriel/clair"
 	"oriel/server"
 )
 
@@ -81,7 +83,8 @@ func testConnections(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- server.New(server.Options{Log: slog.New(slog.DiscardHandler), Limits: limits}).Run(ctx, l)
+		o := server.Options{Log: slog.New(slog.DiscardHandler), Limits: limits, Manifests: noManifests{}}
+		done <- server.New(o).Run(ctx, l)
 	}()
 	defer func() {
 		stop()
@@ -93,7 +96,8 @@ func testConnections(t *testing.T) {
 		go func() { l.conns <- far }()
 		return client{t, near, bufio.NewReader(near)}
 	}
-	const head, rest = "GET /healthz HTTP/1.1\r\nHost: x\r\n", "\r\n"
+	// A request is in progress until its body is complete.
+	const head, rest = "DELETE /indexer/api/v1/index_report HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", "[]"
 	// Two connections are busy, and a third waits.
 	first, second := open(), open()
 	first.send(head)
@@ -124,4 +128,49 @@ func testConnections(t *testing.T) {
 	third.closed()
 	second.send(rest)
 	second.receive()
+}
+
+// noManifests holds no manifest.
+type noManifests struct{ server.ManifestStore }
+
+func (noManifests) DeleteManifests(context.Context, ...clair.Digest) ([]clair.Digest, error) {
+	return nil, nil
+}
+
+// Connections that never complete a request make room for others after a
+// second, the oldest first.
+func TestLimits_UnfinishedHeaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := server.DefaultLimits()
+		limits.Connections = 10
+		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- server.New(server.Options{Log: slog.New(slog.DiscardHandler), Limits: limits}).Run(ctx, l)
+		}()
+		open := func() client {
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = near.Close() })
+			go func() { l.conns <- far }()
+			return client{t, near, bufio.NewReader(near)}
+		}
+		var half []client
+		for range 10 {
+			c := open()
+			c.send("GET /healthz HTTP/1.1\r\nHost: x\r\n")
+			half = append(half, c)
+			synctest.Wait()
+		}
+		start := time.Now()
+		c := open()
+		c.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.receive()
+		require.Equal(t, time.Second, time.Since(start), "on the bubble's clock")
+		half[0].closed()
+		half[9].send("\r\n")
+		half[9].receive()
+		stop()
+		require.NoError(t, <-done)
+	})
 }

@@ -35,6 +35,7 @@ const (
 	refusedRole    = "role"
 	limitRate      = "rate"
 	limitHeavy     = "heavy"
+	limitStreams   = "streams"
 )
 
 // requestMetrics are the metrics of the requests to one API.
@@ -103,7 +104,7 @@ func newMetrics(others []prometheus.Collector) *metrics {
 	for _, reason := range []string{refusedMissing, refusedInvalid, refusedRole} {
 		m.refused.WithLabelValues(reason)
 	}
-	for _, limit := range []string{limitRate, limitHeavy} {
+	for _, limit := range []string{limitRate, limitHeavy, limitStreams} {
 		m.limited.WithLabelValues(limit)
 	}
 	m.busy.WithLabelValues(api.PathIndexReport, "post")

@@ -92,6 +92,8 @@ type Server struct {
 	// it, and of bundles being written and read.
 	heavy, indexing, indexQueue, exporting, importing chan struct{}
 	memory                                            *account // of bodies and streams
+	// refusals is a semaphore of streams that are being refused.
+	refusals chan struct{}
 	// initialized is set once there are data; it is never reset.
 	initialized atomic.Bool
 	draining    atomic.Bool
@@ -162,6 +164,7 @@ func New(o Options) *Server {
 		metrics:    newMetrics(o.Collectors),
 		rates:      newRateLimiter(o.Limits),
 		memory:     &account{limit: o.Memory},
+		refusals:   make(chan struct{}, refusals),
 		roles:      map[string]role{},
 		openPaths:  map[string]bool{},
 		document:   sync.OnceValues(openapi.New),
@@ -170,13 +173,10 @@ func New(o Options) *Server {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
 	e.HTTPErrorHandler = s.answerError
-	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitClientRate, s.authorize, s.crossOrigin(), compress(), s.accountBodies, s.recover)
+	e.Use(requestID, s.metrics.measure, s.logRequests, secure, s.limitClientRate, s.authorize, s.crossOrigin(), compress(s.memory), s.accountBodies, s.recover)
 	s.addRoutes()
 	return s
 }
-
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
 // Run answers requests on a listener until the context ends. It then waits for
 // the requests in progress, and cancels those that take longer than ten seconds.
@@ -191,6 +191,8 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 		ErrorLog:    slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return requests },
 		Protocols:   new(http.Protocols),
+		HTTP2:       streamLimits(),
+		ConnContext: countStreams,
 	}
 	h.Protocols.SetHTTP1(true)
 	if s.Limits.Connections > 0 {
