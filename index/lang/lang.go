@@ -11,7 +11,7 @@ import (
 func Readers() []reader.Reader {
 	return []reader.Reader{
 		pythonReader(), pythonOriginReader(), nodeReader(), nodeLockReader(), nodeHiddenReader(), javaReader(), rubyReader(), rustReader(),
-		composerReader(), swiftReader(), dartReader(), elixirReader(), rReader(), rLockReader(), juliaReader(), conanReader(),
+		composerReader(), dotnetReader(), swiftReader(), dartReader(), elixirReader(), rReader(), rLockReader(), juliaReader(), conanReader(),
 		cocoapodsReader(), haskellReader(), actionsReader(), goReader(),
 	}
 }

@@ -42,6 +42,10 @@ func TestLockFiles(t *testing.T) {
 			[]string{"julia HTTP 1.0.0"}, []string{"Own 0.1.0"}},
 		{"julia_version_1", "Manifest.toml", "[[HTTP]]\ngit-tree-sha1 = \"a\"\nuuid = \"u\"\nversion = \"0.9.0\"\n", []string{"julia HTTP 0.9.0"}, nil},
 		{"julia_something_else", "Manifest.toml", "[package]\nname = \"x\"\n", nil, nil},
+		{"dotnet", "app/Shop.deps.json", `{"runtimeTarget":{"name":".NETCoreApp,Version=v8.0/linux-x64"},"libraries":{
+			"Shop/1.0.0":{"type":"project","serviceable":false},"Newtonsoft.Json/12.0.3":{"type":"package","sha512":"sha512-x"},
+			"runtimepack.Microsoft.NETCore.App.Runtime.linux-x64/8.0.1":{"type":"runtimepack"},"Own/1.0.0.0":{"type":"reference"},"broken":{"type":"package"}}}`,
+			[]string{"nuget Newtonsoft.Json 12.0.3", "nuget Microsoft.NETCore.App.Runtime.linux-x64 8.0.1"}, nil},
 		{"conan", "conan.lock", `{"version":"0.5","requires":["openssl/1.1.1k#rev%1.0","own/1.0@acme/stable#rev"]}`, []string{"conan openssl 1.1.1k"}, []string{"own 1.0"}},
 		{"conan_version_1", "conan.lock", `{"graph_lock":{"nodes":{"0":{"ref":"app"},"1":{"ref":"zlib/1.2.11#rev"}}}}`, []string{"conan zlib 1.2.11"}, nil},
 		{"cocoapods", "Podfile.lock", "PODS:\n  - AFNetworking/NSURLSession (4.0.1):\n    - AFNetworking/Reachability\n  - \"GoogleUtilities/NSData+zlib (7.5.2)\"\n\nDEPENDENCIES:\n  - AFNetworking (~> 4.0)\n",
