@@ -19,7 +19,7 @@ type FeedSource interface {
 	// and returns the names of those it started without waiting for them. If a
 	// name is unknown, the error wraps clair.ErrNotFound; if the feed is
 	// running, clair.ErrConflict; and nothing is started.
-	Start(names ...string) ([]string, error)
+	Start(ctx context.Context, names ...string) ([]string, error)
 	// Accept lets the next runs of the named feeds take states that have so
 	// many records less that they would be held back. If a name is unknown, the
 	// error wraps clair.ErrNotFound.
@@ -31,7 +31,7 @@ type noFeeds struct{}
 
 func (noFeeds) Feeds(context.Context) (clair.Feeds, error) { return nil, nil }
 
-func (noFeeds) Start(...string) ([]string, error) {
+func (noFeeds) Start(context.Context, ...string) ([]string, error) {
 	return nil, fmt.Errorf("start updaters: %w: there are no feeds", clair.ErrUnavailable)
 }
 
@@ -64,7 +64,7 @@ func (s *Server) postFeedsRun(c echo.Context) error {
 			return err
 		}
 	}
-	started, err := s.Feeds.Start(names...)
+	started, err := s.Feeds.Start(c.Request().Context(), names...)
 	if err != nil {
 		return err
 	}

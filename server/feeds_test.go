@@ -54,7 +54,9 @@ func (f *feeds) Feeds(ctx context.Context) (clair.Feeds, error) {
 	return updater.Health{Store: f.db, Formats: updater.Formats(), Config: f.cfg, Configured: f.list, Manager: f.updates}.Feeds(ctx)
 }
 
-func (f *feeds) Start(names ...string) ([]string, error) { return f.updates.Start(names...) }
+func (f *feeds) Start(ctx context.Context, names ...string) ([]string, error) {
+	return f.updates.Start(ctx, names...)
+}
 
 func (f *feeds) Accept(ctx context.Context, names ...string) error {
 	return f.updates.Accept(ctx, names...)

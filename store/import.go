@@ -19,26 +19,7 @@ import (
 func (db *DB) UpdateVulnerabilities(ctx context.Context, updater string, fp clair.Fingerprint,
 	vulns iter.Seq2[*clair.Vulnerability, error],
 ) (clair.UpdateResult, error) {
-	t, err := vulnerability.New(ctx, db.DB, db.zip)
-	if err != nil {
-		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", updater, err)
-	}
-	defer t.Close()
-	h := &history.Hasher{}
-	return history.Import(ctx, db.engine(), vulnerability.Relation, t, history.State{Updater: updater, Fingerprint: fp}, func(add func(history.Row[vulnerability.Row]) error) error {
-		for v, err := range vulns {
-			if err != nil {
-				return err
-			}
-			if v.Package == nil || v.Package.Name == "" {
-				continue
-			}
-			if err := add(vulnerability.Hash(h, v)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return db.importVulnerabilities(ctx, history.State{Updater: updater, Fingerprint: fp}, hashed(vulns, vulnerability.HashAdded))
 }
 
 // UpdateVulnerabilitiesDelta makes an operation of the rows of the operation
@@ -50,32 +31,7 @@ func (db *DB) UpdateVulnerabilities(ctx context.Context, updater string, fp clai
 func (db *DB) UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
 	changes iter.Seq2[clair.Change, error],
 ) (clair.UpdateResult, error) {
-	t, err := vulnerability.New(ctx, db.DB, db.zip)
-	if err != nil {
-		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
-	}
-	defer t.Close()
-	h := &history.Hasher{}
-	f := history.State{
-		Updater:     base.Updater,
-		Fingerprint: fp,
-		Delta:       &history.Delta{Base: base.Ref},
-	}
-	return history.Import(ctx, db.engine(), vulnerability.Relation, t, f, func(add func(history.Row[vulnerability.Row]) error) error {
-		for c, err := range changes {
-			if err != nil {
-				return err
-			}
-			in, ok := vulnerability.HashChange(h, c)
-			if !ok {
-				continue
-			}
-			if err := add(in); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return db.importVulnerabilities(ctx, deltaOf(base, fp), hashed(changes, vulnerability.HashChange))
 }
 
 // UpdateEnrichments does for enrichments what UpdateVulnerabilities does for
@@ -84,30 +40,7 @@ func (db *DB) UpdateVulnerabilitiesDelta(ctx context.Context, base clair.UpdateO
 func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fingerprint,
 	records iter.Seq2[clair.EnrichmentRecord, error],
 ) (clair.UpdateResult, error) {
-	t, err := enrichment.New(ctx, db.DB)
-	if err != nil {
-		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", updater, err)
-	}
-	defer t.Close()
-	h := &history.Hasher{}
-	return history.Import(ctx, db.engine(), enrichment.Relation, t, history.State{Updater: updater, Fingerprint: fp}, func(add func(history.Row[enrichment.Row]) error) error {
-		for rec, err := range records {
-			if err != nil {
-				return err
-			}
-			in, err := enrichment.Hash(h, rec)
-			if err != nil {
-				return err
-			}
-			if len(in.Row.Tags) == 0 {
-				continue
-			}
-			if err := add(in); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return db.importEnrichments(ctx, history.State{Updater: updater, Fingerprint: fp}, hashed(records, enrichment.Hash))
 }
 
 // UpdateEnrichmentsDelta does for enrichments what UpdateVulnerabilitiesDelta
@@ -115,33 +48,59 @@ func (db *DB) UpdateEnrichments(ctx context.Context, updater string, fp clair.Fi
 func (db *DB) UpdateEnrichmentsDelta(ctx context.Context, base clair.UpdateOperation, fp clair.Fingerprint,
 	changes iter.Seq2[clair.EnrichmentChange, error],
 ) (clair.UpdateResult, error) {
-	t, err := enrichment.New(ctx, db.DB)
+	return db.importEnrichments(ctx, deltaOf(base, fp), hashed(changes, enrichment.HashChange))
+}
+
+func (db *DB) importVulnerabilities(ctx context.Context, s history.State, rows producer[vulnerability.Row]) (clair.UpdateResult, error) {
+	t, err := vulnerability.New(ctx, db.DB, db.zip)
 	if err != nil {
-		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", base.Updater, err)
+		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", s.Updater, err)
 	}
 	defer t.Close()
-	h := &history.Hasher{}
-	f := history.State{
+	return history.Import(ctx, db.engine(), vulnerability.Relation, t, s, rows)
+}
+
+func (db *DB) importEnrichments(ctx context.Context, s history.State, rows producer[enrichment.Row]) (clair.UpdateResult, error) {
+	t, err := enrichment.New(ctx, db.DB)
+	if err != nil {
+		return clair.UpdateResult{}, fmt.Errorf("update %s: %w", s.Updater, err)
+	}
+	defer t.Close()
+	return history.Import(ctx, db.engine(), enrichment.Relation, t, s, rows)
+}
+
+// deltaOf returns the state of a feed after changes to base.
+func deltaOf(base clair.UpdateOperation, fp clair.Fingerprint) history.State {
+	return history.State{
 		Updater:     base.Updater,
 		Fingerprint: fp,
 		Delta:       &history.Delta{Base: base.Ref},
 	}
-	return history.Import(ctx, db.engine(), enrichment.Relation, t, f, func(add func(history.Row[enrichment.Row]) error) error {
-		for c, err := range changes {
+}
+
+// producer passes rows to add until it has an error or there are no more.
+type producer[R any] = func(add func(history.Row[R]) error) error
+
+// hashed returns a producer of the rows that hash makes of a stream. hash
+// reports false for an item that cannot be stored, which is dropped.
+func hashed[T, R any](items iter.Seq2[T, error], hash func(*history.Hasher, T) (history.Row[R], bool, error)) producer[R] {
+	return func(add func(history.Row[R]) error) error {
+		h := &history.Hasher{}
+		for item, err := range items {
 			if err != nil {
 				return err
 			}
-			in, err := enrichment.HashChange(h, c)
+			row, ok, err := hash(h, item)
 			if err != nil {
 				return err
 			}
-			if in.Verb == history.Adds && len(in.Row.Tags) == 0 {
+			if !ok {
 				continue
 			}
-			if err := add(in); err != nil {
+			if err := add(row); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
 }

@@ -29,7 +29,7 @@ func TestDB_Candidates_CutOff(t *testing.T) {
 	require.NoError(t, err)
 	whole, cut := 0, 0
 	for n := range 300 {
-		ctx := crashtest.After(n * 15)
+		ctx := crashtest.After(t.Context(), n*15)
 		got, failed := 0, false
 		for _, err := range db.Candidates(ctx, []clair.Lookup{{Packages: packages}}, nil) {
 			if failed = err != nil; failed {

@@ -95,7 +95,7 @@ func TestDB_DeleteManifests(t *testing.T) {
 func TestDB_ManifestCrashes(t *testing.T) {
 	db := openNew(t)
 	for n := range 400 {
-		ctx := crashtest.After(n)
+		ctx := crashtest.After(t.Context(), n)
 		var err error
 		if n%3 == 2 {
 			_, err = db.DeleteManifests(ctx, digest("a"))

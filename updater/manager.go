@@ -212,8 +212,8 @@ func (m *Manager) update(ctx context.Context, which []*entry) ([]Result, error) 
 // nothing starts. Without names, running ones are left out. Updaters that are
 // started before Run begins wait for it; once Run has ended, the error is an
 // ErrUnavailable.
-func (m *Manager) Start(names ...string) ([]string, error) {
-	which, err := m.find(context.Background(), names)
+func (m *Manager) Start(ctx context.Context, names ...string) ([]string, error) {
+	which, err := m.find(ctx, names)
 	if err != nil {
 		return nil, err
 	}

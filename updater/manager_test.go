@@ -277,13 +277,13 @@ func TestManager_Refuses(t *testing.T) {
 	m, _ := newManager(t, nil, &fake{name: "f", parse: rowsOf(1, 0)})
 	_, err := m.Update(t.Context(), "nonesuch")
 	require.ErrorIs(t, err, clair.ErrNotFound)
-	started, err := m.Start("f") // waits for Run
+	started, err := m.Start(t.Context(), "f") // waits for Run
 	require.NoError(t, err)
 	require.Equal(t, []string{"f"}, started)
 	over, end := context.WithCancel(t.Context())
 	end()
 	require.NoError(t, m.Run(over))
-	_, err = m.Start("f")
+	_, err = m.Start(t.Context(), "f")
 	require.ErrorIs(t, err, clair.ErrUnavailable)
 	_, err = NewManager(Default(), Options{Updaters: []clair.Updater{&fake{name: "f"}, &fake{name: "f"}}})
 	require.ErrorIs(t, err, clair.ErrInvalid)

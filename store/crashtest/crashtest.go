@@ -16,10 +16,10 @@ type Context struct {
 	cancel context.CancelFunc
 }
 
-// After returns a context that is cancelled when it is asked for the time after
-// the n-th. The caller ends it with Cancel.
-func After(n int) *Context {
-	ctx, cancel := context.WithCancel(context.Background())
+// After returns a context within parent that is cancelled when it is asked for
+// the time after the n-th. The caller ends it with Cancel.
+func After(parent context.Context, n int) *Context {
+	ctx, cancel := context.WithCancel(parent)
 	return &Context{
 		Context: ctx,
 		cancel:  cancel,

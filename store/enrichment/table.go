@@ -111,13 +111,14 @@ var Relation = history.Relation{
 		WHERE id IN (SELECT value FROM json_each(?))`,
 }
 
-// HashChange returns the incoming row of a change.
-func HashChange(h *history.Hasher, c clair.EnrichmentChange) (history.Row[Row], error) {
+// HashChange returns the incoming row of a change, and false if it adds a
+// record without a tag.
+func HashChange(h *history.Hasher, c clair.EnrichmentChange) (history.Row[Row], bool, error) {
 	if c.Added != nil {
 		return Hash(h, *c.Added)
 	}
 	tags, err := json.Marshal([]string{c.ReplacedFrom, c.ReplacedTo})
-	return history.Row[Row]{Verb: history.Replaces, Name: string(tags)}, err
+	return history.Row[Row]{Verb: history.Replaces, Name: string(tags)}, true, err
 }
 
 // Row is a record with its tags sorted and without duplicates.
@@ -126,10 +127,11 @@ type Row struct {
 	data string
 }
 
-// Hash returns the incoming row of a record, or an ErrInvalid if it is not JSON.
-func Hash(h *history.Hasher, rec clair.EnrichmentRecord) (history.Row[Row], error) {
+// Hash returns the incoming row of a record, and false if it has no tag. The
+// error is an ErrInvalid if the record is not JSON.
+func Hash(h *history.Hasher, rec clair.EnrichmentRecord) (history.Row[Row], bool, error) {
 	if !json.Valid(rec.Enrichment) {
-		return history.Row[Row]{}, fmt.Errorf("enrichment of %.100q: %w", rec.Tags, clair.Invalid("Enrichment", "is not JSON"))
+		return history.Row[Row]{}, false, fmt.Errorf("enrichment of %.100q: %w", rec.Tags, clair.Invalid("Enrichment", "is not JSON"))
 	}
 	row := Row{Tags: slices.Compact(slices.Sorted(slices.Values(rec.Tags))), data: string(rec.Enrichment)}
 	h.Number(int64(len(row.Tags)))
@@ -139,7 +141,7 @@ func Hash(h *history.Hasher, rec clair.EnrichmentRecord) (history.Row[Row], erro
 		Hash: h.Sum(),
 		Row:  row,
 		Size: 200 + len(row.data),
-	}, nil
+	}, len(row.Tags) > 0, nil
 }
 
 // Table writes enrichments.

@@ -199,7 +199,7 @@ func (r *run) crashingUpdate(updater string) {
 }
 
 func (r *run) crashing(updater string, s set, update func(context.Context) (clair.UpdateResult, error)) {
-	ctx := crashtest.After(r.r.IntN(400))
+	ctx := crashtest.After(r.t.Context(), r.r.IntN(400))
 	defer ctx.Cancel()
 	res, err := update(ctx)
 	ops, lerr := r.db.GetUpdateOperations(context.Background(), clair.KindVulnerability, updater)
@@ -317,7 +317,7 @@ func (r *run) plan() {
 	}
 	require.Equal(r.t, want.ref, op.Ref)
 	require.Equal(r.t, want.rows.minus(nil), r.visible(updater, `SELECT seq FROM update_operation WHERE ref = ?`, op.Ref.String()))
-	ctx := crashtest.After(r.r.IntN(300))
+	ctx := crashtest.After(r.t.Context(), r.r.IntN(300))
 	defer ctx.Cancel()
 	_, err = r.db.PutNotification(ctx, op, nil, func(func(clair.NotificationRow, error) bool) {})
 	now, more, nerr := r.db.NextOperation(context.Background())

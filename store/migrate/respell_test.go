@@ -277,7 +277,7 @@ func TestUp_SpellingKilled(t *testing.T) {
 	unspelled(t, path)
 	kills := 0
 	for n := 0; ; n += 5 {
-		db, err := store.Open(crashtest.After(n), path, store.Options{Schema: storetest.Schema(t)})
+		db, err := store.Open(crashtest.After(t.Context(), n), path, store.Options{Schema: storetest.Schema(t)})
 		if err == nil {
 			require.NoError(t, db.Close())
 			break
