@@ -161,7 +161,7 @@ type Offer struct {
 	Arch string
 	// Auto reports whether the feed is fetched once something needs it.
 	Auto bool
-	// Any reports whether it is not known what the feed is about, so that it
-	// is offered for every platform.
+	// Any is true if the subject of the feed is unknown, so it is offered for
+	// every platform.
 	Any bool
 }

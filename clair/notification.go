@@ -22,9 +22,8 @@ const (
 	// ReasonChanged: the manifest was and is affected, and the severity or the
 	// fix has changed. Clair defines this reason and never uses it.
 	ReasonChanged Reason = "changed"
-	// ReasonReader: what is known of the package's vulnerabilities changed
-	// because Oriel reads a feed in another way than before, not because the
-	// feed changed. It is listed once for a package and never notified.
+	// ReasonReader: the package's vulnerabilities changed because Oriel reads
+	// a feed in a new way, not because the feed changed. It is listed once for a package and never notified.
 	ReasonReader Reason = "reader"
 )
 

@@ -26,8 +26,8 @@ const (
 // revision that may stand before it.
 type Fingerprint string
 
-// WithRevision returns the fingerprint with the revision of its reader, that
-// is of everything here that decides what the bytes of a feed become.
+// WithRevision returns the fingerprint with the revision of its reader: of all
+// code that turns the bytes of a feed into rows.
 func (f Fingerprint) WithRevision(revision string) Fingerprint {
 	return Fingerprint(revision+" ") + f
 }

@@ -125,7 +125,7 @@ func (p *epssParser) read(fields []string) (data json.RawMessage, cve string, er
 	for i, name := range []string{"epss", "percentile"} {
 		x, err := strconv.ParseFloat(fields[p.columns[i+1]], 64)
 		if err != nil || !(x >= 0 && x <= 1) {
-			return nil, "", feed.Malformed("%s is no number between 0 and 1", name)
+			return nil, "", feed.Malformed("%s is not a number between 0 and 1", name)
 		}
 		data = append(append(append(data, `,"`...), name...), `":`...)
 		data = strconv.AppendFloat(data, x, 'f', -1, 64)

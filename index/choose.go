@@ -166,7 +166,7 @@ func (c candidate) isNamed(name string) bool {
 	return slices.ContainsFunc(c.names, func(n string) bool { return n == name || fullName(n) == fullName(name) })
 }
 
-// fullName returns a reference with Docker's defaults for what is left out.
+// fullName returns a reference with Docker's defaults for its missing parts.
 func fullName(name string) string {
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "index.docker.io/"), "docker.io/")
 	name = strings.TrimPrefix(name, "library/")

@@ -11,7 +11,8 @@ import (
 )
 
 // Coalesce makes the index report of a manifest from the results of its layers,
-// bottom first: what is visible with all of them on top of one another.
+// bottom first. The report has the packages that are visible with all layers
+// applied.
 //
 //   - Only the topmost version of a package database counts. A package of it
 //     was introduced in the lowest layer whose database had it.

@@ -8,7 +8,7 @@ import (
 )
 
 // Complete fills in the parts of an index report that Clair's own programs need
-// and that it may lack, because a client or an earlier version of Oriel made it.
+// and that may be missing, because a client or an earlier version of Oriel made it.
 //
 // Every package has a source, which is empty if it is unknown: Clair's matcher
 // dereferences it (claircore:datastore/postgres/querybuilder.go). A package of an

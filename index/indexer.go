@@ -186,7 +186,7 @@ func (x *Indexer) kept(ctx context.Context, layer clair.Digest) (*LayerResult, e
 	return result, nil
 }
 
-// logUnmatched logs what the report could not identify.
+// logUnmatched logs the components that could not be identified.
 func (x *Indexer) logUnmatched(ctx context.Context, r *clair.IndexReport) {
 	if len(r.Unmatched) > 0 {
 		x.log.InfoContext(ctx, "components unmatched", "manifest", r.Hash, "count", len(r.Unmatched), "sample", r.Unmatched[0])

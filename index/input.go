@@ -21,7 +21,8 @@ import (
 	"oriel/internal/fetch"
 )
 
-// InputOptions choose a part of a local input and add to what it names.
+// InputOptions choose a part of a local input and add facts that it does not
+// state.
 type InputOptions struct {
 	// Release overrides the distribution.
 	Release *distro.Release

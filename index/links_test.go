@@ -172,8 +172,8 @@ func TestLinks_Fetched(t *testing.T) {
 	}
 }
 
-// TestScanRoot_Links reads a root directory with links, and what is not the
-// host's own.
+// TestScanRoot_Links reads a root directory with links, and with directories
+// that are not the host's own.
 func TestScanRoot_Links(t *testing.T) {
 	root := t.TempDir()
 	put := func(name, body string) {

@@ -45,7 +45,7 @@ func (j *Judge) Certain(v *clair.Vulnerability, p *clair.Package, d *clair.Distr
 	return ok && err == nil
 }
 
-// verdict is what a vulnerability means for some targets.
+// verdict is the outcome of matching a vulnerability with some targets.
 type verdict struct {
 	// hits are the targets that it affects, and unknown those whose versions
 	// cannot be compared with its own.

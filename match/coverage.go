@@ -132,7 +132,7 @@ func comparePlaces(a, b clair.Place) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.Reason), string(b.Reason)))
 }
 
-// knowledge is what is known of feeds at one moment.
+// knowledge is the state of the feeds at one moment.
 type knowledge struct {
 	feeds     map[string]*clair.Feed
 	rows      map[string]map[string]bool // the updaters by the names that PlatformsOf returns

@@ -15,7 +15,7 @@ const (
 	// bodyCost is the number of bytes held for each byte of a body: the
 	// decoder's buffer doubles as it grows, and the decoded value follows.
 	bodyCost = 3
-	// gzipCost is what the decoder of a compressed body holds.
+	// gzipCost is the memory of the decoder of a compressed body, in bytes.
 	gzipCost = 64 << 10
 )
 

@@ -30,8 +30,8 @@ type Needer interface {
 }
 
 // need starts fetching the automatic feeds that the places of an index report
-// need. A failure is logged: the report is made from the data there are, and its
-// coverage says what is missing.
+// need. A failure is logged: the report is made from the data that exist, and its
+// coverage lists the missing feeds.
 func (s *Server) need(ctx context.Context, r *clair.IndexReport) {
 	if s.Needer == nil {
 		return

@@ -118,7 +118,7 @@ func TestCoverage_Refuses(t *testing.T) {
 	w.refuses(w.do("DELETE", "/matcher/api/v1/coverage/"+hashA, ""), 405, "method-not-allowed")
 }
 
-// A report that is asked for before there are any data says what is missing.
+// A report that is requested before there are any data lists the missing feeds.
 func TestCoverage_WithoutData(t *testing.T) {
 	w := newWorld(t)
 	require.Equal(t, 201, w.do("PUT", iRep+hashA, reportOf(t, map[string]int{"debian:12": 2, "npm": 1})).StatusCode)

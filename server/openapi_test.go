@@ -108,7 +108,7 @@ func TestOpenAPI_Routes(t *testing.T) {
 	for at, role := range routes {
 		method, path, _ := strings.Cut(at, " ")
 		_, _, op := c.find(method, regexp.MustCompile(`\*|:\w+`).ReplaceAllString(path, "x"))
-		require.NotNil(t, op, "openapi/*.yaml lacks %s", at)
+		require.NotNil(t, op, "openapi/*.yaml has no %s", at)
 		require.Equal(t, role, op["x-role"], at)
 		seen[op["operationId"].(string)] = true
 	}

@@ -22,8 +22,8 @@ type impacts struct {
 	affectedFinder
 	from, to *Snapshot
 	scope    scope
-	// rereads is, for each updater whose reader changed between the two
-	// snapshots, what is known of that.
+	// rereads has the changes of readers between the two snapshots, by
+	// updater.
 	rereads map[int64]clair.Reread
 	// listed are the places that an impact of a reader has been listed for.
 	listed history.Bitmap

@@ -11,8 +11,7 @@ import (
 	"oriel/store/sqlitedb"
 )
 
-// rereads returns, for each updater whose reader changed between two
-// snapshots, what is known of that.
+// rereads returns the changes of readers between two snapshots, by updater.
 func (db *DB) rereads(ctx context.Context, from, to *Snapshot) (map[int64]clair.Reread, error) {
 	type row struct {
 		updater, from, at int64

@@ -43,7 +43,7 @@ const (
 )
 
 // Need records that places need their automatic feeds, and asks Run to fetch
-// those that have never been fetched, or were not updated for lack of need. A
+// those that have never been fetched, or were paused because nothing needed them. A
 // place is a platform, such as "alpine:3.23" or "npm", or the name of a format
 // of enrichments, such as "nvd". It returns the names of the feeds that are
 // being fetched, and does not wait for them. A feed that failed less than ten

@@ -26,7 +26,7 @@ type catalogued struct {
 	configured bool
 }
 
-// anyPlace is the pattern of a feed of which it is not known what it is about.
+// anyPlace is the pattern of a feed whose subject is unknown.
 const anyPlace = "*"
 
 // NewCatalogue makes the catalogue of a configuration's feeds and of the built-in

@@ -1,4 +1,4 @@
-// Package system reads what a distribution keeps about itself: the package
+// Package system reads a distribution's records of itself: the package
 // databases of dpkg and apk, the lists of the files that their packages
 // installed, and the files that name the release.
 package system

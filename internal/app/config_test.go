@@ -43,7 +43,7 @@ func requireKeys(t *testing.T, of reflect.Type, keys map[string]any, at string) 
 			requireTable(t, f.Elem(), at+key)
 			continue
 		}
-		require.Contains(t, keys, key, "the example lacks %s%s", at, key)
+		require.Contains(t, keys, key, "the example has no %s%s", at, key)
 		if table, ok := keys[key].(map[string]any); ok {
 			requireKeys(t, of.Field(i).Type, table, at+key+".")
 		}
@@ -56,14 +56,14 @@ func requireKeys(t *testing.T, of reflect.Type, keys map[string]any, at string) 
 func requireTable(t *testing.T, of reflect.Type, name string) {
 	t.Helper()
 	_, text, ok := strings.Cut(assets(t).ExampleConfig, "\n# [["+name+"]]\n")
-	require.True(t, ok, "the example lacks [[%s]]", name)
+	require.True(t, ok, "the example has no [[%s]]", name)
 	text, _, _ = strings.Cut(text, "\n\n")
 	text = strings.ReplaceAll("[["+name+"]]\n"+text, "\n# ", "\n")
 	d := toml.NewDecoder(strings.NewReader(strings.ReplaceAll(text, "whsec_…", ""))).DisallowUnknownFields()
 	var c Config
 	require.NoError(t, d.Decode(&c))
 	for i := range of.NumField() {
-		require.Contains(t, text, "\n"+of.Field(i).Tag.Get("toml")+" = ", "the example lacks a key of [[%s]]", name)
+		require.Contains(t, text, "\n"+of.Field(i).Tag.Get("toml")+" = ", "the example has no key of [[%s]]", name)
 	}
 }
 

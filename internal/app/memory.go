@@ -17,8 +17,8 @@ const (
 	memoryMargin = 14 << 20
 )
 
-// keepMemory keeps Go's limit at what the rest of the process leaves of the
-// memory limit, until the context ends. SQLite's working memory and the
+// keepMemory keeps Go's limit at the memory limit less the memory that the
+// process uses outside Go's heap, until the context ends. SQLite's working memory and the
 // resident part of the program cannot be limited, only measured. If the system
 // does not report them, Go's limit stays as it was.
 func keepMemory(ctx context.Context, limit int64, b Budget) error {
@@ -71,8 +71,8 @@ func residentMemory() (int64, bool) {
 	return pages * int64(os.Getpagesize()), err == nil
 }
 
-// gcPercent lets the heap grow to five times what is alive before it is
-// collected: what is alive is little, and the memory limit is there to stop it.
+// gcPercent lets the heap grow to five times the live data before it is
+// collected: there are few live data, and the memory limit bounds the heap.
 // At Go's own 100 a report spends a fifth of its time in collections.
 const gcPercent = 400
 

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Go's limit is what the rest leaves, at most its share and at least half of
-// it.
+// Go's limit is the memory that the rest of the process leaves, at most its
+// share and at least half of it.
 func TestGoShare(t *testing.T) {
 	const limit, most = 128 << 20, 88 << 20
 	for rest, want := range map[int64]int64{

@@ -348,7 +348,7 @@ func TestOpen_Odd(t *testing.T) {
 		"end not json":   {"its end cannot be read", []string{headA, `{"end":`}},
 		"something more": {"something follows", []string{headA, endOf(v, 0, 0), advisory}},
 		"feed twice":     {"is there twice", []string{strings.Replace(headA, `"feeds":[`, `"feeds":[{"updater":"a","kind":"vulnerability"},`, 1)}},
-		"no kind":        {"is no kind of operation", []string{strings.Replace(headA, `"kind":"vulnerability"`, `"kind":"x"`, 1)}},
+		"no kind":        {"is not a kind of operation", []string{strings.Replace(headA, `"kind":"vulnerability"`, `"kind":"x"`, 1)}},
 		"no name":        {"has no name", []string{strings.Replace(headA, `"updater":"a"`, `"updater":""`, 1)}},
 	} {
 		_, err := open(seal(t, c.lines...))
@@ -361,7 +361,7 @@ func TestOpen_Odd(t *testing.T) {
 		says string
 		line string
 	}{
-		"not json":      {"no JSON of a bundle", `{"advisory":{`},
+		"not json":      {"not JSON of a bundle", `{"advisory":{`},
 		"wrong kind":    {"an enrichment among vulnerabilities", `{"enrichment":{"tags":["t"],"data":"{}"}}`},
 		"rows":          {"not those that its end speaks of", `{"advisory":{"name":"A","normalized_severity":"High","rows":[{"package":"p"},{"package":"q"}]}}`},
 		"no place":      {`distribution "7" is not there`, `{"advisory":{"name":"A","normalized_severity":"High","rows":[{"package":"p","distribution":"7"}]}}`},

@@ -34,6 +34,5 @@
 // # Invariants
 //
 // 1. Open returns a Bundle only after it has read all of it and verified its
-// checksums: it is what a writer wrote. If Open fails, nothing has been
-// applied.
+// checksums. If Open fails, nothing has been applied.
 package bundle

@@ -124,7 +124,7 @@ func (h *head) check() error {
 		case f.Updater == "" || seen[key]:
 			return invalid("feed %.80q has no name or is there twice", f.Updater)
 		case f.Kind != clair.KindVulnerability && f.Kind != clair.KindEnrichment:
-			return invalid("feed %.80q: %.40q is no kind of operation", f.Updater, f.Kind)
+			return invalid("feed %.80q: %.40q is not a kind of operation", f.Updater, f.Kind)
 		}
 		seen[key] = true
 	}
@@ -277,7 +277,7 @@ func (s *section) read(take func(*line) (bool, error)) error {
 		}
 		var l line
 		if err := json.Unmarshal(text, &l); err != nil {
-			return s.fail(invalid("a line is no JSON of a bundle: %v", err))
+			return s.fail(invalid("a line is not JSON of a bundle: %v", err))
 		}
 		if err := s.places.take(&l, len(text)); err != nil {
 			return s.fail(err)

@@ -150,7 +150,7 @@ func (w *writer) content(ctx context.Context, c *clair.FeedContent) error {
 	case clair.KindEnrichment:
 		err = w.enrichments(ctx, c.Enrichments)
 	default:
-		err = invalid("%.40q is no kind of operation", c.Kind)
+		err = invalid("%.40q is not a kind of operation", c.Kind)
 	}
 	if err != nil {
 		return err

@@ -140,7 +140,7 @@ func (m *machine) report(input string, flags ...string) (code int, stdout, stder
 }
 
 // The first report of an image fetches the feeds of its release, and those that
-// every report uses; what it prints is announced on standard error alone.
+// every report uses. Progress is printed on standard error alone.
 func TestReport_FetchesWhatItNeeds(t *testing.T) {
 	m := newMachine(t, "")
 	code, out, errs := m.report("alpine", "-f", "csv")

@@ -209,7 +209,7 @@ func TestScan_Flags(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	config, _ := writeConfig(t)
 	code, _, errs = runOriel(t, "check", "-c", config)
-	require.Zero(t, code, errs, "the token is no key of the configuration")
+	require.Zero(t, code, errs, "the token is not a key of the configuration")
 	t.Setenv(app.TokenVariable, "wrong")
 	code, _, errs = runOriel(t, "scan", sbom, "--server", srv.URL, "--ca-file", ca)
 	require.Equal(t, exitFailed, code)

@@ -55,7 +55,7 @@ func serve(t *testing.T, h http.HandlerFunc) *client.Client {
 	return c
 }
 
-// A response with an error status keeps what the caller decides by.
+// An error of a response keeps the status and the headers that callers need.
 func TestError(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -36,7 +36,7 @@ func ReleaseOf(f Feed) (distro.Release, error) {
 	}
 	r, ok := distro.ReleaseByName(name)
 	if !ok {
-		return distro.Release{}, clair.Invalid(ReleaseOption, "%.40q is no release of a known distribution", name)
+		return distro.Release{}, clair.Invalid(ReleaseOption, "%.40q is not a release of a known distribution", name)
 	}
 	return r, nil
 }

@@ -7,8 +7,8 @@
 //
 // It reads any checkout of the module, so two commits can be compared. -tools
 // runs dupl and deadcode at fixed versions, which the Go command downloads.
-// -tests runs `go test ./...` in a clone of DIR, next to which no other files
-// are, and counts what it skips. Nothing in DIR is written.
+// -tests runs `go test ./...` in a clone of DIR without neighbouring files,
+// and counts the skipped tests. Nothing in DIR is written.
 package main
 
 import (

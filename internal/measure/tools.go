@@ -67,8 +67,8 @@ func repeatedLines(out []byte) int {
 	return len(lines)
 }
 
-// output runs cmd and returns its standard output; an error carries what the
-// command wrote to standard error.
+// output runs cmd and returns its standard output; an error includes
+// the command's standard error.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

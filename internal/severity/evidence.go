@@ -8,7 +8,7 @@ import (
 	"oriel/clair"
 )
 
-// Evidence is what the enrichments of one vulnerability say. If it names
+// Evidence has the scores of the enrichments of one vulnerability. If it names
 // several CVEs, the greatest score of each kind counts.
 type Evidence struct {
 	// KEV reports that the vulnerability is known to be exploited, and

@@ -3,7 +3,7 @@
 // their users need: short transactions, prepared statements, inserts of many
 // rows, keyset pages, and SQLite's errors by their codes.
 //
-// SQLite keeps no statistics of the tables, so queries say what it cannot know.
+// SQLite has no statistics of the tables here, so queries fix the plan.
 // A list of keys goes in as JSON, and CROSS JOIN makes it the outer loop: with
 // JOIN, SQLite may read a whole table for each key. INDEXED BY is used if
 // several indexes fit and only one finds few rows; a comment says which.

@@ -190,9 +190,9 @@ func (l *line) check() error {
 	case l.Ref == uuid.Nil:
 		return feed.Malformed("it has no Ref")
 	case !feed.ValidName(l.Updater):
-		return feed.Malformed("%.80q is no name of an updater", l.Updater)
+		return feed.Malformed("%.80q is not the name of an updater", l.Updater)
 	case l.Kind != clair.KindVulnerability && l.Kind != clair.KindEnrichment:
-		return feed.Malformed("%.40q is no kind of operation", l.Kind)
+		return feed.Malformed("%.40q is not a kind of operation", l.Kind)
 	}
 	if l.Fingerprint == "" {
 		l.Fingerprint = clair.Fingerprint("ref:" + l.Ref.String())

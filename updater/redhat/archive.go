@@ -235,7 +235,7 @@ func readVEXChanges(r io.Reader) iter.Seq2[vexChange, error] {
 func readVEXChange(file, at string) (vexChange, error) {
 	t, err := time.Parse(time.RFC3339, strings.TrimSpace(at))
 	if err != nil {
-		return vexChange{}, feed.Malformed("%.40q is no time", at)
+		return vexChange{}, feed.Malformed("%.40q is not a time", at)
 	}
 	// The path becomes part of an address, and must stay below it.
 	if file != path.Clean(file) || strings.HasPrefix(file, "/") || strings.HasPrefix(file, "..") ||

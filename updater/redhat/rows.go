@@ -257,7 +257,7 @@ func moduleOf(rpmmod string) (string, error) {
 	}
 	parts := strings.Split(rpmmod, ":")
 	if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
-		return "", feed.Malformed("%.80q is no module with a stream", rpmmod)
+		return "", feed.Malformed("%.80q is not a module with a stream", rpmmod)
 	}
 	return parts[0] + ":" + parts[1], nil
 }

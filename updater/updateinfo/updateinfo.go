@@ -88,7 +88,7 @@ func (p *updateInfoParser) update(u *updateInfo) error {
 	for _, c := range u.Collections {
 		release, ok := p.releaseOf(u, c.Name)
 		if !ok {
-			if err := p.Skip(u.ID, feed.Malformed("%.80q is no known release", c.Name)); err != nil {
+			if err := p.Skip(u.ID, feed.Malformed("%.80q is not a known release", c.Name)); err != nil {
 				return err
 			}
 			continue
